@@ -1,0 +1,170 @@
+"""From a command line to a checked config: Hydra composes, `schema` checks, a stage runs.
+
+Every stage ends with `config.run(main)`. A person's mistake ends in one message and exit code 1, before
+anything heavy is imported.
+"""
+
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from hashlib import md5
+from pathlib import Path
+from typing import Any
+
+import hydra
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from deepmine import ROOT, schema
+from deepmine.errors import UserError, nearest
+
+CONF = ROOT / "conf"
+GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
+DECISIVE = ("seed", "threads", "task", "data", "steps", "model")  # what a run's numbers depend on, and nothing else
+
+
+def run(main: Callable[[DictConfig], None], trains: bool = True) -> None:
+    """Run a stage's `main` with the config that the command line asks for; exit as a program should.
+
+    Args:
+        main: the stage.
+        trains: whether the stage needs a model that suits the data; `prepare` does not.
+    """
+    os.chdir(ROOT)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on, instead of printing them its own way
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    sys.argv[1:] = [_override(argument) for argument in sys.argv[1:]]
+
+    def task(composed: DictConfig) -> None:
+        with _exit_for_people():
+            cfg = _complete(composed, HydraConfig.get().runtime.choices, trains)
+            limit_threads(cfg.threads)
+            main(cfg)
+
+    with _exit_for_people():
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
+
+
+def compose(*overrides: str) -> DictConfig:
+    """The checked config for these overrides, as a stage gets it from the command line.
+
+    Raises:
+        UserError: the overrides or the YAML files cannot be used.
+    """
+    with _errors_for_people(), hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        return _complete(*_compose(*map(_override, overrides)))
+
+
+def decisive(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides a run's numbers, resolved, as plain containers."""
+    plain = OmegaConf.to_container(cfg, resolve=True) if isinstance(cfg, DictConfig) else cfg
+    return {key: plain[key] for key in DECISIVE}  # type: ignore[index, call-overload]
+
+
+def digest(value: Any) -> str:
+    """MD5 of plain containers."""
+    return md5(yaml.safe_dump(value).encode(), usedforsecurity=False).hexdigest()
+
+
+def dump(path: Path, value: Any) -> None:
+    """Write plain containers as block-style YAML."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def pipeline() -> dict[str, Any]:
+    """conf/pipeline.yaml: the data sets and experiments that `dvc repro` runs."""
+    return yaml.safe_load((CONF / "pipeline.yaml").read_text(encoding="utf-8"))
+
+
+def limit_threads(threads: int) -> None:
+    """Give every numerical library its number of threads, those loaded already and those to come."""
+    for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR"):
+        os.environ[f"{library}_NUM_THREADS"] = str(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+    if "threadpoolctl" in sys.modules:
+        sys.modules["threadpoolctl"].threadpool_limits(threads)
+
+
+def _override(argument: str) -> str:
+    """`a.b=1` may set any key, also one that no YAML mentions: whether there is such a key, `schema` says."""
+    key, _, value = argument.partition("=")
+    if key in GROUPS and value == "null":
+        return f"~{key}"
+    plain = "=" in argument and key[0] not in "+~-" and not key.startswith("hydra.")
+    return f"++{argument}" if plain and key.partition("@")[0] not in GROUPS else argument
+
+
+def _compose(*overrides: str) -> tuple[DictConfig, Mapping[str, str]]:
+    composed = hydra.compose("config", list(overrides), return_hydra_config=True)
+    choices = composed.hydra.runtime.choices
+    with open_dict(composed):
+        del composed.hydra
+    return composed, choices
+
+
+def _complete(composed: DictConfig, choices: Mapping[str, str], trains: bool = True) -> DictConfig:
+    """Check a composed config; add what was chosen in each group, and the folders of the data set and the run."""
+    cfg = composed.copy()
+    with open_dict(cfg):
+        place = f"preprocessing.{OmegaConf.select(cfg, 'model._takes_')}.{OmegaConf.select(cfg, 'data.kind')}"
+        if OmegaConf.select(cfg, place) is None:
+            cfg.pop("steps")  # the model does not take such data, which `check` says better than an interpolation
+        cfg.choices = {group: choices.get(group) for group in GROUPS}
+        plain: Any = OmegaConf.to_container(cfg, resolve=True)
+        schema.check({k: v for k, v in plain.items() if k != "choices"}, plain["choices"], trains)
+        cfg.folders = {"dataset": _dataset_folder(cfg), "run": cfg.run or (_run_folder(cfg) if trains else None)}
+    return cfg
+
+
+def _dataset_folder(cfg: DictConfig) -> str:
+    """out/datasets/<name>, or a folder of its own for data settings that are not those of the file."""
+    file, _ = _compose("~experiment", f"data={cfg.choices.data}")
+    suffix = "" if file.data == cfg.data else f"-{digest(OmegaConf.to_container(cfg.data))[:8]}"
+    return f"{cfg.paths.out}/datasets/{cfg.choices.data}{suffix}"
+
+
+def _run_folder(cfg: DictConfig) -> str:
+    """out/runs/<experiment> for an experiment as it is in its file; else out/adhoc/<data>-<model>-<when>."""
+    experiment = cfg.choices.experiment
+    if experiment in pipeline()["experiments"] and decisive(_compose(f"experiment={experiment}")[0]) == decisive(cfg):
+        return f"{cfg.paths.out}/runs/{experiment}"
+    when = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    return f"{cfg.paths.out}/adhoc/{cfg.choices.data}-{cfg.choices.model}-{when}"
+
+
+@contextmanager
+def _exit_for_people() -> Iterator[None]:
+    """End the program with one message after a person's mistake, and with the usual code after Ctrl-C."""
+    try:
+        with _errors_for_people():
+            yield
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+
+
+@contextmanager
+def _errors_for_people() -> Iterator[None]:
+    """Turn Hydra's, OmegaConf's and YAML's errors into `UserError`s that name the nearest valid thing."""
+    try:
+        yield
+    except MissingConfigException as error:
+        if error.options is None or error.missing_cfg_file is None:
+            raise UserError(str(error)) from None
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        raise UserError(f"There is no conf/{group}/{name}.yaml. {nearest(name, error.options)}") from None
+    except (HydraException, OmegaConfBaseException) as error:
+        cause = f" {error.__cause__}" if error.__cause__ else ""
+        raise UserError(f"The config cannot be composed: {error}{cause}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"A file in conf/ is not valid YAML: {error}") from None

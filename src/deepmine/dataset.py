@@ -1,0 +1,150 @@
+"""The dataset contract: what every model gets, in memory and on disk, whatever the data were.
+
+| kind     | X                                                                    |
+|----------|----------------------------------------------------------------------|
+| image    | uint8 `(n, channels, height, width)`                                 |
+| sequence | float32 `(n, steps, features)`, NaN after the end of a shorter one   |
+| text     | str `(n,)`                                                           |
+| table    | pandas frame, float64 and text columns                               |
+| baskets  | uint8 `(n, items)`, 1 where the basket holds the item                |
+
+On disk: `X_<part>.npy` (memory-mapped when loaded) or `X_<part>.parquet`, `y_<part>.npy`, `rows_<part>.npy`
+for the parts train, val and test, and `info.json`, written last.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import md5
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from deepmine.errors import UserError
+
+PARTS = ("train", "val", "test")
+ARRAYS = {"image": ("u", 4), "sequence": ("f", 3), "text": ("U", 1), "baskets": ("u", 2)}  # type of values, dimensions
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a data set: features, target (None where there is none) and row ids, in the same order."""
+
+    X: Any
+    y: NDArray | None
+    rows: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Three parts and what is known about them.
+
+    Raises:
+        ValueError: the parts break the contract.
+    """
+
+    info: dict[str, Any]
+    train: Part
+    val: Part
+    test: Part
+
+    def __post_init__(self) -> None:
+        rows = np.concatenate([part.rows for _, part in self.parts()])
+        if len(np.unique(rows)) != len(rows):
+            raise ValueError("a row id stands in two parts, or twice in one")
+        for name, part in self.parts():
+            problem = _problem(self.info["kind"], part)
+            if problem:
+                raise ValueError(f"part {name} of kind {self.info['kind']}: {problem}")
+
+    def parts(self) -> Iterator[tuple[str, Part]]:
+        """Each part with its name, train first."""
+        return ((name, getattr(self, name)) for name in PARTS)
+
+
+def save(dataset: Dataset, folder: Path) -> None:
+    """Write a data set, whole or not at all; an older one in the same place is replaced."""
+    new = folder.with_name(f".{folder.name}.{os.getpid()}")
+    new.mkdir(parents=True)
+    try:
+        for name, part in dataset.parts():
+            if isinstance(part.X, pd.DataFrame):
+                part.X.to_parquet(new / f"X_{name}.parquet")
+            else:
+                np.save(new / f"X_{name}.npy", part.X)
+            np.save(new / f"rows_{name}.npy", part.rows)
+            if part.y is not None:
+                np.save(new / f"y_{name}.npy", part.y)
+        info = {**dataset.info, "rows": {name: len(part) for name, part in dataset.parts()}, "digest": folder_digest(new)}
+        (new / "info.json").write_text(json.dumps(info, indent=2))
+        shutil.rmtree(folder, ignore_errors=True)
+        new.rename(folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def load(folder: Path) -> Dataset:
+    """Read a data set that `save` wrote.
+
+    Raises:
+        UserError: there is none.
+    """
+    info = read_info(folder)
+    if info is None:
+        raise UserError(f"There is no prepared data set in {folder}. Make it: make prepare data={folder.name}")
+    return Dataset(info, *(_load_part(folder, name) for name in PARTS))
+
+
+def read_info(folder: Path) -> dict[str, Any] | None:
+    """info.json of a prepared data set, or None where there is none."""
+    path = folder / "info.json"
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def folder_digest(folder: Path) -> str:
+    """Names and content of all files below a folder, as DVC counts them: the md5 that a .dvc file gives for it.
+
+    Algorithm: md5 of the JSON list of `{md5, relpath}`, sorted by path (dvc-data, `hashfile/tree.py`).
+    """
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != ".gitignore")
+    entries = [{"md5": file_digest(path), "relpath": path.relative_to(folder).as_posix()} for path in files]
+    entries.sort(key=lambda entry: tuple(entry["relpath"].split("/")))
+    return md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def file_digest(path: Path) -> str:
+    """MD5 of a file, read in pieces."""
+    digest = md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while piece := file.read(2**20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _load_part(folder: Path, name: str) -> Part:
+    table = folder / f"X_{name}.parquet"
+    X = pd.read_parquet(table) if table.is_file() else np.load(folder / f"X_{name}.npy", mmap_mode="r")
+    target = folder / f"y_{name}.npy"
+    return Part(X, np.load(target) if target.is_file() else None, np.load(folder / f"rows_{name}.npy"))
+
+
+def _problem(kind: str, part: Part) -> str | None:
+    """What is wrong with a part, or None."""
+    if len(part) == 0:
+        return "no rows"
+    if len(part.X) != len(part) or (part.y is not None and len(part.y) != len(part)):
+        return f"{len(part.X)} rows of X, {len(part)} ids, {None if part.y is None else len(part.y)} targets"
+    if kind == "table":
+        return None if isinstance(part.X, pd.DataFrame) else f"X is {type(part.X).__name__}, not a pandas frame"
+    values, dimensions = ARRAYS[kind]
+    if part.X.dtype.kind != values or part.X.ndim != dimensions:
+        return f"X is {part.X.dtype} with {part.X.ndim} dimensions, wanted type {values!r} with {dimensions}"
+    return None

@@ -1,0 +1,79 @@
+"""The model contract: a scikit-learn Pipeline, whatever is in it, built from config and saved without pickle."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+import skops.io
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import has_fit_parameter
+
+from deepmine.dataset import Part
+from deepmine.errors import UserError
+
+SUPERVISED = ("classification", "regression")
+
+
+def build(steps: Mapping[str, Any], model: Mapping[str, Any]) -> Pipeline:
+    """The pipeline that a config describes, not fitted.
+
+    Args:
+        steps: name and config of each transformer before the model, in order.
+        model: config of the estimator at the end, which is then the step `model`.
+
+    Raises:
+        UserError: scikit-learn refuses a parameter's value.
+    """
+    settings = {k: v for k, v in model.items() if k not in ("_takes_", "_tasks_")}
+    nodes = {**steps, "model": settings}
+    pipeline = Pipeline([(k, hydra.utils.instantiate(node, _convert_="all")) for k, node in nodes.items()])
+    for name, estimator in pipeline.steps:
+        if hasattr(estimator, "_parameter_constraints"):
+            try:
+                estimator._validate_params()
+            except ValueError as error:
+                raise UserError(f"{error} (`{name if name == 'model' else f'steps.{name}'}`)") from None
+    return pipeline
+
+
+def fit(
+    pipeline: Pipeline, task: str, train: Part, val: Part, on_epoch: Callable[[int, dict[str, float]], None]
+) -> None:
+    """Fit every step on the training rows, in place; a model that takes an `eval_set` gets the validation rows.
+
+    The target is given for classification and regression alone: clustering never sees it.
+    """
+    y, y_val = (train.y, val.y) if task in SUPERVISED else (None, None)
+    X, X_val = train.X, val.X
+    for _, step in pipeline.steps[:-1]:
+        X, X_val = step.fit_transform(X, y), step.transform(X_val)
+    model = pipeline.steps[-1][1]
+    offered = {"eval_set": (X_val, y_val), "on_epoch": on_epoch}
+    model.fit(X, y, **{name: value for name, value in offered.items() if has_fit_parameter(model, name)})
+
+
+def save(pipeline: Pipeline, path: Path) -> None:
+    """Write a fitted pipeline to one skops file: no pickle, nothing that runs when it is loaded."""
+    skops.io.dump(pipeline, path)
+
+
+def load(path: Path, trusted: Sequence[str]) -> Pipeline:
+    """Read a model file that holds trusted types alone.
+
+    Args:
+        path: written by `save`.
+        trusted: prefixes of the names of types that may be built.
+
+    Raises:
+        UserError: there is no such file, or it names another type.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no model in {path.parent}. Train it first.")
+    types = skops.io.get_untrusted_types(file=path)
+    if strangers := [name for name in types if not name.startswith(tuple(trusted))]:
+        raise UserError(
+            f"{path} holds types that are not trusted: {', '.join(strangers)}. If you know where the file comes from, "
+            "add their package to `trusted` in conf/config.yaml."
+        )
+    return skops.io.load(path, trusted=types)

@@ -1,0 +1,1 @@
+"""Everything that learns: plug-ins, one estimator each."""

@@ -1,0 +1,270 @@
+"""Neural networks as scikit-learn estimators: a plain `nn.Module` outside, Lightning inside `fit`.
+
+`Training` is the LightningModule; `LightningClassifier` is what a model's YAML names.
+"""
+
+import inspect
+import logging
+import pkgutil
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import ArrayLike, NDArray
+from pytorch_lightning.callbacks import Callback, EarlyStopping
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its banners; what matters is in the record
+
+ROWS_PER_CALL = 2048  # rows handed to Lightning at once: its cost per call is paid once for many small batches
+
+
+class Training(pl.LightningModule):
+    """How a network learns: one optimiser step per batch, many batches per `training_step`.
+
+    Lightning costs about 0.3 ms a call and a `self.log` as much again, more than a small network's own step.
+    So a call gets a chunk of batches, and what is measured is summed on the device and read once an epoch.
+    """
+
+    def __init__(self, net: nn.Module, batch_size: int, optimizer: str, **options: float) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.net, self.batch_size, self.optimizer, self.options = net, batch_size, optimizer, options
+        self.history: list[dict[str, float]] = []
+        self.report: Callable[[int, dict[str, float]], None] = lambda epoch, values: None
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The optimiser of torch.optim by that name, in its fused form where it has one."""
+        kind = getattr(torch.optim, self.optimizer)
+        fused = {"fused": True} if "fused" in inspect.signature(kind).parameters else {}
+        return kind(self.net.parameters(), **self.options, **fused)
+
+    def training_step(self, chunk: list[Tensor], _: int) -> None:
+        """Learn from `(rows, *input_shape)` and `(rows,)`, batch by batch."""
+        optimizer: Any = self.optimizers()
+        for X, y in zip(*(tensor.split(self.batch_size) for tensor in chunk), strict=True):
+            output = self.net(X)
+            loss = F.cross_entropy(output, y)
+            optimizer.zero_grad()
+            self.manual_backward(loss)
+            optimizer.step()
+            self.sums += self._measure(output, y, loss)
+
+    def validation_step(self, chunk: list[Tensor], _: int) -> None:
+        """Measure without learning."""
+        X, y = chunk
+        output = self.net(X)
+        self.val_sums += self._measure(output, y, F.cross_entropy(output, y))
+
+    def on_train_epoch_start(self) -> None:
+        """Begin to count."""
+        self.sums = torch.zeros(3, device=self.device)
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin to count."""
+        self.val_sums = torch.zeros(3, device=self.device)
+
+    def on_validation_epoch_end(self) -> None:
+        """Give the callbacks what they watch."""
+        self.log_dict(self._means("val", self.val_sums))
+
+    def on_train_epoch_end(self) -> None:
+        """Report the epoch's curves: loss and accuracy of `train`, and of `val` where there is one."""
+        values = self._means("train", self.sums)
+        if self.trainer.val_dataloaders is not None:
+            values |= self._means("val", self.val_sums)
+        self.history.append(values)
+        if self.trainer.is_global_zero:
+            self.report(len(self.history), values)
+
+    @staticmethod
+    def _measure(output: Tensor, y: Tensor, loss: Tensor) -> Tensor:
+        """Sum of losses, number right, number of rows."""
+        output, n = output.detach(), len(y)
+        return torch.stack([loss.detach() * n, (output.argmax(1) == y).sum(), torch.tensor(n, device=y.device)])
+
+    def _means(self, part: str, sums: Tensor) -> dict[str, float]:
+        loss, right, n = self.all_gather(sums).reshape(-1, 3).sum(0).tolist()
+        return {f"{part}_loss": loss / n, f"{part}_accuracy": right / n}
+
+
+class BestWeights(Callback):
+    """Keeps the weights of the epoch with the lowest validation loss, and puts them back at the end."""
+
+    best = float("inf")
+    weights: dict[str, Tensor] | None = None
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Copy the weights if they are the best so far."""
+        loss = float(trainer.callback_metrics["val_loss"])
+        if loss < self.best:
+            self.best, self.weights = loss, {k: v.clone() for k, v in module.state_dict().items()}
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Put them back."""
+        if self.weights is not None:
+            module.load_state_dict(self.weights)
+
+
+class Chunks:
+    """Rows in chunks of whole batches, shuffled anew each epoch; of several processes, each gets its share."""
+
+    def __init__(self, X: NDArray, y: NDArray, batch_size: int, seed: int | None = None) -> None:
+        self.X, self.y = torch.from_numpy(X), torch.from_numpy(y)
+        self.rows = max(1, ROWS_PER_CALL // batch_size) * batch_size
+        self.generator = None if seed is None else torch.Generator().manual_seed(seed)
+
+    def __iter__(self) -> Iterator[list[Tensor]]:
+        n = len(self.X)
+        order = torch.arange(n) if self.generator is None else torch.randperm(n, generator=self.generator)
+        if torch.distributed.is_initialized():
+            processes = torch.distributed.get_world_size()
+            order = order[: n - n % processes][torch.distributed.get_rank() :: processes]
+        for index in order.split(self.rows):
+            yield [self.X[index], self.y[index]]
+
+
+class LightningClassifier(ClassifierMixin, BaseEstimator):
+    """A classifier around a network.
+
+    Args:
+        net: an `nn.Module` class, or its dotted name, that takes `(input_shape, n_outputs, **net_params)`.
+        net_params: arguments of the network; sizes and classes are not among them, the data give them.
+        optimizer: the name of a class in `torch.optim`.
+        lr: learning rate.
+        weight_decay: of the optimiser.
+        batch_size: rows per optimiser step.
+        patience: epochs without a lower validation loss after which it stops; None: never.
+        random_state: seed of the weights, the shuffling and dropout.
+        trainer: arguments of `pytorch_lightning.Trainer`.
+
+    Attributes:
+        classes_: `(n_outputs_,)`.
+        input_shape_: of one row.
+        net_: the fitted network, on the CPU; with an `eval_set`, as it was at the lowest validation loss.
+        history_: one dict per epoch, `{"train_loss": ..., "val_accuracy": ...}`.
+    """
+
+    def __init__(
+        self,
+        net: type | str = "deepmine.models.networks.MLP",
+        net_params: dict[str, Any] | None = None,
+        optimizer: str = "Adam",
+        lr: float = 1e-3,
+        weight_decay: float = 0.0,
+        batch_size: int = 32,
+        patience: int | None = None,
+        random_state: int | None = None,
+        trainer: dict[str, Any] | None = None,
+    ) -> None:
+        self.net = net
+        self.net_params = net_params
+        self.optimizer = optimizer
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.patience = patience
+        self.random_state = random_state
+        self.trainer = trainer
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        eval_set: tuple[ArrayLike, ArrayLike] | None = None,
+        on_epoch: Callable[[int, dict[str, float]], None] | None = None,
+    ) -> "LightningClassifier":
+        """Train the network.
+
+        Args:
+            X: `(n, *input_shape)`, numbers.
+            y: `(n,)`, class labels.
+            eval_set: validation rows; they choose the epoch whose weights are kept.
+            on_epoch: called with the number of each epoch, from 1, and its curves.
+        """
+        X, y = validate_data(self, X, y, dtype=np.float32, allow_nd=True)
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        self.input_shape_, self.n_outputs_ = list(X.shape[1:]), len(self.classes_)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        val = None
+        if eval_set is not None:
+            X_val = validate_data(self, eval_set[0], dtype=np.float32, allow_nd=True, reset=False)
+            val = Chunks(X_val, np.searchsorted(self.classes_, np.asarray(eval_set[1])), self.batch_size)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            module = Training(
+                self._build(), self.batch_size, self.optimizer, lr=self.lr, weight_decay=self.weight_decay
+            )
+            self._train(module, Chunks(X, codes, self.batch_size, seed), val, on_epoch)
+        self.net_, self.history_ = module.net.float().cpu().eval(), module.history
+        return self
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Probability of each class, `(n, n_outputs_)`, in the order of `classes_`."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float32, allow_nd=True, reset=False)
+        if list(X.shape[1:]) != self.input_shape_:
+            raise ValueError(f"X has rows of shape {list(X.shape[1:])}, the network was fitted on {self.input_shape_}")
+        with torch.inference_mode():
+            chunks = torch.from_numpy(X).split(ROWS_PER_CALL)
+            return torch.cat([self.net_(chunk).softmax(1) for chunk in chunks]).numpy()
+
+    def predict(self, X: ArrayLike) -> NDArray:
+        """The most probable class of each row, `(n,)`."""
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(1)]
+
+    def _build(self) -> nn.Module:
+        net = pkgutil.resolve_name(self.net) if isinstance(self.net, str) else self.net
+        if not (isinstance(net, type) and issubclass(net, nn.Module)):
+            raise TypeError(f"net should be a class of torch.nn.Module, but is {self.net!r}")
+        return net(self.input_shape_, self.n_outputs_, **(self.net_params or {}))
+
+    def _train(self, module: Training, train: Chunks, val: Chunks | None, on_epoch: Any) -> None:
+        callbacks: list[Callback] = [] if val is None else [BestWeights()]
+        if val is not None and self.patience is not None:
+            callbacks.append(EarlyStopping("val_loss", patience=self.patience))
+        quiet = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+        settings = {**dict.fromkeys(quiet, False), "num_sanity_val_steps": 0, **(self.trainer or {})}
+        trainer = pl.Trainer(**settings, callbacks=callbacks)
+        with tqdm(total=trainer.max_epochs, unit="epoch", disable=None) as bar:  # None: only in a terminal
+
+            def report(epoch: int, values: dict[str, float]) -> None:
+                bar.set_postfix(values, refresh=False)
+                bar.update()
+                if on_epoch is not None:
+                    on_epoch(epoch, values)
+
+            module.report = report
+            try:
+                trainer.fit(module, train, val)
+            except SystemExit as end:
+                if isinstance(end.__context__, KeyboardInterrupt):  # Lightning makes Ctrl-C an exit
+                    signal.signal(signal.SIGINT, signal.default_int_handler)
+                    raise KeyboardInterrupt from None
+                raise
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The network as NumPy arrays, so that a model file needs no pickle."""
+        state = dict(super().__getstate__())
+        if net := state.pop("net_", None):
+            state["weights_"] = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Build the network again and fill in its weights."""
+        weights = state.pop("weights_", None)
+        super().__setstate__(state)
+        if weights is not None:
+            self.net_ = self._build().eval()
+            self.net_.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})

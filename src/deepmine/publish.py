@@ -1,0 +1,49 @@
+"""Send run records to MLflow: all that the tracker lacks, or one.
+
+make publish
+make publish run=out/runs/mnist_mlp
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from deepmine import config, record
+from deepmine.errors import UserError
+from deepmine.record import Record
+
+
+def main(cfg: DictConfig) -> None:
+    """Publish the record in `run`, or every record below out/."""
+    if cfg.tracking.uri is None:
+        raise UserError("Nowhere to publish to: `tracking.uri` is null. Choose tracking=mlflow.")
+    records = [record.find(Path(cfg.run))] if cfg.run else record.find_all(Path(cfg.paths.out))
+    for run in records:
+        _publish(run, cfg)
+        print(f"{run.folder} is in {cfg.tracking.uri}")
+
+
+@contextmanager
+def afterwards(run: Record, cfg: DictConfig) -> Iterator[None]:
+    """Publish a record when the block is done, however it ends; a tracker that is away costs a message, not the run."""
+    try:
+        yield
+    finally:
+        if cfg.tracking.uri is not None:
+            try:
+                _publish(run, cfg)
+            except UserError as error:
+                print(f"{error} The record in {run.folder} is whole. Send it later: make publish", file=sys.stderr)
+
+
+def _publish(run: Record, cfg: DictConfig) -> None:
+    from deepmine import tracking
+
+    tracking.publish(run, cfg.tracking.uri, cfg.tracking.model, cfg.trusted)
+
+
+if __name__ == "__main__":
+    config.run(main, trains=False)

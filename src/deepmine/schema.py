@@ -1,0 +1,184 @@
+"""What a config may hold: every key, its type, and which data, task and model go together.
+
+`check` refuses the rest before anything is imported or written. The parameters of a model are not listed here:
+they are those of the class that its YAML names.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Required, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
+
+from deepmine import ROOT
+from deepmine.errors import UserError, nearest
+from deepmine.signature import signature
+
+Kind = Literal["image", "sequence", "text", "table", "baskets"]
+Task = Literal["classification", "regression", "clustering", "decomposition", "rules"]
+Share = Field(gt=0, lt=1)
+
+
+class Strict(BaseModel):
+    """No key more, none less, and no guessing of types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Split(Strict):
+    """How the rows are cut into train, validation and test."""
+
+    strategy: Literal["random", "stratified"]
+    val: float = Share
+    test: float = Share
+    seed: int
+
+
+class Data(Strict):
+    """conf/data/<name>.yaml."""
+
+    kind: Kind
+    task: Task
+    folder: str
+    source: dict[str, Any]
+    split: Split
+
+
+class Paths(Strict):
+    """Where raw data lie and where stages write."""
+
+    data: str
+    out: str
+
+
+class Tracking(Strict):
+    """conf/tracking/<name>.yaml."""
+
+    uri: str | None
+    model: bool
+
+
+class Config(Strict):
+    """The whole of it; `model`, `trainer`, `steps` and `preprocessing` are checked against the classes they name."""
+
+    seed: int = Field(ge=0, lt=2**32)
+    threads: int = Field(ge=1)
+    task: Task
+    chain: bool
+    run: str | None
+    paths: Paths
+    trusted: list[str]
+    data: Data
+    tracking: Tracking
+    model: dict[str, Any]
+    trainer: dict[str, Any]
+    preprocessing: dict[str, Any]
+    steps: dict[str, Any] = {}
+
+
+def check(config: Mapping[str, Any], choices: Mapping[str, str], trains: bool = True) -> None:
+    """Raise `UserError` for the first thing in a composed config that cannot be used.
+
+    Args:
+        config: resolved, as plain containers, without `steps` where model and data do not go together.
+        choices: the file chosen in each group, for the message (`{"model": "tree", ...}`).
+        trains: whether model and data must go together.
+    """
+    if trains:
+        _suits(config, choices)
+    _validate(Config, config, "", choices)
+    _validate_call("pytorch_lightning.trainer.trainer.Trainer", config["trainer"], "trainer", choices)
+    for section in ("data", "steps", "model"):
+        for key, node in _targets(config.get(section), section):
+            arguments = {k: v for k, v in node.items() if not k.startswith("_")}
+            given = {"folder": None, **arguments} if key == "data.source" else arguments
+            _validate_call(_trusted(node["_target_"], config["trusted"], key), given, key, choices)
+            if "net" in node and isinstance(node["net"], str):
+                net = _trusted(node["net"], config["trusted"], f"{key}.net")
+                given = {"input_shape": (), "n_outputs": 1, **node.get("net_params", {})}
+                _validate_call(net, given, f"{key}.net_params", choices)
+
+
+def models_for(task: str, kind: str) -> list[str]:
+    """The names in conf/model that do this task on this kind of data."""
+    takes = yaml.safe_load((ROOT / "conf/preprocessing/default.yaml").read_text())
+    found = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "conf/model").glob("*.yaml"))}
+    return [n for n, model in found.items() if task in model["_tasks_"] and kind in takes[model["_takes_"]]]
+
+
+def _suits(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
+    """Does the model do this task, on this kind of data?"""
+    task, model, data = config.get("task"), config["model"], config["data"]
+    for key in ("_target_", "_tasks_", "_takes_"):
+        if key not in model:
+            raise UserError(f"conf/model/{choices['model']}.yaml has no `{key}`. See `Add a model` in README.md.")
+    able = f"Models for {task} on data of kind {data.get('kind')}: " + (
+        ", ".join(models_for(str(task), str(data.get("kind")))) or "none yet") + "."
+    if task in get_args(Task) and task not in model["_tasks_"]:
+        raise UserError(
+            f"Model `{choices['model']}` does {' and '.join(model['_tasks_'])}, but the task of data "
+            f"`{choices['data']}` is {task}. {able} Or choose another task: task={model['_tasks_'][0]}."
+        )
+    if "steps" not in config and data.get("kind") in get_args(Kind):
+        kinds = [k for k in get_args(Kind) if k in config["preprocessing"].get(model["_takes_"], {})]
+        raise UserError(
+            f"Model `{choices['model']}` takes data of kind {' or '.join(kinds)}, but `{choices['data']}` "
+            f"is of kind {data['kind']}. {able}"
+        )
+
+
+def _targets(node: Any, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every mapping with a `_target_` inside a node, with its place."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    if isinstance(node, dict) and "_target_" in node:
+        yield key, node
+    for name, child in items:
+        yield from _targets(child, f"{key}.{name}")
+
+
+def _trusted(target: str, trusted: list[str], key: str) -> str:
+    if not str(target).startswith(tuple(trusted)):
+        raise UserError(
+            f"`{key}` names {target}, which is not trusted. Trusted names start with {', '.join(trusted)}; "
+            "add yours to `trusted` in conf/config.yaml if you know the package."
+        )
+    return target
+
+
+def _validate_call(target: str, arguments: dict[str, Any], key: str, choices: Mapping[str, str]) -> None:
+    try:
+        parameters = signature(target)
+    except LookupError as error:
+        raise UserError(f"`{key}` names {target}, but {error}.") from None
+    if parameters is not None:
+        fields = {k: Required[p.annotation] if p.required else p.annotation for k, p in parameters.items()}
+        call = TypedDict("call", fields, total=False)  # type: ignore[operator]
+        call.__pydantic_config__ = Strict.model_config
+        _validate(call, arguments, key, choices)
+
+
+def _validate(schema: Any, values: Mapping[str, Any], prefix: str, choices: Mapping[str, str]) -> None:
+    try:
+        TypeAdapter(schema).validate_python(values)
+    except ValidationError as invalid:
+        error = invalid.errors()[0]
+        key = ".".join([*filter(None, [prefix]), *map(str, error["loc"])])
+        raise UserError(f"{_describe(key, error, schema)} {_where(key, choices)}") from None
+
+
+def _describe(key: str, error: Any, schema: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        for part in error["loc"][:-1]:
+            schema = schema.__annotations__[part]
+        return f"There is no `{key}`. {nearest(str(error['loc'][-1]), schema.__annotations__)}"
+    if error["type"] == "missing":
+        return f"`{key}` is missing."
+    return f"`{key}` is {error['input']!r}: {error['msg'].replace('Input', 'it', 1)}."
+
+
+def _where(key: str, choices: Mapping[str, str]) -> str:
+    group = key.split(".")[0]
+    places = [f"conf/{g}/{choices[g]}.yaml" for g in (group, "experiment") if choices.get(g)]
+    places = [p for p in places if (ROOT / p).is_file()] or ["conf/config.yaml"]
+    return f"(Set on the command line or in {' or '.join(places)}.)"

@@ -1,0 +1,222 @@
+"""From a run record to MLflow: the one module that imports mlflow.
+
+Publishing is idempotent. One record is one MLflow run, found by its tag `deepmine.record_id`; only what the
+tracker lacks is sent. So an outage, a restored DVC stage and a fresh clone are the same case.
+"""
+
+import json
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from filelock import FileLock
+
+from deepmine import ROOT, config, dataset
+from deepmine import model as models
+from deepmine.errors import UserError
+from deepmine.record import Record
+
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # by default an absent server costs 4 minutes a call
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+
+import mlflow
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.models import infer_signature
+
+RECORD_ID = "deepmine.record_id"
+PUBLISHED = "deepmine.published"  # digest of the record's files when they were last sent
+LONGEST = 6000  # characters that MLflow keeps of a parameter's value
+
+
+def connect(uri: str) -> mlflow.MlflowClient:
+    """A client of a tracker that is there and set up.
+
+    Raises:
+        UserError: it does not answer.
+    """
+    if uri.startswith("sqlite:///"):
+        _create_store(Path(uri.removeprefix("sqlite:///")))
+    elif uri.startswith("http"):
+        try:
+            urlopen(f"{uri.rstrip('/')}/health", timeout=5).close()
+        except (URLError, OSError) as error:
+            raise UserError(f"The MLflow server {uri} does not answer: {getattr(error, 'reason', error)}.") from None
+    mlflow.set_tracking_uri(uri)
+    return mlflow.MlflowClient(uri)
+
+
+def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) -> str:
+    """Send what the tracker lacks of a record.
+
+    Args:
+        record: at any stage of its life.
+        uri: of the tracker.
+        send_model: whether to send the fitted model too, once there is one.
+        trusted: prefixes of the types that its file may hold.
+
+    Returns:
+        The id of the MLflow run.
+
+    Raises:
+        UserError: the tracker does not answer, or stops answering.
+    """
+    client = connect(uri)
+    try:
+        with FileLock(Path(tempfile.gettempdir()) / f"deepmine-{record.passport['record_id']}.lock"):
+            run_id = _find_or_create(client, record, uri)
+            _send_curves(client, record, run_id)
+            digest = dataset.folder_digest(record.folder)
+            if client.get_run(run_id).data.tags.get(PUBLISHED) != digest:
+                _send_files(client, record, run_id)
+                if send_model and (record.folder / "model.skops").is_file():
+                    _send_model(client, record, run_id, trusted)
+                client.set_tag(run_id, PUBLISHED, digest)
+            _set_status(client, record, run_id)
+    except MlflowException as error:
+        raise UserError(f"MLflow at {uri} refused: {error.message.splitlines()[0]}") from error
+    return run_id
+
+
+def _create_store(path: Path) -> None:
+    """Create a SQLite store once, beside its place, so that a file in its place is always whole.
+
+    MLflow lets each process create the tables of a missing file: eight at once break it for ever.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if path.exists():
+            return
+        new = path.with_name(f".{path.name}.new")
+        new.unlink(missing_ok=True)
+        mlflow.MlflowClient(f"sqlite:///{new}").search_experiments(max_results=1)
+        new.replace(path)
+        with sqlite3.connect(path) as db:
+            db.execute("PRAGMA journal_mode=wal")  # readers and writers do not wait for each other
+
+
+def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> str:
+    """The run of this record in the MLflow experiment of its data set."""
+    settings, papers = record.config, record.passport
+    experiment = _experiment(client, settings["choices"]["data"], uri)
+    found = client.search_runs([experiment], f"tags.`{RECORD_ID}` = '{papers['record_id']}'", max_results=1)
+    if found:
+        return found[0].info.run_id
+    git = papers["git"]
+    tags = {
+        RECORD_ID: papers["record_id"],
+        "experiment": settings["experiment"],
+        "dataset": settings["choices"]["data"],
+        "model": settings["choices"]["model"],
+        "task": settings["task"],
+        "dirty": git.get("dirty", "no git"),
+        "mlflow.source.name": "deepmine.train",
+        "mlflow.source.git.commit": git["commit"] or "none",
+        "mlflow.source.git.branch": git.get("branch", "none"),
+    }
+    start = _milliseconds(record.status.get("started", papers["created"]))
+    run = client.create_run(experiment, start, {k: str(v) for k, v in tags.items()}, run_name=record.folder.name)
+    params = [Param(key, value) for key, value in _flat(settings)]
+    client.log_batch(run.info.run_id, params=params)
+    source = CodeDatasetSource({"data.dvc": str(papers["data"]["data.dvc"]), "raw": papers["data"]["raw"]})
+    data = MetaDataset(source, name=settings["choices"]["data"], digest=papers["data"]["digest"])
+    context = InputTag("mlflow.data.context", "training")
+    client.log_inputs(run.info.run_id, [DatasetInput(data._to_mlflow_entity(), [context])])
+    return run.info.run_id
+
+
+def _experiment(client: mlflow.MlflowClient, name: str, uri: str) -> str:
+    if found := client.get_experiment_by_name(name):
+        return found.experiment_id
+    local = {"artifact_location": (ROOT / "mlruns" / name).as_uri()} if uri.startswith("sqlite:") else {}
+    try:
+        return client.create_experiment(name, **local)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        return client.get_experiment_by_name(name).experiment_id  # another process was first
+
+
+def _send_curves(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
+    """The epochs that the tracker does not have yet."""
+    curves = record.curves
+    keys = {key for line in curves for key in line if key not in ("epoch", "time")}
+    known = {key: {point.step for point in client.get_metric_history(run_id, key)} for key in keys}
+    points = [
+        Metric(key, line[key], int(line["time"] * 1000), line["epoch"])
+        for line in curves
+        for key in keys & set(line)
+        if line["epoch"] not in known[key]
+    ]
+    if points:
+        client.log_batch(run_id, metrics=points)
+
+
+def _send_files(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
+    """Final scores as metrics; every file but the model, which goes as a model, as an artifact."""
+    known = client.get_run(run_id).data.metrics
+    scores = {**record.metrics, **({"fit_seconds": s} if (s := record.fit_seconds) is not None else {})}
+    now = int(datetime.now().timestamp() * 1000)
+    client.log_batch(run_id, metrics=[Metric(k, v, now, 0) for k, v in scores.items() if known.get(k) != v])
+    for path in sorted(record.folder.rglob("*")):
+        if path.is_file() and path.name != "model.skops":
+            place = path.parent.relative_to(record.folder).as_posix()
+            client.log_artifact(run_id, str(path), None if place == "." else place)
+
+
+def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, trusted: Sequence[str]) -> None:
+    """The fitted pipeline with its signature and an example, once; `mlflow.pyfunc.load_model` loads it."""
+    if client.get_run(run_id).outputs.model_outputs:
+        return
+    import skops.io
+
+    path = record.folder / "model.skops"
+    pipeline = models.load(path, trusted)
+    example = dataset.load(Path(record.passport["data"]["dataset"])).train.X[:5]
+    versions = record.passport["versions"]
+    with mlflow.start_run(run_id=run_id):
+        mlflow.sklearn.log_model(
+            pipeline,
+            name="model",
+            signature=infer_signature(example, pipeline.predict(example)),
+            input_example=example,
+            serialization_format="skops",
+            skops_trusted_types=skops.io.get_untrusted_types(file=path),
+            pip_requirements=[f"{n}=={v}" for n, v in versions.items() if v and n not in ("deepmine", "dvc")],
+            code_paths=[str(ROOT / "src" / "deepmine")],
+        )
+
+
+def _set_status(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
+    status = record.status
+    if "reason" in status:
+        client.set_tag(run_id, "reason", status["reason"][:LONGEST])
+    if status["status"] in ("FINISHED", "FAILED", "KILLED"):
+        ended = _milliseconds(status["ended"]) if "ended" in status else None
+        client.set_terminated(run_id, status["status"], ended)
+    else:
+        client.update_run(run_id, "RUNNING")
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Parameters by dotted key; a value too long for MLflow stands whole in config.yaml, under its key."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            text = value if isinstance(value, str) else json.dumps(value)
+            yield f"{prefix}{key}", text if len(text) <= LONGEST else f"see config.yaml (md5 {config.digest(value)})"
+
+
+def _milliseconds(iso: str) -> int:
+    return int(datetime.fromisoformat(iso).timestamp() * 1000)

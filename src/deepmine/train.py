@@ -1,0 +1,40 @@
+"""Fit one experiment's model and leave a run record. The default: a small network on handwritten digits.
+
+make train experiment=titanic_tree model.max_depth=4
+"""
+
+import time
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from deepmine import config, prepare
+
+
+def main(cfg: DictConfig) -> None:
+    """Write a record; by hand (`chain`) also prepare what is stale before, and evaluate after."""
+    settings = config.decisive(cfg)
+    if cfg.chain:
+        prepare.ensure(cfg)
+    from deepmine import dataset, model, passport, publish, record
+
+    pipeline = model.build(settings["steps"], settings["model"])
+    data = dataset.load(Path(cfg.folders.dataset))
+    names = {"experiment": cfg.choices.experiment, "choices": dict(cfg.choices)}
+    papers = passport.issue(cfg.seed, cfg.threads, Path(cfg.folders.dataset), data.info["digest"], Path(cfg.paths.data))
+    run = record.start(Path(cfg.folders.run), {**names, **settings}, *papers)
+    with publish.afterwards(run, cfg):
+        with record.status(run.folder / "status.json", "train") as status:
+            begin = time.perf_counter()
+            model.fit(pipeline, cfg.task, data.train, data.val, run.log)
+            status["fit_seconds"] = round(time.perf_counter() - begin, 3)
+            model.save(pipeline, run.folder / "model.skops")
+        if cfg.chain:
+            from deepmine import evaluate
+
+            evaluate.evaluate(run, cfg.trusted)
+            evaluate.show(run)
+
+
+if __name__ == "__main__":
+    config.run(main)
