@@ -9,7 +9,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from hashlib import md5
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 import hydra
 import yaml
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -27,7 +28,14 @@ from deepmine.errors import UserError, nearest
 
 CONF = ROOT / "conf"
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
-DECISIVE = ("seed", "threads", "task", "data", "steps", "model")  # what a run's numbers depend on, and nothing else
+DECISIVE = (
+    "seed",
+    "threads",
+    "task",
+    "data",
+    "steps",
+    "model",
+)  # what a run's numbers depend on, and nothing else
 
 
 def run(main: Callable[[DictConfig], None], trains: bool = True) -> None:
@@ -58,7 +66,9 @@ def compose(*overrides: str) -> DictConfig:
     Raises:
         UserError: the overrides or the YAML files cannot be used.
     """
-    with _errors_for_people(), hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+    inside = GlobalHydra.instance().is_initialized()  # in a stage Hydra is at work already
+    hydra_ = nullcontext() if inside else hydra.initialize_config_dir(str(CONF), version_base="1.3")
+    with _errors_for_people(), hydra_:
         return _complete(*_compose(*map(_override, overrides)))
 
 
@@ -121,7 +131,10 @@ def _complete(composed: DictConfig, choices: Mapping[str, str], trains: bool = T
         cfg.choices = {group: choices.get(group) for group in GROUPS}
         plain: Any = OmegaConf.to_container(cfg, resolve=True)
         schema.check({k: v for k, v in plain.items() if k != "choices"}, plain["choices"], trains)
-        cfg.folders = {"dataset": _dataset_folder(cfg), "run": cfg.run or (_run_folder(cfg) if trains else None)}
+        cfg.folders = {
+            "dataset": _dataset_folder(cfg),
+            "run": cfg.run or (_run_folder(cfg) if trains else None),
+        }
     return cfg
 
 

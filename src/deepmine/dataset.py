@@ -28,7 +28,12 @@ from numpy.typing import NDArray
 from deepmine.errors import UserError
 
 PARTS = ("train", "val", "test")
-ARRAYS = {"image": ("u", 4), "sequence": ("f", 3), "text": ("U", 1), "baskets": ("u", 2)}  # type of values, dimensions
+ARRAYS = {
+    "image": ("u", 4),
+    "sequence": ("f", 3),
+    "text": ("U", 1),
+    "baskets": ("u", 2),
+}  # type of values, dimensions
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,11 @@ def save(dataset: Dataset, folder: Path) -> None:
             np.save(new / f"rows_{name}.npy", part.rows)
             if part.y is not None:
                 np.save(new / f"y_{name}.npy", part.y)
-        info = {**dataset.info, "rows": {name: len(part) for name, part in dataset.parts()}, "digest": folder_digest(new)}
+        info = {
+            **dataset.info,
+            "rows": {name: len(part) for name, part in dataset.parts()},
+            "digest": folder_digest(new),
+        }
         (new / "info.json").write_text(json.dumps(info, indent=2))
         shutil.rmtree(folder, ignore_errors=True)
         new.rename(folder)

@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
 from sklearn.dummy import DummyClassifier
 from sklearn.pipeline import Pipeline
 
@@ -70,22 +73,32 @@ def baseline(task: str, data: Dataset, outcomes: dict[str, Any], seed: int) -> d
         return {**test, "predicted": np.random.default_rng(seed).choice(clusters, len(data.test))}
     dummy = DummyClassifier(strategy="prior").fit(np.zeros((len(data.train), 1)), data.train.y)
     X = np.zeros((len(data.test), 1))
-    return {"y": data.test.y, "predicted": dummy.predict(X), "probabilities": dummy.predict_proba(X), "classes": dummy.classes_}
+    return {
+        "y": data.test.y,
+        "predicted": dummy.predict(X),
+        "probabilities": dummy.predict_proba(X),
+        "classes": dummy.classes_,
+    }
 
 
 def show(run: Record) -> None:
     """Print the final scores: train, validation and test side by side, and the baseline's."""
-    from rich.console import Console
-    from rich.table import Table
-
     settings, scores = run.config, run.metrics
-    table = Table(title=f"{settings['choices']['model']} on {settings['choices']['data']}", title_justify="left")
+    table = Table(
+        title=f"{settings['choices']['model']} on {settings['choices']['data']}",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
     table.add_column("metric")
     parts = [*dataset.PARTS, "baseline/test"]
     for part in parts:
         table.add_column(part.replace("baseline/test", "baseline (test)"), justify="right")
     for key in metrics.COLUMNS[settings["task"]]:
-        table.add_row(key, *(f"{scores[f'{p}/{key}']:.4f}" if f"{p}/{key}" in scores else "" for p in parts))
+        table.add_row(
+            key.replace("_", " "),
+            *(f"{scores[f'{p}/{key}']:.4f}" if f"{p}/{key}" in scores else "" for p in parts),
+        )
     Console().print(table)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+from cycler import cycler
 
 matplotlib.use("agg")
 
@@ -15,7 +16,7 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 from sklearn.metrics import ConfusionMatrixDisplay
 
-STYLE = {
+STYLE: Any = {
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -23,7 +24,7 @@ STYLE = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": "#e6e6e6",
-    "axes.prop_cycle": matplotlib.cycler(color=["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"]),
+    "axes.prop_cycle": cycler(color=["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"]),
     "figure.constrained_layout.use": True,
 }  # colours that most colour-blind people can tell apart (Okabe and Ito, https://jfly.uni-koeln.de/color/)
 DPI = 110
@@ -38,7 +39,10 @@ def draw(folder: Path, task: str, arrays: Mapping[str, Any], curves: list[dict[s
         arrays: what was predicted for the test rows, as `metrics.score` takes it.
         curves: one dict per epoch, as in metrics.jsonl; none for a model without epochs.
     """
-    figures = {"classification": {"confusion_matrix": confusion_matrix}, "clustering": {"clusters": clusters}}[task]
+    figures = {
+        "classification": {"confusion_matrix": confusion_matrix},
+        "clustering": {"clusters": clusters},
+    }[task]
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     (folder / "curves").mkdir(exist_ok=True)
     with matplotlib.rc_context(STYLE):
@@ -102,7 +106,12 @@ def clusters(X: np.ndarray, predicted: np.ndarray, y: np.ndarray | None = None, 
             if here.any():
                 label = f"cluster {cluster}" + (f", {name}" if y is not None else "") + f" ({here.sum()})"
                 axes.scatter(
-                    *points[here].T, s=34, marker=marker, color=colours[number % len(colours)], alpha=0.75, label=label
+                    *points[here].T,
+                    s=34,
+                    marker=marker,
+                    color=colours[number % len(colours)],
+                    alpha=0.75,
+                    label=label,
                 )
     axes.set(
         xlabel=f"first component, {shares[0]:.0%} of the variance",

@@ -5,6 +5,7 @@ and https://scikit-learn.org/stable/modules/clustering.html#clustering-evaluatio
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,13 @@ HIGHER_IS_BETTER = {
 }
 COLUMNS = {  # what a table of runs shows, the score that ranks them first
     "classification": ("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "log_loss"),
-    "clustering": ("silhouette", "davies_bouldin", "calinski_harabasz", "adjusted_rand", "normalized_mutual_info"),
+    "clustering": (
+        "silhouette",
+        "davies_bouldin",
+        "calinski_harabasz",
+        "adjusted_rand",
+        "normalized_mutual_info",
+    ),
 }
 
 
@@ -40,13 +47,18 @@ def score(task: str, **arrays: Any) -> dict[str, float]:
         task: see the functions below, one for each.
         arrays: their arguments.
     """
-    scores = {"classification": classification, "clustering": clustering}[task](**arrays)
+    function: Callable[..., dict[str, float]] = {"classification": classification, "clustering": clustering}[task]
+    scores = function(**arrays)
     assert set(scores) <= set(HIGHER_IS_BETTER)
     return {key: float(value) for key, value in scores.items() if not math.isnan(value)}
 
 
 def classification(
-    y: NDArray, predicted: NDArray, probabilities: NDArray | None = None, classes: NDArray | None = None, **_: Any
+    y: NDArray,
+    predicted: NDArray,
+    probabilities: NDArray | None = None,
+    classes: NDArray | None = None,
+    **_: Any,
 ) -> dict[str, float]:
     """Scores of predicted classes.
 

@@ -23,8 +23,8 @@ PACKAGES = (
 OUTPUTS = (":(exclude)out", ":(exclude)dvc.lock")  # what stages write is no change of the code
 
 
-def issue(seed: int, threads: int, dataset: Path, dataset_digest: str, data: Path) -> tuple[dict[str, Any], str | None]:
-    """A passport, and the patch of the uncommitted changes (None where there are none).
+def issue(seed: int, threads: int, dataset: Path, dataset_digest: str, data: Path) -> tuple[dict[str, Any], str]:
+    """A passport, and the patch of the uncommitted changes (empty where there are none).
 
     Args:
         seed: of the run.
@@ -57,7 +57,7 @@ def issue(seed: int, threads: int, dataset: Path, dataset_digest: str, data: Pat
     }, patch
 
 
-def _git() -> tuple[dict[str, Any], str | None]:
+def _git() -> tuple[dict[str, Any], str]:
     """Commit, branch, tree of all files as they are now, and the difference between the two, untracked files included.
 
     A temporary index holds the present tree, so that the person's own index stays as it is.
@@ -66,9 +66,9 @@ def _git() -> tuple[dict[str, Any], str | None]:
         top = _run("rev-parse", "--show-toplevel")
         commit = _run("rev-parse", "HEAD")
     except (subprocess.CalledProcessError, FileNotFoundError):
-        return {"commit": None, "note": "no git repository, or none with a commit"}, None
+        return {"commit": None, "note": "no git repository, or none with a commit"}, ""
     if Path(top).resolve() != ROOT:
-        return {"commit": None, "note": f"no git repository of its own; it lies in {top}"}, None
+        return {"commit": None, "note": f"no git repository of its own; it lies in {top}"}, ""
     with tempfile.TemporaryDirectory() as folder:
         index = {"GIT_INDEX_FILE": f"{folder}/index"}
         _run("read-tree", "HEAD", **index)
@@ -76,12 +76,22 @@ def _git() -> tuple[dict[str, Any], str | None]:
         tree = _run("write-tree", **index)
         patch = _run("diff", "--binary", "--full-index", "HEAD", tree, **index)
     branch = _run("rev-parse", "--abbrev-ref", "HEAD")
-    return {"commit": commit, "branch": branch, "tree": tree, "dirty": bool(patch)}, f"{patch}\n" if patch else None
+    return {
+        "commit": commit,
+        "branch": branch,
+        "tree": tree,
+        "dirty": bool(patch),
+    }, f"{patch}\n" if patch else ""
 
 
 def _run(*command: str, **environment: str) -> str:
     done = subprocess.run(
-        ["git", *command], cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=True
+        ["git", *command],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return done.stdout.strip("\n")
 

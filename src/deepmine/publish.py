@@ -36,7 +36,10 @@ def afterwards(run: Record, cfg: DictConfig) -> Iterator[None]:
             try:
                 _publish(run, cfg)
             except UserError as error:
-                print(f"{error} The record in {run.folder} is whole. Send it later: make publish", file=sys.stderr)
+                print(
+                    f"{error} The record in {run.folder} is whole. Send it later: make publish",
+                    file=sys.stderr,
+                )
 
 
 def _publish(run: Record, cfg: DictConfig) -> None:

@@ -1,13 +1,13 @@
 """The run record: a run is a folder of plain files, and MLflow is published from it.
 
-    config.yaml       what decided the numbers, resolved           train
-    passport.json     code, data, environment, seed; `record_id`   train
-    patch.diff        uncommitted changes, if there were any       train
-    metrics.jsonl     curves: one line per epoch                   train
-    model.skops       the fitted pipeline                          train
-    status.json       RUNNING, FINISHED, FAILED or KILLED, why     train
-    metrics.json      final scores, by part                        evaluate
-    evaluation/       predictions, figures, curves, status.json    evaluate
+config.yaml       what decided the numbers, resolved           train
+passport.json     code, data, environment, seed; `record_id`   train
+patch.diff        uncommitted changes; empty if there were none  train
+metrics.jsonl     curves: one line per epoch                   train
+model.skops       the fitted pipeline                          train
+status.json       RUNNING, FINISHED, FAILED or KILLED, why     train
+metrics.json      final scores, by part                        evaluate
+evaluation/       predictions, figures, curves, status.json    evaluate
 """
 
 import json
@@ -16,7 +16,7 @@ import platform
 import shutil
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -87,20 +87,19 @@ def find(folder: Path) -> Record:
     return Record(folder)
 
 
-def find_all(out: Path) -> list[Record]:
-    """All records below `out`: those of the pipeline, then those of single runs, by name."""
-    return [Record(path.parent) for kind in ("runs", "adhoc") for path in sorted(out.glob(f"{kind}/*/passport.json"))]
+def find_all(out: Path, kinds: Sequence[str] = ("runs", "adhoc")) -> list[Record]:
+    """All records below `out`: those of the pipeline (`runs`), then those of single runs (`adhoc`), by name."""
+    return [Record(path.parent) for kind in kinds for path in sorted(out.glob(f"{kind}/*/passport.json"))]
 
 
-def start(folder: Path, settings: dict[str, Any], passport: dict[str, Any], patch: str | None) -> Record:
+def start(folder: Path, settings: dict[str, Any], passport: dict[str, Any], patch: str) -> Record:
     """A new record; an older one in the same folder is gone."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     config.dump(folder / "config.yaml", settings)
     write_json(folder / "passport.json", passport)
     (folder / "metrics.jsonl").touch()
-    if patch:
-        (folder / "patch.diff").write_text(patch)
+    (folder / "patch.diff").write_text(patch)
     return Record(folder)
 
 
@@ -110,17 +109,30 @@ def status(path: Path, stage: str) -> Iterator[dict[str, Any]]:
 
     What the block puts into the dict stands in the file at the end.
     """
-    now = {"status": "RUNNING", "stage": stage, "started": _now(), "pid": os.getpid(), "host": platform.node()}
+    now = {
+        "status": "RUNNING",
+        "stage": stage,
+        "started": _now(),
+        "pid": os.getpid(),
+        "host": platform.node(),
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, now)
     try:
         yield now
         now["status"] = "FINISHED"
     except Exception as error:
-        now |= {"status": "FAILED", "reason": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+        now |= {
+            "status": "FAILED",
+            "reason": f"{type(error).__name__}: {error}",
+            "traceback": traceback.format_exc(),
+        }
         raise
     except BaseException as end:  # Ctrl-C, SIGTERM
-        now |= {"status": "KILLED", "reason": "Ctrl-C" if isinstance(end, KeyboardInterrupt) else f"exit: {end}"}
+        now |= {
+            "status": "KILLED",
+            "reason": "Ctrl-C" if isinstance(end, KeyboardInterrupt) else f"exit: {end}",
+        }
         raise
     finally:
         write_json(path, {**now, "ended": _now()})

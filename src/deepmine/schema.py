@@ -67,6 +67,7 @@ class Config(Strict):
     task: Task
     chain: bool
     run: str | None
+    port: int = Field(ge=1, lt=2**16)
     paths: Paths
     trusted: list[str]
     data: Data
@@ -113,8 +114,11 @@ def _suits(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
     for key in ("_target_", "_tasks_", "_takes_"):
         if key not in model:
             raise UserError(f"conf/model/{choices['model']}.yaml has no `{key}`. See `Add a model` in README.md.")
-    able = f"Models for {task} on data of kind {data.get('kind')}: " + (
-        ", ".join(models_for(str(task), str(data.get("kind")))) or "none yet") + "."
+    able = (
+        f"Models for {task} on data of kind {data.get('kind')}: "
+        + (", ".join(models_for(str(task), str(data.get("kind")))) or "none yet")
+        + "."
+    )
     if task in get_args(Task) and task not in model["_tasks_"]:
         raise UserError(
             f"Model `{choices['model']}` does {' and '.join(model['_tasks_'])}, but the task of data "
@@ -153,7 +157,7 @@ def _validate_call(target: str, arguments: dict[str, Any], key: str, choices: Ma
         raise UserError(f"`{key}` names {target}, but {error}.") from None
     if parameters is not None:
         fields = {k: Required[p.annotation] if p.required else p.annotation for k, p in parameters.items()}
-        call = TypedDict("call", fields, total=False)  # type: ignore[operator]
+        call: Any = TypedDict("call", fields, total=False)  # type: ignore[misc, operator]
         call.__pydantic_config__ = Strict.model_config
         _validate(call, arguments, key, choices)
 
@@ -178,7 +182,7 @@ def _describe(key: str, error: Any, schema: Any) -> str:
 
 
 def _where(key: str, choices: Mapping[str, str]) -> str:
-    group = key.split(".")[0]
+    group = key.split(".", maxsplit=1)[0]
     places = [f"conf/{g}/{choices[g]}.yaml" for g in (group, "experiment") if choices.get(g)]
     places = [p for p in places if (ROOT / p).is_file()] or ["conf/config.yaml"]
     return f"(Set on the command line or in {' or '.join(places)}.)"

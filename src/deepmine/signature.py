@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 
 class Parameter(NamedTuple):
-    """One argument of a constructor or function: its annotation (`Any` where it is not simple) and whether it must be given."""
+    """An argument of a constructor or function: its annotation (`Any` where not simple); whether it must be given."""
 
     annotation: Any
     required: bool
@@ -31,7 +31,9 @@ def signature(target: str) -> dict[str, Parameter] | None:
         return None
     plain = arguments.posonlyargs + arguments.args
     defaults = [None] * (len(plain) - len(arguments.defaults)) + list(arguments.defaults)
-    pairs = list(zip(plain, defaults, strict=True)) + list(zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True))
+    pairs = list(zip(plain, defaults, strict=True)) + list(
+        zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    )
     return {a.arg: Parameter(_evaluate(a.annotation), default is None) for a, default in pairs if a.arg != "self"}
 
 

@@ -5,6 +5,7 @@ tracker lacks is sent. So an outage, a restored DVC stage and a fresh clone are 
 """
 
 import json
+import logging
 import os
 import sqlite3
 import tempfile
@@ -30,10 +31,11 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 import mlflow
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import DatasetInput, InputTag, Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 
+logging.getLogger("mlflow").setLevel(logging.WARNING)
 RECORD_ID = "deepmine.record_id"
 PUBLISHED = "deepmine.published"  # digest of the record's files when they were last sent
 LONGEST = 6000  # characters that MLflow keeps of a parameter's value
@@ -75,14 +77,16 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
     try:
         with FileLock(Path(tempfile.gettempdir()) / f"deepmine-{record.passport['record_id']}.lock"):
             run_id = _find_or_create(client, record, uri)
-            _send_curves(client, record, run_id)
-            digest = dataset.folder_digest(record.folder)
-            if client.get_run(run_id).data.tags.get(PUBLISHED) != digest:
-                _send_files(client, record, run_id)
-                if send_model and (record.folder / "model.skops").is_file():
-                    _send_model(client, record, run_id, trusted)
-                client.set_tag(run_id, PUBLISHED, digest)
-            _set_status(client, record, run_id)
+            try:
+                _send_curves(client, record, run_id)
+                digest = dataset.folder_digest(record.folder)
+                if client.get_run(run_id).data.tags.get(PUBLISHED) != digest:
+                    _send_files(client, record, run_id)
+                    if send_model and record.status["status"] == "FINISHED":
+                        _send_model(client, record, run_id, trusted)
+                    client.set_tag(run_id, PUBLISHED, digest)
+            finally:
+                _set_status(client, record, run_id)
     except MlflowException as error:
         raise UserError(f"MLflow at {uri} refused: {error.message.splitlines()[0]}") from error
     return run_id
@@ -129,7 +133,7 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> st
     params = [Param(key, value) for key, value in _flat(settings)]
     client.log_batch(run.info.run_id, params=params)
     source = CodeDatasetSource({"data.dvc": str(papers["data"]["data.dvc"]), "raw": papers["data"]["raw"]})
-    data = MetaDataset(source, name=settings["choices"]["data"], digest=papers["data"]["digest"])
+    data: Any = MetaDataset(source, name=settings["choices"]["data"], digest=papers["data"]["digest"])
     context = InputTag("mlflow.data.context", "training")
     client.log_inputs(run.info.run_id, [DatasetInput(data._to_mlflow_entity(), [context])])
     return run.info.run_id
@@ -138,13 +142,13 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> st
 def _experiment(client: mlflow.MlflowClient, name: str, uri: str) -> str:
     if found := client.get_experiment_by_name(name):
         return found.experiment_id
-    local = {"artifact_location": (ROOT / "mlruns" / name).as_uri()} if uri.startswith("sqlite:") else {}
+    place = (ROOT / "mlruns" / name).as_uri() if uri.startswith("sqlite:") else None
     try:
-        return client.create_experiment(name, **local)
+        return client.create_experiment(name, artifact_location=place)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-        return client.get_experiment_by_name(name).experiment_id  # another process was first
+        return _experiment(client, name, uri)  # another process was first
 
 
 def _send_curves(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
@@ -176,7 +180,8 @@ def _send_files(client: mlflow.MlflowClient, record: Record, run_id: str) -> Non
 
 def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, trusted: Sequence[str]) -> None:
     """The fitted pipeline with its signature and an example, once; `mlflow.pyfunc.load_model` loads it."""
-    if client.get_run(run_id).outputs.model_outputs:
+    outputs = client.get_run(run_id).outputs
+    if outputs and outputs.model_outputs:
         return
     import skops.io
 
@@ -215,7 +220,10 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from _flat(value, f"{prefix}{key}.")
         else:
             text = value if isinstance(value, str) else json.dumps(value)
-            yield f"{prefix}{key}", text if len(text) <= LONGEST else f"see config.yaml (md5 {config.digest(value)})"
+            yield (
+                f"{prefix}{key}",
+                text if len(text) <= LONGEST else f"see config.yaml (md5 {config.digest(value)})",
+            )
 
 
 def _milliseconds(iso: str) -> int:

@@ -10,6 +10,12 @@ from omegaconf import DictConfig
 
 from deepmine import config, prepare
 
+NEXT = """The record of this run is {folder}. Next:
+  make compare                                             all runs in one table for each data set
+  make ui                                                  the same in MLflow, with curves, pictures and models
+  make train experiment=titanic_tree model.max_depth=4     a decision tree, and one setting changed
+"""
+
 
 def main(cfg: DictConfig) -> None:
     """Write a record; by hand (`chain`) also prepare what is stale before, and evaluate after."""
@@ -34,6 +40,7 @@ def main(cfg: DictConfig) -> None:
 
             evaluate.evaluate(run, cfg.trusted)
             evaluate.show(run)
+            print(NEXT.format(folder=run.folder))
 
 
 if __name__ == "__main__":

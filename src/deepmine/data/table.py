@@ -67,7 +67,9 @@ def _check(frame: pd.DataFrame, row_id: str, target: str | None) -> None:
         raise UserError("The query gives no rows.")
     twice = frame.loc[frame[row_id].duplicated() | frame[row_id].isna(), row_id]
     if len(twice):
-        raise UserError(f"`{row_id}` should name each row once; missing or repeated {len(twice)} times, first: {twice.iloc[0]}.")
+        raise UserError(
+            f"`{row_id}` should name each row once; missing or repeated {len(twice)} times, first: {twice.iloc[0]}."
+        )
     if target is not None and (missing := int(frame[target].isna().sum())):
         raise UserError(f"`{target}` is missing in {missing} of {len(frame)} rows. Leave them out in the query.")
 

@@ -7,13 +7,14 @@ import inspect
 import logging
 import pkgutil
 import signal
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
@@ -24,6 +25,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its banners; what matters is in the record
+warnings.filterwarnings("ignore", "`isinstance.treespec", module="pytorch_lightning")
 
 ROWS_PER_CALL = 2048  # rows handed to Lightning at once: its cost per call is paid once for many small batches
 
@@ -93,7 +95,7 @@ class Training(pl.LightningModule):
         return torch.stack([loss.detach() * n, (output.argmax(1) == y).sum(), torch.tensor(n, device=y.device)])
 
     def _means(self, part: str, sums: Tensor) -> dict[str, float]:
-        loss, right, n = self.all_gather(sums).reshape(-1, 3).sum(0).tolist()
+        loss, right, n = torch.as_tensor(self.all_gather(sums)).reshape(-1, 3).sum(0).tolist()
         return {f"{part}_loss": loss / n, f"{part}_accuracy": right / n}
 
 
@@ -178,9 +180,9 @@ class LightningClassifier(ClassifierMixin, BaseEstimator):
 
     def fit(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
-        eval_set: tuple[ArrayLike, ArrayLike] | None = None,
+        X: Any,
+        y: Any,
+        eval_set: tuple[Any, Any] | None = None,
         on_epoch: Callable[[int, dict[str, float]], None] | None = None,
     ) -> "LightningClassifier":
         """Train the network.
@@ -209,7 +211,7 @@ class LightningClassifier(ClassifierMixin, BaseEstimator):
         self.net_, self.history_ = module.net.float().cpu().eval(), module.history
         return self
 
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
+    def predict_proba(self, X: Any) -> NDArray[np.float32]:
         """Probability of each class, `(n, n_outputs_)`, in the order of `classes_`."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, allow_nd=True, reset=False)
@@ -219,7 +221,7 @@ class LightningClassifier(ClassifierMixin, BaseEstimator):
             chunks = torch.from_numpy(X).split(ROWS_PER_CALL)
             return torch.cat([self.net_(chunk).softmax(1) for chunk in chunks]).numpy()
 
-    def predict(self, X: ArrayLike) -> NDArray:
+    def predict(self, X: Any) -> NDArray:
         """The most probable class of each row, `(n,)`."""
         probabilities = self.predict_proba(X)
         return self.classes_[probabilities.argmax(1)]

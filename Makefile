@@ -1,0 +1,62 @@
+# The verbs of the project. Each needs only Python 3.11+, git and make: the environment and the data come by themselves.
+# Every stage takes Hydra overrides: `make train model=tree model.max_depth=4` is
+# `.venv/bin/python -m deepmine.train model=tree model.max_depth=4`.
+
+PYTHON ?= python3
+BIN := .venv/bin
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+export UV_COMPILE_BYTECODE := 1
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION ?= false
+
+# The overrides as the shell should see them: what make was given as variables, special characters escaped.
+SPECIAL := ( ) [ ] { } < > ' " ` ; & | * ? ! ~
+escape = $(if $1,$(call escape,$(wordlist 2,99,$1),$(subst $(firstword $1),\$(firstword $1),$2)),$2)
+OVERRIDES = $(call escape,$(SPECIAL),$(subst $$$$,\$$,$(MAKEOVERRIDES)))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train compare ui evaluate prepare publish configure repro test check format lock clean
+
+help: # What there is to do
+	@sed -n 's/^\([a-z]*\):[^#]*# \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
+
+setup: # Environment and data, if anything changed; every other verb does this first
+	@sh .ci/setup $(PYTHON)
+
+train: setup # Fit a model: prepares the data, evaluates, publishes (make train experiment=titanic_tree)
+	@$(BIN)/python -m deepmine.train $(OVERRIDES)
+
+compare: setup # All runs in one table for each data set
+	@$(BIN)/python -m deepmine.compare $(OVERRIDES)
+
+ui: setup # Open MLflow on http://127.0.0.1:5000 (port=5001 for another)
+	@$(BIN)/python -m deepmine.ui $(OVERRIDES)
+
+repro: setup # The whole pipeline: every experiment whose data, settings or code changed
+	@$(BIN)/dvc repro
+
+prepare: setup # Only prepare a data set (make prepare data=titanic)
+	@$(BIN)/python -m deepmine.prepare $(OVERRIDES)
+
+evaluate: setup # Only evaluate a trained model again (make evaluate experiment=titanic_tree)
+	@$(BIN)/python -m deepmine.evaluate $(OVERRIDES)
+
+publish: setup # Send MLflow what it lacks, after an outage or a dvc pull
+	@$(BIN)/python -m deepmine.publish $(OVERRIDES)
+
+configure: setup # Compose all experiments, which finds mistakes in conf/
+	@$(BIN)/python -m deepmine.configure $(OVERRIDES)
+
+test: setup # The quick tests (make test slow=true for all)
+	@$(BIN)/python -m pytest $(if $(filter true,$(slow)),-m '')
+
+check: setup # Format, lint and types
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+
+format: setup # Put the code in shape
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+lock: setup # Bring constraints.txt to the newest versions that pyproject.toml allows
+	@env -u UV_FIND_LINKS $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate --no-header --all-extras pyproject.toml -o constraints.txt
+
+clean: # Remove what the stages wrote, and the environment; data, records in git and the tracker stay
+	@rm -rf .venv out/datasets out/configs out/compare .pytest_cache .mypy_cache .ruff_cache
