@@ -78,6 +78,11 @@ def decisive(cfg: Mapping[str, Any]) -> dict[str, Any]:
     return {key: plain[key] for key in DECISIVE}  # type: ignore[index, call-overload]
 
 
+def names(cfg: DictConfig) -> dict[str, Any]:
+    """What was chosen, for the record: `experiment`, and the file taken in each group."""
+    return {"experiment": cfg.choices.experiment, "choices": dict(cfg.choices)}
+
+
 def digest(value: Any) -> str:
     """MD5 of plain containers."""
     return md5(yaml.safe_dump(value).encode(), usedforsecurity=False).hexdigest()

@@ -106,16 +106,25 @@ def load(folder: Path) -> Dataset:
     Raises:
         UserError: there is none.
     """
-    info = read_info(folder)
-    if info is None:
-        raise UserError(f"There is no prepared data set in {folder}. Make it: make prepare data={folder.name}")
-    return Dataset(info, *(_load_part(folder, name) for name in PARTS))
+    return Dataset(require_info(folder), *(_load_part(folder, name) for name in PARTS))
 
 
 def read_info(folder: Path) -> dict[str, Any] | None:
     """info.json of a prepared data set, or None where there is none."""
     path = folder / "info.json"
     return json.loads(path.read_text()) if path.is_file() else None
+
+
+def require_info(folder: Path) -> dict[str, Any]:
+    """info.json of a prepared data set.
+
+    Raises:
+        UserError: there is none.
+    """
+    info = read_info(folder)
+    if info is None:
+        raise UserError(f"There is no prepared data set in {folder}. Make it: make prepare data={folder.name}")
+    return info
 
 
 def folder_digest(folder: Path) -> str:

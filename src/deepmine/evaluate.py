@@ -4,6 +4,7 @@ make evaluate experiment=titanic_tree
 """
 
 import csv
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,8 @@ from omegaconf import DictConfig
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
-from sklearn.dummy import DummyClassifier
-from sklearn.pipeline import Pipeline
 
-from deepmine import config, dataset, figures, metrics, model, publish, record
+from deepmine import config, dataset, publish, record
 from deepmine.dataset import Dataset, Part
 from deepmine.errors import UserError
 from deepmine.record import Record
@@ -36,7 +35,10 @@ def evaluate(run: Record, trusted: Sequence[str]) -> None:
     Raises:
         UserError: the prepared data are not those that the model was trained on.
     """
+    from deepmine import figures, metrics, model
+
     folder = run.folder / "evaluation"
+    shutil.rmtree(folder, ignore_errors=True)
     with record.status(folder / "status.json", "evaluate"):
         settings, task = run.config, run.config["task"]
         data = _same_data(run)
@@ -50,7 +52,7 @@ def evaluate(run: Record, trusted: Sequence[str]) -> None:
         record.write_json(run.folder / "metrics.json", scores)
 
 
-def predict(pipeline: Pipeline, task: str, part: Part) -> dict[str, Any]:
+def predict(pipeline: Any, task: str, part: Part) -> dict[str, Any]:
     """What `metrics.score` takes: `y`, `predicted`, and `probabilities` with `classes`, or `X` as the model saw it."""
     if task == "clustering":
         X = pipeline[:-1].transform(part.X)
@@ -71,6 +73,8 @@ def baseline(task: str, data: Dataset, outcomes: dict[str, Any], seed: int) -> d
     if task == "clustering":
         clusters = np.unique(outcomes["train"]["predicted"])
         return {**test, "predicted": np.random.default_rng(seed).choice(clusters, len(data.test))}
+    from sklearn.dummy import DummyClassifier
+
     dummy = DummyClassifier(strategy="prior").fit(np.zeros((len(data.train), 1)), data.train.y)
     X = np.zeros((len(data.test), 1))
     return {
@@ -83,6 +87,8 @@ def baseline(task: str, data: Dataset, outcomes: dict[str, Any], seed: int) -> d
 
 def show(run: Record) -> None:
     """Print the final scores: train, validation and test side by side, and the baseline's."""
+    from deepmine.metrics import COLUMNS
+
     settings, scores = run.config, run.metrics
     table = Table(
         title=f"{settings['choices']['model']} on {settings['choices']['data']}",
@@ -94,7 +100,7 @@ def show(run: Record) -> None:
     parts = [*dataset.PARTS, "baseline/test"]
     for part in parts:
         table.add_column(part.replace("baseline/test", "baseline (test)"), justify="right")
-    for key in metrics.COLUMNS[settings["task"]]:
+    for key in COLUMNS[settings["task"]]:
         table.add_row(
             key.replace("_", " "),
             *(f"{scores[f'{p}/{key}']:.4f}" if f"{p}/{key}" in scores else "" for p in parts),

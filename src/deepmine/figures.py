@@ -1,7 +1,7 @@
 """Pictures of a run, and the tables that `dvc plots` draws."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +39,10 @@ def draw(folder: Path, task: str, arrays: Mapping[str, Any], curves: list[dict[s
         arrays: what was predicted for the test rows, as `metrics.score` takes it.
         curves: one dict per epoch, as in metrics.jsonl; none for a model without epochs.
     """
-    figures = {
-        "classification": {"confusion_matrix": confusion_matrix},
-        "clustering": {"clusters": clusters},
-    }[task]
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     (folder / "curves").mkdir(exist_ok=True)
     with matplotlib.rc_context(STYLE):
-        for name, figure in figures.items():
+        for name, figure in FIGURES[task].items():
             figure(**arrays).savefig(folder / f"figures/{name}.png", dpi=DPI)
         if curves:
             learning_curves(curves).savefig(folder / "figures/learning_curves.png", dpi=DPI)
@@ -106,7 +102,8 @@ def clusters(X: np.ndarray, predicted: np.ndarray, y: np.ndarray | None = None, 
             if here.any():
                 label = f"cluster {cluster}" + (f", {name}" if y is not None else "") + f" ({here.sum()})"
                 axes.scatter(
-                    *points[here].T,
+                    points[here, 0],
+                    points[here, 1],
                     s=34,
                     marker=marker,
                     color=colours[number % len(colours)],
@@ -145,3 +142,9 @@ def _mark_best(axes: Axes, curves: list[dict[str, Any]], quantity: str) -> None:
 def _quantities(curves: list[dict[str, Any]]) -> list[str]:
     """What was measured each epoch, without the part: loss, accuracy."""
     return list(dict.fromkeys(k.partition("_")[2] for line in curves for k in line if k.startswith(("train_", "val_"))))
+
+
+FIGURES: dict[str, dict[str, Callable[..., Figure]]] = {
+    "classification": {"confusion_matrix": confusion_matrix},
+    "clustering": {"clusters": clusters},
+}

@@ -47,8 +47,7 @@ def score(task: str, **arrays: Any) -> dict[str, float]:
         task: see the functions below, one for each.
         arrays: their arguments.
     """
-    function: Callable[..., dict[str, float]] = {"classification": classification, "clustering": clustering}[task]
-    scores = function(**arrays)
+    scores = SCORES[task](**arrays)
     assert set(scores) <= set(HIGHER_IS_BETTER)
     return {key: float(value) for key, value in scores.items() if not math.isnan(value)}
 
@@ -104,3 +103,6 @@ def clustering(X: NDArray, predicted: NDArray, y: NDArray | None = None, **_: An
         scores["adjusted_rand"] = metrics.adjusted_rand_score(y, predicted)
         scores["normalized_mutual_info"] = metrics.normalized_mutual_info_score(y, predicted)
     return scores
+
+
+SCORES: dict[str, Callable[..., dict[str, float]]] = {"classification": classification, "clustering": clustering}

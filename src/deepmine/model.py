@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-import skops.io
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
@@ -55,6 +54,8 @@ def fit(
 
 def save(pipeline: Pipeline, path: Path) -> None:
     """Write a fitted pipeline to one skops file: no pickle, nothing that runs when it is loaded."""
+    import skops.io
+
     skops.io.dump(pipeline, path)
 
 
@@ -70,6 +71,8 @@ def load(path: Path, trusted: Sequence[str]) -> Pipeline:
     """
     if not path.is_file():
         raise UserError(f"There is no model in {path.parent}. Train it first.")
+    import skops.io
+
     types = skops.io.get_untrusted_types(file=path)
     if strangers := [name for name in types if not name.startswith(tuple(trusted))]:
         raise UserError(

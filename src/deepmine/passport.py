@@ -23,14 +23,14 @@ PACKAGES = (
 OUTPUTS = (":(exclude)out", ":(exclude)dvc.lock")  # what stages write is no change of the code
 
 
-def issue(seed: int, threads: int, dataset: Path, dataset_digest: str, data: Path) -> tuple[dict[str, Any], str]:
+def issue(seed: int, threads: int, dataset: Path, info: dict[str, Any], data: Path) -> tuple[dict[str, Any], str]:
     """A passport, and the patch of the uncommitted changes (empty where there are none).
 
     Args:
         seed: of the run.
         threads: of every numerical library.
         dataset: the folder of the prepared data.
-        dataset_digest: of its content.
+        info: what is known about them.
         data: the folder of the raw data.
     """
     git, patch = _git()
@@ -43,7 +43,7 @@ def issue(seed: int, threads: int, dataset: Path, dataset_digest: str, data: Pat
             "raw": folder_digest(data),
             "data.dvc": _data_dvc(),
             "dataset": str(dataset),
-            "digest": dataset_digest,
+            "digest": info["digest"],
         },
         "lock": file_digest(ROOT / "constraints.txt"),
         "python": platform.python_version(),

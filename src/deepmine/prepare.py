@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from deepmine import config
 from deepmine import dataset as contract
-from deepmine.data import Raw
+from deepmine.data import RESTORE, Raw
 from deepmine.dataset import Dataset, Part
 from deepmine.errors import UserError
 
@@ -49,12 +49,13 @@ def prepare(name: str, settings: Any, raw_folder: Path) -> Dataset:
     Raises:
         UserError: the files cannot be used.
     """
-    raw: Raw = hydra.utils.instantiate(settings["source"], folder=raw_folder, _convert_="all")
+    source = dict(settings["source"])
+    raw: Raw = hydra.utils.get_method(source.pop("_target_"))(folder=raw_folder, **source)
     parts = {part: _take(raw, index) for part, index in split(settings["split"], raw).items()}
     info = {
         "name": name,
         "kind": settings["kind"],
-        "target": settings["source"].get("target", "label" if raw.y is not None else None),
+        "target": source.get("target"),
         "columns": list(getattr(raw.X, "columns", [])) or None,
         "classes": np.unique(raw.y).tolist() if raw.y is not None and settings["task"] != "regression" else None,
         "split": settings["split"],
@@ -86,7 +87,7 @@ def require_raw(data: Path, folder: str) -> Path:
     """
     if not (data / folder).is_dir():
         have = f"{data}/ is not there" if not data.is_dir() else f"{data}/{folder}/ is not there"
-        raise UserError(f"{have}. Restore what data.dvc lists: .venv/bin/dvc pull data.dvc")
+        raise UserError(f"{have}. Restore what data.dvc lists: {RESTORE}")
     return data / folder
 
 

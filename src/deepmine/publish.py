@@ -35,11 +35,8 @@ def afterwards(run: Record, cfg: DictConfig) -> Iterator[None]:
         if cfg.tracking.uri is not None:
             try:
                 _publish(run, cfg)
-            except UserError as error:
-                print(
-                    f"{error} The record in {run.folder} is whole. Send it later: make publish",
-                    file=sys.stderr,
-                )
+            except Exception as error:  # whatever is wrong with the tracker, the run itself is not
+                print(f"{error}\nThe record in {run.folder} is whole. Send it later: make publish", file=sys.stderr)
 
 
 def _publish(run: Record, cfg: DictConfig) -> None:

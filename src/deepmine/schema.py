@@ -93,7 +93,7 @@ def check(config: Mapping[str, Any], choices: Mapping[str, str], trains: bool = 
     for section in ("data", "steps", "model"):
         for key, node in _targets(config.get(section), section):
             arguments = {k: v for k, v in node.items() if not k.startswith("_")}
-            given = {"folder": None, **arguments} if key == "data.source" else arguments
+            given = {"folder": ROOT, **arguments} if key == "data.source" else arguments
             _validate_call(_trusted(node["_target_"], config["trusted"], key), given, key, choices)
             if "net" in node and isinstance(node["net"], str):
                 net = _trusted(node["net"], config["trusted"], f"{key}.net")
@@ -157,8 +157,8 @@ def _validate_call(target: str, arguments: dict[str, Any], key: str, choices: Ma
         raise UserError(f"`{key}` names {target}, but {error}.") from None
     if parameters is not None:
         fields = {k: Required[p.annotation] if p.required else p.annotation for k, p in parameters.items()}
-        call: Any = TypedDict("call", fields, total=False)  # type: ignore[misc, operator]
-        call.__pydantic_config__ = Strict.model_config
+        call: Any = TypedDict("call", fields, total=False)  # type: ignore[misc]
+        call.__pydantic_config__ = Strict.model_config  # type: ignore[attr-defined]
         _validate(call, arguments, key, choices)
 
 
@@ -178,11 +178,13 @@ def _describe(key: str, error: Any, schema: Any) -> str:
         return f"There is no `{key}`. {nearest(str(error['loc'][-1]), schema.__annotations__)}"
     if error["type"] == "missing":
         return f"`{key}` is missing."
-    return f"`{key}` is {error['input']!r}: {error['msg'].replace('Input', 'it', 1)}."
+    wanted = error["msg"].replace("Input", "it", 1).replace("an instance of Sequence", "a list")
+    return f"`{key}` is {error['input']!r}: {wanted}."
 
 
 def _where(key: str, choices: Mapping[str, str]) -> str:
-    group = key.split(".", maxsplit=1)[0]
-    places = [f"conf/{g}/{choices[g]}.yaml" for g in (group, "experiment") if choices.get(g)]
-    places = [p for p in places if (ROOT / p).is_file()] or ["conf/config.yaml"]
-    return f"(Set on the command line or in {' or '.join(places)}.)"
+    group = key.split(".")[0]
+    home = f"conf/{group}/{choices[group]}.yaml" if choices.get(group) else "conf/config.yaml"
+    home = f"conf/preprocessing/{choices.get('preprocessing')}.yaml" if group == "steps" else home
+    also = f" or conf/experiment/{choices['experiment']}.yaml" if choices.get("experiment") else ""
+    return f"(It is set in {home}{also}, or on the command line.)"

@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pydantic
+
 
 class Parameter(NamedTuple):
     """An argument of a constructor or function: its annotation (`Any` where not simple); whether it must be given."""
@@ -86,6 +88,6 @@ def _evaluate(annotation: ast.expr | None) -> Any:
     if annotation is None:
         return Any
     try:
-        return eval(ast.unparse(annotation), dict(vars(typing)))
+        return eval(ast.unparse(annotation), vars(typing) | vars(pydantic.types))
     except (NameError, TypeError, SyntaxError):  # a type of the module's own: anything goes here
         return Any

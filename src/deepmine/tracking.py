@@ -133,7 +133,7 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> st
     params = [Param(key, value) for key, value in _flat(settings)]
     client.log_batch(run.info.run_id, params=params)
     source = CodeDatasetSource({"data.dvc": str(papers["data"]["data.dvc"]), "raw": papers["data"]["raw"]})
-    data: Any = MetaDataset(source, name=settings["choices"]["data"], digest=papers["data"]["digest"])
+    data: Any = MetaDataset(source, name=settings["choices"]["data"], digest=papers["data"]["digest"])  # type: ignore[abstract]
     context = InputTag("mlflow.data.context", "training")
     client.log_inputs(run.info.run_id, [DatasetInput(data._to_mlflow_entity(), [context])])
     return run.info.run_id

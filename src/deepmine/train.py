@@ -19,18 +19,17 @@ NEXT = """The record of this run is {folder}. Next:
 
 def main(cfg: DictConfig) -> None:
     """Write a record; by hand (`chain`) also prepare what is stale before, and evaluate after."""
-    settings = config.decisive(cfg)
     if cfg.chain:
         prepare.ensure(cfg)
     from deepmine import dataset, model, passport, publish, record
 
+    settings, folder = config.decisive(cfg), Path(cfg.folders.dataset)
     pipeline = model.build(settings["steps"], settings["model"])
-    data = dataset.load(Path(cfg.folders.dataset))
-    names = {"experiment": cfg.choices.experiment, "choices": dict(cfg.choices)}
-    papers = passport.issue(cfg.seed, cfg.threads, Path(cfg.folders.dataset), data.info["digest"], Path(cfg.paths.data))
-    run = record.start(Path(cfg.folders.run), {**names, **settings}, *papers)
+    papers = passport.issue(cfg.seed, cfg.threads, folder, dataset.require_info(folder), Path(cfg.paths.data))
+    run = record.start(Path(cfg.folders.run), {**config.names(cfg), **settings}, *papers)
     with publish.afterwards(run, cfg):
         with record.status(run.folder / "status.json", "train") as status:
+            data = dataset.load(folder)
             begin = time.perf_counter()
             model.fit(pipeline, cfg.task, data.train, data.val, run.log)
             status["fit_seconds"] = round(time.perf_counter() - begin, 3)

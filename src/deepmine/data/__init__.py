@@ -3,10 +3,15 @@
 A reader is a function `read(folder, **settings) -> Raw`, named as `source._target_` in conf/data/<name>.yaml.
 """
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from deepmine.errors import UserError
+
+RESTORE = ".venv/bin/dvc pull --force data.dvc"
 
 
 class Raw(NamedTuple):
@@ -19,3 +24,15 @@ class Raw(NamedTuple):
     X: NDArray | object
     y: NDArray | None
     rows: NDArray[np.str_]
+
+
+def raw_file(folder: Path, name: str) -> Path:
+    """A raw file.
+
+    Raises:
+        UserError: it is not there.
+    """
+    path = folder / name
+    if not path.is_file():
+        raise UserError(f"{path} is not there. Restore what data.dvc lists: {RESTORE}")
+    return path

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deepmine.data import Raw
+from deepmine.data import RESTORE, Raw, raw_file
 from deepmine.errors import UserError
 
 UINT8 = 0x08
@@ -22,7 +22,7 @@ def read(folder: Path, images: str, labels: str) -> Raw:
     Raises:
         UserError: a file is no IDX file, is cut short, or the two do not belong together.
     """
-    X, y = _array(folder / images), _array(folder / labels)
+    X, y = _array(raw_file(folder, images)), _array(raw_file(folder, labels))
     if X.ndim != 3 or y.shape != (len(X),):
         raise UserError(
             f"{folder / images} holds {X.shape} values and {folder / labels} {y.shape}: "
@@ -35,7 +35,7 @@ def _array(path: Path) -> NDArray[np.uint8]:
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (EOFError, OSError) as error:
-        raise UserError(f"{path} cannot be unpacked ({error}). Restore it: dvc checkout --force data.dvc") from None
+        raise UserError(f"{path} cannot be unpacked ({error}). Restore it: {RESTORE}") from None
     if len(content) < 4 or content[:3] != bytes([0, 0, UINT8]):
         raise UserError(f"{path} is no IDX file of bytes: it starts with {content[:4].hex()}, wanted 000008.")
     n_dimensions = content[3]

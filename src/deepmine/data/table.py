@@ -7,7 +7,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from deepmine.data import Raw
+from deepmine.data import Raw, raw_file
 from deepmine.errors import UserError, nearest
 
 
@@ -46,20 +46,21 @@ def read(
 def _query(folder: Path, files: dict[str, str], query: str, null_values: list[str]) -> pd.DataFrame:
     with duckdb.connect() as db:
         for table, file in files.items():
-            path = str(folder / file)
+            path = str(raw_file(folder, file))
             try:
                 scan = db.read_parquet(path) if path.endswith(".parquet") else db.read_csv(path, na_values=null_values)
                 scan.create(table)
             except duckdb.Error as error:
-                raise UserError(f"{path} cannot be read as a table: {_first_lines(error)}") from None
+                raise UserError(f"{path} cannot be read as a table: {_first_line(error)}") from None
         try:
             return db.sql(query).df()
         except duckdb.Error as error:
-            raise UserError(f"The query over {', '.join(files)} in {folder} fails: {_first_lines(error)}") from None
+            have = "; ".join(f"{table} has {', '.join(db.table(table).columns)}" for table in files)
+            raise UserError(f"The query in {folder} fails: {_first_line(error)}. Table {have}.") from None
 
 
-def _first_lines(error: duckdb.Error) -> str:
-    return " ".join(str(error).split("\n\n")[0].split())
+def _first_line(error: duckdb.Error) -> str:
+    return str(error).splitlines()[0]
 
 
 def _check(frame: pd.DataFrame, row_id: str, target: str | None) -> None:

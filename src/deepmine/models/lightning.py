@@ -15,6 +15,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
@@ -161,11 +162,11 @@ class LightningClassifier(ClassifierMixin, BaseEstimator):
         net: type | str = "deepmine.models.networks.MLP",
         net_params: dict[str, Any] | None = None,
         optimizer: str = "Adam",
-        lr: float = 1e-3,
-        weight_decay: float = 0.0,
-        batch_size: int = 32,
-        patience: int | None = None,
-        random_state: int | None = None,
+        lr: PositiveFloat = 1e-3,
+        weight_decay: NonNegativeFloat = 0.0,
+        batch_size: PositiveInt = 32,
+        patience: PositiveInt | None = None,
+        random_state: NonNegativeInt | None = None,
         trainer: dict[str, Any] | None = None,
     ) -> None:
         self.net = net
