@@ -56,7 +56,7 @@ format: setup # Put the code in shape
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 lock: setup # Bring constraints.txt to the newest versions that pyproject.toml allows
-	@env -u UV_FIND_LINKS $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate --no-header --all-extras pyproject.toml -o constraints.txt
+	@env -u UV_FIND_LINKS -u UV_TORCH_BACKEND $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate --no-header --all-extras pyproject.toml -o constraints.txt
 
 clean: # Remove what the stages wrote, and the environment; data, records in git and the tracker stay
 	@rm -rf .venv out/datasets out/configs out/compare .pytest_cache .mypy_cache .ruff_cache

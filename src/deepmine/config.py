@@ -132,7 +132,7 @@ def _complete(composed: DictConfig, choices: Mapping[str, str], trains: bool = T
     with open_dict(cfg):
         place = f"preprocessing.{OmegaConf.select(cfg, 'model._takes_')}.{OmegaConf.select(cfg, 'data.kind')}"
         if OmegaConf.select(cfg, place) is None:
-            cfg.pop("steps")  # the model does not take such data, which `check` says better than an interpolation
+            del cfg.steps  # the model does not take such data, which `check` says better than an interpolation
         cfg.choices = {group: choices.get(group) for group in GROUPS}
         plain: Any = OmegaConf.to_container(cfg, resolve=True)
         schema.check({k: v for k, v in plain.items() if k != "choices"}, plain["choices"], trains)
@@ -184,5 +184,7 @@ def _errors_for_people() -> Iterator[None]:
     except (HydraException, OmegaConfBaseException) as error:
         cause = f" {error.__cause__}" if error.__cause__ else ""
         raise UserError(f"The config cannot be composed: {error}{cause}") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"A file in conf/ is not valid YAML: {error}") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"{mark.name}, line {mark.line + 1}" if mark else "a file in conf/"
+        raise UserError(f"{place} is not valid YAML: {error.problem}.") from None

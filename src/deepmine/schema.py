@@ -17,6 +17,10 @@ from deepmine.signature import signature
 
 Kind = Literal["image", "sequence", "text", "table", "baskets"]
 Task = Literal["classification", "regression", "clustering", "decomposition", "rules"]
+CLASSES: dict[str, dict[str, Any]] = {  # settings that name a class, and what it is given by the estimator
+    "net": {"input_shape": (), "n_outputs": 1},
+    "optimizer": {"params": ()},
+}
 Share = Field(gt=0, lt=1)
 
 
@@ -95,10 +99,10 @@ def check(config: Mapping[str, Any], choices: Mapping[str, str], trains: bool = 
             arguments = {k: v for k, v in node.items() if not k.startswith("_")}
             given = {"folder": ROOT, **arguments} if key == "data.source" else arguments
             _validate_call(_trusted(node["_target_"], config["trusted"], key), given, key, choices)
-            if "net" in node and isinstance(node["net"], str):
-                net = _trusted(node["net"], config["trusted"], f"{key}.net")
-                given = {"input_shape": (), "n_outputs": 1, **node.get("net_params", {})}
-                _validate_call(net, given, f"{key}.net_params", choices)
+            for name in [name for name in CLASSES if isinstance(node.get(name), str)]:
+                named = _trusted(node[name], config["trusted"], f"{key}.{name}")
+                given = CLASSES[name] | (node.get(f"{name}_params") or {})
+                _validate_call(named, given, f"{key}.{name}_params", choices, named_by=f"{key}.{name}")
 
 
 def models_for(task: str, kind: str) -> list[str]:
@@ -150,11 +154,14 @@ def _trusted(target: str, trusted: list[str], key: str) -> str:
     return target
 
 
-def _validate_call(target: str, arguments: dict[str, Any], key: str, choices: Mapping[str, str]) -> None:
+def _validate_call(
+    target: str, arguments: dict[str, Any], key: str, choices: Mapping[str, str], named_by: str | None = None
+) -> None:
+    """Does a class or function take these arguments, which stand under `key`?"""
     try:
         parameters = signature(target)
     except LookupError as error:
-        raise UserError(f"`{key}` names {target}, but {error}.") from None
+        raise UserError(f"`{named_by or key}` names {target}, but {error}.") from None
     if parameters is not None:
         fields = {k: Required[p.annotation] if p.required else p.annotation for k, p in parameters.items()}
         call: Any = TypedDict("call", fields, total=False)  # type: ignore[misc]
@@ -183,7 +190,7 @@ def _describe(key: str, error: Any, schema: Any) -> str:
 
 
 def _where(key: str, choices: Mapping[str, str]) -> str:
-    group = key.split(".")[0]
+    group = key.split(".", maxsplit=1)[0]
     home = f"conf/{group}/{choices[group]}.yaml" if choices.get(group) else "conf/config.yaml"
     home = f"conf/preprocessing/{choices.get('preprocessing')}.yaml" if group == "steps" else home
     also = f" or conf/experiment/{choices['experiment']}.yaml" if choices.get("experiment") else ""

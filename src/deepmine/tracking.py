@@ -36,6 +36,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
+SQLITE = "sqlite:///"
 RECORD_ID = "deepmine.record_id"
 PUBLISHED = "deepmine.published"  # digest of the record's files when they were last sent
 LONGEST = 6000  # characters that MLflow keeps of a parameter's value
@@ -47,8 +48,8 @@ def connect(uri: str) -> mlflow.MlflowClient:
     Raises:
         UserError: it does not answer.
     """
-    if uri.startswith("sqlite:///"):
-        _create_store(Path(uri.removeprefix("sqlite:///")))
+    if uri.startswith(SQLITE):
+        _create_store(Path(uri.removeprefix(SQLITE)))
     elif uri.startswith("http"):
         try:
             urlopen(f"{uri.rstrip('/')}/health", timeout=5).close()
@@ -142,7 +143,9 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> st
 def _experiment(client: mlflow.MlflowClient, name: str, uri: str) -> str:
     if found := client.get_experiment_by_name(name):
         return found.experiment_id
-    place = (ROOT / "mlruns" / name).as_uri() if uri.startswith("sqlite:") else None
+    place = None
+    if uri.startswith(SQLITE):
+        place = (Path(uri.removeprefix(SQLITE)).resolve().parent / "mlruns" / name).as_uri()
     try:
         return client.create_experiment(name, artifact_location=place)
     except MlflowException as error:

@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its banners; what matters is in the record
 warnings.filterwarnings("ignore", "`isinstance.treespec", module="pytorch_lightning")
+warnings.filterwarnings("ignore", "You defined a `validation_step` but", module="pytorch_lightning")
 
 ROWS_PER_CALL = 2048  # rows handed to Lightning at once: its cost per call is paid once for many small batches
 
@@ -38,18 +39,17 @@ class Training(pl.LightningModule):
     So a call gets a chunk of batches, and what is measured is summed on the device and read once an epoch.
     """
 
-    def __init__(self, net: nn.Module, batch_size: int, optimizer: str, **options: float) -> None:
+    def __init__(self, net: nn.Module, batch_size: int, optimizer: Any, **options: float) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.net, self.batch_size, self.optimizer, self.options = net, batch_size, optimizer, options
         self.history: list[dict[str, float]] = []
-        self.report: Callable[[int, dict[str, float]], None] = lambda epoch, values: None
+        self.on_epoch: Callable[[int, dict[str, float]], None] | None = None
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The optimiser of torch.optim by that name, in its fused form where it has one."""
-        kind = getattr(torch.optim, self.optimizer)
-        fused = {"fused": True} if "fused" in inspect.signature(kind).parameters else {}
-        return kind(self.net.parameters(), **self.options, **fused)
+        """The optimiser, in its fused form where it has one."""
+        fused = {"fused": True} if "fused" in inspect.signature(self.optimizer).parameters else {}
+        return self.optimizer(self.net.parameters(), **self.options, **fused)
 
     def training_step(self, chunk: list[Tensor], _: int) -> None:
         """Learn from `(rows, *input_shape)` and `(rows,)`, batch by batch."""
@@ -68,6 +68,15 @@ class Training(pl.LightningModule):
         output = self.net(X)
         self.val_sums += self._measure(output, y, F.cross_entropy(output, y))
 
+    def on_train_start(self) -> None:
+        """One line of progress, in a terminal alone (`disable=None`), from the first process alone."""
+        first = self.trainer.is_global_zero
+        self.bar = tqdm(total=self.trainer.max_epochs, unit="epoch", disable=None if first else True)
+
+    def on_train_end(self) -> None:
+        """Leave the line as it is."""
+        self.bar.close()
+
     def on_train_epoch_start(self) -> None:
         """Begin to count."""
         self.sums = torch.zeros(3, device=self.device)
@@ -78,7 +87,7 @@ class Training(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Give the callbacks what they watch."""
-        self.log_dict(self._means("val", self.val_sums))
+        self.log_dict(self._means("val", self.val_sums), sync_dist=True)
 
     def on_train_epoch_end(self) -> None:
         """Report the epoch's curves: loss and accuracy of `train`, and of `val` where there is one."""
@@ -86,8 +95,10 @@ class Training(pl.LightningModule):
         if self.trainer.val_dataloaders is not None:
             values |= self._means("val", self.val_sums)
         self.history.append(values)
-        if self.trainer.is_global_zero:
-            self.report(len(self.history), values)
+        self.bar.set_postfix(values, refresh=False)
+        self.bar.update()
+        if self.on_epoch is not None and self.trainer.is_global_zero:
+            self.on_epoch(len(self.history), values)
 
     @staticmethod
     def _measure(output: Tensor, y: Tensor, loss: Tensor) -> Tensor:
@@ -122,18 +133,22 @@ class Chunks:
     """Rows in chunks of whole batches, shuffled anew each epoch; of several processes, each gets its share."""
 
     def __init__(self, X: NDArray, y: NDArray, batch_size: int, seed: int | None = None) -> None:
-        self.X, self.y = torch.from_numpy(X), torch.from_numpy(y)
+        self.X, self.y = X, y
         self.rows = max(1, ROWS_PER_CALL // batch_size) * batch_size
-        self.generator = None if seed is None else torch.Generator().manual_seed(seed)
+        self.seed, self.epoch = seed, 0
 
     def __iter__(self) -> Iterator[list[Tensor]]:
         n = len(self.X)
-        order = torch.arange(n) if self.generator is None else torch.randperm(n, generator=self.generator)
+        order = torch.arange(n)
+        if self.seed is not None:  # a generator of its own each epoch: torch cannot hand one to another process
+            order = torch.randperm(n, generator=torch.Generator().manual_seed(self.seed + self.epoch))
+            self.epoch += 1
         if torch.distributed.is_initialized():
             processes = torch.distributed.get_world_size()
             order = order[: n - n % processes][torch.distributed.get_rank() :: processes]
+        X, y = torch.from_numpy(self.X), torch.from_numpy(self.y)
         for index in order.split(self.rows):
-            yield [self.X[index], self.y[index]]
+            yield [X[index], y[index]]
 
 
 class LightningClassifier(ClassifierMixin, BaseEstimator):
@@ -142,7 +157,7 @@ class LightningClassifier(ClassifierMixin, BaseEstimator):
     Args:
         net: an `nn.Module` class, or its dotted name, that takes `(input_shape, n_outputs, **net_params)`.
         net_params: arguments of the network; sizes and classes are not among them, the data give them.
-        optimizer: the name of a class in `torch.optim`.
+        optimizer: a `torch.optim.Optimizer` class, or its dotted name.
         lr: learning rate.
         weight_decay: of the optimiser.
         batch_size: rows per optimiser step.
@@ -154,14 +169,15 @@ class LightningClassifier(ClassifierMixin, BaseEstimator):
         classes_: `(n_outputs_,)`.
         input_shape_: of one row.
         net_: the fitted network, on the CPU; with an `eval_set`, as it was at the lowest validation loss.
-        history_: one dict per epoch, `{"train_loss": ..., "val_accuracy": ...}`.
+        history_: one dict per epoch, `{"train_loss": ..., "val_accuracy": ...}`; empty where Lightning's strategy
+            trains in other processes (`on_epoch` hears them all the same).
     """
 
     def __init__(
         self,
         net: type | str = "deepmine.models.networks.MLP",
         net_params: dict[str, Any] | None = None,
-        optimizer: str = "Adam",
+        optimizer: type | str = "torch.optim.Adam",
         lr: PositiveFloat = 1e-3,
         weight_decay: NonNegativeFloat = 0.0,
         batch_size: PositiveInt = 32,
@@ -205,10 +221,11 @@ class LightningClassifier(ClassifierMixin, BaseEstimator):
             val = Chunks(X_val, np.searchsorted(self.classes_, np.asarray(eval_set[1])), self.batch_size)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            module = Training(
-                self._build(), self.batch_size, self.optimizer, lr=self.lr, weight_decay=self.weight_decay
-            )
-            self._train(module, Chunks(X, codes, self.batch_size, seed), val, on_epoch)
+            optimizer = _class(self.optimizer, torch.optim.Optimizer)
+            options = {"lr": self.lr, "weight_decay": self.weight_decay}
+            module = Training(self._build(), self.batch_size, optimizer, **options)
+            module.on_epoch = on_epoch
+            self._train(module, Chunks(X, codes, self.batch_size, seed), val)
         self.net_, self.history_ = module.net.float().cpu().eval(), module.history
         return self
 
@@ -228,34 +245,22 @@ class LightningClassifier(ClassifierMixin, BaseEstimator):
         return self.classes_[probabilities.argmax(1)]
 
     def _build(self) -> nn.Module:
-        net = pkgutil.resolve_name(self.net) if isinstance(self.net, str) else self.net
-        if not (isinstance(net, type) and issubclass(net, nn.Module)):
-            raise TypeError(f"net should be a class of torch.nn.Module, but is {self.net!r}")
-        return net(self.input_shape_, self.n_outputs_, **(self.net_params or {}))
+        return _class(self.net, nn.Module)(self.input_shape_, self.n_outputs_, **(self.net_params or {}))
 
-    def _train(self, module: Training, train: Chunks, val: Chunks | None, on_epoch: Any) -> None:
+    def _train(self, module: Training, train: Chunks, val: Chunks | None) -> None:
         callbacks: list[Callback] = [] if val is None else [BestWeights()]
         if val is not None and self.patience is not None:
             callbacks.append(EarlyStopping("val_loss", patience=self.patience))
         quiet = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
         settings = {**dict.fromkeys(quiet, False), "num_sanity_val_steps": 0, **(self.trainer or {})}
         trainer = pl.Trainer(**settings, callbacks=callbacks)
-        with tqdm(total=trainer.max_epochs, unit="epoch", disable=None) as bar:  # None: only in a terminal
-
-            def report(epoch: int, values: dict[str, float]) -> None:
-                bar.set_postfix(values, refresh=False)
-                bar.update()
-                if on_epoch is not None:
-                    on_epoch(epoch, values)
-
-            module.report = report
-            try:
-                trainer.fit(module, train, val)
-            except SystemExit as end:
-                if isinstance(end.__context__, KeyboardInterrupt):  # Lightning makes Ctrl-C an exit
-                    signal.signal(signal.SIGINT, signal.default_int_handler)
-                    raise KeyboardInterrupt from None
-                raise
+        try:
+            trainer.fit(module, train, val)
+        except SystemExit as end:
+            if isinstance(end.__context__, KeyboardInterrupt):  # Lightning makes Ctrl-C an exit
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                raise KeyboardInterrupt from None
+            raise
 
     def __getstate__(self) -> dict[str, Any]:
         """The network as NumPy arrays, so that a model file needs no pickle."""
@@ -271,3 +276,11 @@ class LightningClassifier(ClassifierMixin, BaseEstimator):
         if weights is not None:
             self.net_ = self._build().eval()
             self.net_.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+
+
+def _class(named: type | str, kind: type) -> Any:
+    """A class, given itself or by its dotted name, if it is of a kind."""
+    found = pkgutil.resolve_name(named) if isinstance(named, str) else named
+    if not (isinstance(found, type) and issubclass(found, kind)):
+        raise TypeError(f"{named!r} is no class of {kind.__module__}.{kind.__name__}")
+    return found

@@ -1,0 +1,142 @@
+"""Configs: every file composes, every command in their heads works, every mistake is named."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from conftest import CONF, EXPERIMENTS
+from deepmine import config
+from deepmine.errors import UserError
+from deepmine.signature import signature
+
+FILES = sorted(path.relative_to(CONF) for group in ("data", "model", "experiment") for path in (CONF / group).glob("*"))
+HEADS = [
+    (path, command)
+    for path in sorted(CONF.rglob("*.yaml"))
+    for command in re.findall(r"^#\s+make (\w+(?: \S+=\S+)*)", path.read_text(), re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_composes_and_names_its_folder(name: str) -> None:
+    cfg = config.compose(f"experiment={name}")
+    assert cfg.folders.run == f"out/runs/{name}"
+    assert cfg.folders.dataset == f"out/datasets/{cfg.choices.data}"
+
+
+def test_every_experiment_is_in_the_pipeline() -> None:
+    assert sorted(config.pipeline()["experiments"]) == EXPERIMENTS
+
+
+def test_every_model_is_used_by_an_experiment() -> None:
+    used = {config.compose(f"experiment={name}").choices.model for name in EXPERIMENTS}
+    assert used == {path.stem for path in (CONF / "model").glob("*.yaml")}
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_every_file_opens_with_its_command(path: Path) -> None:
+    assert path in {p.relative_to(CONF) for p, _ in HEADS}, f"{path} says no `make` command in its head"
+
+
+@pytest.mark.parametrize(("path", "command"), HEADS, ids=lambda value: getattr(value, "stem", value))
+def test_every_command_in_a_head_composes(path: Path, command: str) -> None:
+    verb, *overrides = command.split()
+    assert verb in Path("Makefile").read_text()
+    with config._errors_for_people():
+        config.compose(*overrides) if verb != "prepare" else (CONF / f"{overrides[0].replace('=', '/')}.yaml").stat()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        ("sead=1", "no `sead`. Did you mean `seed`?"),
+        ("seed=1.5", "`seed` is 1.5: it should be a valid integer"),
+        ("seed=-1", "`seed` is -1: it should be greater"),
+        ("model=treee", "no conf/model/treee.yaml. Did you mean `tree`?"),
+        ("experiment=titanic_tre", "Did you mean `titanic_tree`?"),
+        ("experiment=titanic_tree model.max_dept=3", "no `model.max_dept`. Did you mean `max_depth`?"),
+        ("model.lrr=1", "no `model.lrr`. Did you mean `lr`?"),
+        ("model.lr=fast", "`model.lr` is 'fast'"),
+        ("model.net_params.hiden=[3]", "no `model.net_params.hiden`. Did you mean `hidden`?"),
+        ("model.net=deepmine.models.networks.MPL", "has no MPL"),
+        ("model.net=os.system", "not trusted"),
+        ("model._target_=os.system", "not trusted"),
+        ("model.optimizer=torch.optim.Adamm", "has no Adamm"),
+        ("trainer.max_epoch=3", "Did you mean `max_epochs`?"),
+        ("trainer.max_epochs=ten", "`trainer.max_epochs` is 'ten'"),
+        ("data.split.valid=0.1", "Did you mean `val`?"),
+        ("data.split.val=2", "less than 1"),
+        ("data.source.imagess=x", "Did you mean `images`?"),
+        ("experiment=titanic_tree preprocessing.numbers.strateg=mean", "Did you mean `strategy`?"),
+        ("model=kmeans", "Models for classification on data of kind image: mlp, tree."),
+        ("experiment=penguins_kmeans model=tree", "Models for clustering on data of kind table: kmeans."),
+        ("task=clusterin", "it should be 'classification'"),
+        ("model.max_depth=2,3", "add --multirun"),
+        ("seed", "missing EQUAL"),
+    ],
+)
+def test_a_mistake_is_named_with_the_nearest_valid_thing(overrides: str, says: str) -> None:
+    with pytest.raises(UserError, match=re.escape(says)):
+        config.compose(*overrides.split())
+
+
+def test_a_model_refuses_a_kind_of_data() -> None:
+    with pytest.raises(UserError, match="takes data of kind image or table, but `titanic` is of kind text"):
+        config.compose("data=titanic", "data.kind=text")
+
+
+@pytest.fixture
+def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of conf/ that a test may spoil."""
+    monkeypatch.setattr(config, "CONF", Path(shutil.copytree(CONF, tmp_path / "conf")))
+    return config.CONF
+
+
+def test_a_typo_in_a_file_is_named(conf: Path) -> None:
+    file = conf / "model/mlp.yaml"
+    file.write_text(file.read_text().replace("\nlr:", "\nlrr:"))
+    with pytest.raises(UserError, match="no `model.lrr`. Did you mean `lr`"):
+        config.compose()
+
+
+def test_broken_yaml_is_named(conf: Path) -> None:
+    (conf / "model/mlp.yaml").write_text("lr: [1,")
+    with pytest.raises(UserError, match=r'mlp.yaml"?, line 1 is not valid YAML'):
+        config.compose()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "place"),
+    [
+        ("", "out/runs/mnist_mlp"),
+        ("seed=0 trainer.max_epochs=10", "out/runs/mnist_mlp"),  # what the file says anyway
+        ("tracking=none", "out/runs/mnist_mlp"),  # decides no number
+        ("seed=1", "out/adhoc/mnist5k-mlp-"),
+        ("model=tree", "out/adhoc/mnist5k-tree-"),
+        ("experiment=null", "out/adhoc/mnist5k-mlp-"),
+    ],
+)
+def test_a_run_with_other_settings_gets_a_folder_of_its_own(overrides: str, place: str) -> None:
+    assert config.compose(*overrides.split()).folders.run.startswith(place)
+
+
+def test_other_data_settings_get_a_data_set_of_their_own() -> None:
+    assert re.fullmatch(r"out/datasets/mnist5k-\w{8}", config.compose("data.split.seed=1").folders.dataset)
+
+
+def test_a_setting_that_no_file_mentions_can_be_set() -> None:
+    assert config.compose("model=tree", "model.splitter=random").model.splitter == "random"
+
+
+def test_the_trainer_is_no_part_of_a_tree() -> None:
+    tree = config.decisive(config.compose("model=tree"))
+    assert tree == config.decisive(config.compose("model=tree", "trainer.max_epochs=3"))
+
+
+def test_signatures_are_read_without_importing() -> None:
+    assert signature("sklearn.tree.DecisionTreeClassifier")["max_depth"].required is False
+    assert signature("deepmine.models.networks.MLP")["input_shape"].required is True
+    with pytest.raises(LookupError, match="no module"):
+        signature("nowhere.Thing")

@@ -1,0 +1,211 @@
+"""Data sets: the contract, reading raw files, splitting, and what is written to disk."""
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from conftest import CONF, prepared
+from deepmine import ROOT, config, dataset, prepare
+from deepmine.data import Raw, idx, table
+from deepmine.dataset import Dataset, Part
+from deepmine.errors import UserError
+
+NAMES = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
+
+
+def image_part(rows: list[str], dtype: type = np.uint8) -> Part:
+    return Part(np.zeros((len(rows), 1, 2, 2), dtype), np.zeros(len(rows)), np.array(rows))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_data_set_prepares_and_survives_the_disk(name: str, tmp_path: Path) -> None:
+    made = prepared(name)
+    dataset.save(made, tmp_path / name)
+    loaded = dataset.load(tmp_path / name)
+    for (_, part), (_, back) in zip(made.parts(), loaded.parts(), strict=True):
+        np.testing.assert_array_equal(part.rows, back.rows)
+        np.testing.assert_array_equal(part.y, back.y)
+        pd.testing.assert_frame_equal(part.X, back.X) if made.info[
+            "kind"
+        ] == "table" else np.testing.assert_array_equal(part.X, back.X)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parts_have_their_shares_and_every_row_once(name: str) -> None:
+    made = prepared(name)
+    n = sum(len(part) for _, part in made.parts())
+    for part in ("val", "test"):
+        assert len(getattr(made, part)) == pytest.approx(made.info["split"][part] * n, abs=2)
+    assert len(np.unique(np.concatenate([part.rows for _, part in made.parts()]))) == n
+
+
+def test_a_stratified_split_keeps_the_shares_of_the_classes() -> None:
+    for _, part in prepared("mnist5k").parts():
+        assert set(np.unique(part.y, return_counts=True)[1]) == {len(part) // 10}
+
+
+def test_titanic_is_joined_as_it_was_published_without_what_leaks() -> None:
+    parts = [part for _, part in prepared("titanic").parts()]
+    joined = pd.concat([part.X.assign(row=part.rows, survived=part.y) for part in parts]).sort_values("row")
+    original = pd.read_csv(ROOT / "data/titanic/titanic3.csv.gz")
+    assert list(joined.columns[:-2]) == ["pclass", "sex", "age", "sibsp", "parch", "fare", "embarked"]
+    for column in ("survived", "pclass", "sex", "age", "sibsp", "parch", "embarked"):
+        same = joined[column].to_numpy() == original[column].to_numpy()
+        assert (same | (joined[column].isna().to_numpy() & original[column].isna().to_numpy())).all(), column
+    other = np.abs(joined["fare"].to_numpy() - original["fare"].to_numpy()) > 1e-6
+    assert set(original.loc[other, "ticket"]) == {"7534"}  # the ticket with two fares: the higher one counts
+
+
+def test_the_digest_of_a_folder_is_dvcs() -> None:
+    out = yaml.safe_load((ROOT / "data.dvc").read_text())["outs"][0]
+    assert dataset.folder_digest(ROOT / "data") == out["md5"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        ((["a"], ["b"], ["a"]), "two parts"),
+        ((["a"], ["b"], []), "no rows"),
+    ],
+)
+def test_the_contract_checks_the_rows(parts: tuple[list[str], ...], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        Dataset({"kind": "image"}, *map(image_part, parts))
+
+
+def test_the_contract_checks_the_values() -> None:
+    good = image_part(["a"]), image_part(["b"])
+    with pytest.raises(ValueError, match="part test of kind image: X is float64"):
+        Dataset({"kind": "image"}, *good, image_part(["c"], float))
+    with pytest.raises(ValueError, match="not a pandas frame"):
+        Dataset({"kind": "table"}, *good, image_part(["c"]))
+
+
+def test_an_interrupted_save_leaves_the_older_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Dataset({"kind": "image"}, *map(image_part, (["a"], ["b"], ["c"])))
+    dataset.save(made, tmp_path / "set")
+    before = dataset.folder_digest(tmp_path / "set")
+    monkeypatch.setattr(np, "save", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        dataset.save(made, tmp_path / "set")
+    assert dataset.folder_digest(tmp_path / "set") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_data_set_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="make prepare data=nothing"):
+        dataset.load(tmp_path / "nothing")
+
+
+def test_it_is_prepared_again_only_when_files_settings_or_code_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    cfg = config.compose("experiment=penguins_kmeans", f"paths.out={tmp_path}/out", f"paths.data={tmp_path}/data")
+    raw = tmp_path / "data/penguins/penguins_raw.csv"
+    raw.parent.mkdir(parents=True)
+    raw.write_text((ROOT / "data/penguins/penguins_raw.csv").read_text())
+    prepare.ensure(cfg)
+    assert "204 train" in capsys.readouterr().out
+    prepare.ensure(cfg)
+    assert capsys.readouterr().out == ""
+    raw.write_text("".join(raw.read_text().splitlines(keepends=True)[:-20]))
+    prepare.ensure(cfg)
+    assert "192 train" in capsys.readouterr().out
+
+
+def test_the_same_seed_splits_the_same_way() -> None:
+    raw = Raw(np.zeros((50, 1)), np.arange(50) % 2, np.arange(50).astype(str))
+    settings = {"strategy": "stratified", "val": 0.2, "test": 0.2, "seed": 3}
+    one, two, other = (prepare.split({**settings, "seed": seed}, raw) for seed in (3, 3, 4))
+    assert all((one[part] == two[part]).all() for part in one)
+    assert not (one["test"] == other["test"]).all()
+
+
+def test_a_class_too_small_to_split_is_named() -> None:
+    raw = Raw(np.zeros((9, 1)), np.array([0] * 8 + [1]), np.arange(9).astype(str))
+    with pytest.raises(UserError, match="Try data.split.strategy"):
+        prepare.split({"strategy": "stratified", "val": 0.2, "test": 0.2, "seed": 0}, raw)
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    header = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+    path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes()))
+
+
+def test_idx_images_are_read_with_their_labels(tmp_path: Path) -> None:
+    images = np.arange(24).reshape(4, 2, 3)
+    write_idx(tmp_path / "x.gz", images)
+    write_idx(tmp_path / "y.gz", np.array([1, 2, 3, 4]))
+    raw = idx.read(tmp_path, "x.gz", "y.gz")
+    np.testing.assert_array_equal(raw.X[:, 0], images)
+    assert raw.y.tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda content: content[:30], "cannot be unpacked"),
+        (lambda content: b"no gzip", "cannot be unpacked"),
+        (lambda content: gzip.compress(b"\0\0\x0d\x01"), "no IDX file"),
+        (lambda content: gzip.compress(gzip.decompress(content)[:-1]), "should hold 24 values"),
+        (lambda content: None, "is not there"),
+    ],
+    ids=["cut", "not gzip", "floats", "short", "missing"],
+)
+def test_a_spoilt_idx_file_is_named(tmp_path: Path, spoil, says: str) -> None:
+    write_idx(tmp_path / "x.gz", np.arange(24).reshape(4, 2, 3))
+    write_idx(tmp_path / "y.gz", np.arange(4))
+    content = spoil((tmp_path / "x.gz").read_bytes())
+    (tmp_path / "x.gz").unlink() if content is None else (tmp_path / "x.gz").write_bytes(content)
+    with pytest.raises(UserError, match=f"x.gz.*{says}"):
+        idx.read(tmp_path, "x.gz", "y.gz")
+
+
+def test_labels_of_other_images_are_refused(tmp_path: Path) -> None:
+    write_idx(tmp_path / "x.gz", np.arange(24).reshape(4, 2, 3))
+    write_idx(tmp_path / "y.gz", np.arange(5))
+    with pytest.raises(UserError, match="one label for each"):
+        idx.read(tmp_path, "x.gz", "y.gz")
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    (tmp_path / "a.csv").write_text("id,town,age,ok\nb,Rome,NA,1\na,,30,0\n")
+    return tmp_path
+
+
+def test_a_table_has_numbers_and_texts_and_missing_values(people: Path) -> None:
+    raw = table.read(people, {"a": "a.csv"}, "FROM a", "id", "ok", ["", "NA"])
+    assert raw.rows.tolist() == ["a", "b"] and raw.y.tolist() == [0, 1]
+    assert [str(kind) for kind in raw.X.dtypes] == ["str", "float64"]
+    assert raw.X.isna().to_numpy().tolist() == [[True, False], [False, True]]
+
+
+@pytest.mark.parametrize(
+    ("query", "settings", "says"),
+    [
+        ("SELECT id, height FROM a", {}, "height.*Table a has id, town, age, ok"),
+        ("FROM a", {"row_id": "key"}, "no column `key`"),
+        ("FROM a", {"target": "okay"}, "no column `okay`. Did you mean `ok`?"),
+        ("FROM a", {"target": "town"}, "`town` is missing in 1 of 2 rows"),
+        ("FROM a WHERE id = 'c'", {}, "no rows"),
+        ("FROM a UNION ALL FROM a", {}, "should name each row once"),
+        ("SELEKT", {}, "Parser Error"),
+    ],
+)
+def test_a_bad_query_or_column_is_named(people: Path, query: str, settings: dict, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        table.read(people, {"a": "a.csv"}, query, **{"row_id": "id", "null_values": ["", "NA"], **settings})
+
+
+def test_info_says_where_the_data_came_from(tmp_path: Path) -> None:
+    dataset.save(prepared("titanic"), tmp_path / "titanic")
+    info = json.loads((tmp_path / "titanic/info.json").read_text())
+    assert info["made_from"]["raw"] == dataset.folder_digest(ROOT / "data/titanic")
+    assert info["classes"] == [0, 1] and info["target"] == "survived"
+    assert len(info["digest"]) == 36

@@ -1,0 +1,224 @@
+"""Models: every experiment fits, scores, saves, loads and predicts the same; nets keep scikit-learn's protocol."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skops.io
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils.estimator_checks import check_estimator
+
+from conftest import EXPERIMENTS, cut, prepared
+from deepmine import config, evaluate, metrics, model
+from deepmine.errors import UserError
+from deepmine.models.lightning import LightningClassifier
+from deepmine.models.networks import MLP
+
+TRUSTED = config.compose().trusted
+
+
+def fitted(name: str, **trainer: object) -> tuple:
+    cfg = config.compose(f"experiment={name}", "trainer.max_epochs=2")
+    settings, data = config.decisive(cfg), cut(prepared(cfg.choices.data))
+    pipeline = model.build(settings["steps"], settings["model"])
+    model.fit(pipeline, cfg.task, data.train, data.val, lambda *_: None)
+    return cfg, data, pipeline
+
+
+def outcome(pipeline, task: str, part) -> np.ndarray:
+    arrays = evaluate.predict(pipeline, task, part)
+    return arrays.get("probabilities", arrays["predicted"])
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_fits_scores_saves_loads_and_predicts_the_same(name: str, tmp_path: Path) -> None:
+    cfg, data, pipeline = fitted(name)
+    scores = metrics.score(cfg.task, **evaluate.predict(pipeline, cfg.task, data.test))
+    assert set(metrics.COLUMNS[cfg.task]) <= set(scores)
+    model.save(pipeline, tmp_path / "model.skops")
+    loaded = model.load(tmp_path / "model.skops", TRUSTED)
+    np.testing.assert_array_equal(outcome(loaded, cfg.task, data.test), outcome(pipeline, cfg.task, data.test))
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_is_the_same_to_the_bit_with_the_same_seed(name: str) -> None:
+    cfg, data, one = fitted(name)
+    _, _, two = fitted(name)
+    np.testing.assert_array_equal(outcome(one, cfg.task, data.test), outcome(two, cfg.task, data.test))
+
+
+def test_clustering_never_sees_the_species() -> None:
+    cfg = config.compose("experiment=penguins_kmeans")
+    settings, data = config.decisive(cfg), cut(prepared("penguins"))
+    pipeline = model.build(settings["steps"], settings["model"])
+    seen = []
+    for _, step in pipeline.steps:
+        fit = step.fit
+        step.fit = lambda X, y=None, fit=fit, **rest: (seen.append(y), fit(X, y, **rest))[1]
+    model.fit(pipeline, cfg.task, data.train, data.val, lambda *_: None)
+    assert seen and all(y is None for y in seen)
+
+
+def test_what_is_fitted_before_the_model_sees_training_rows_alone() -> None:
+    _, data, pipeline = fitted("titanic_tree")
+    scale = pipeline["encode"].named_transformers_["numbers"]["impute"]
+    np.testing.assert_allclose(scale.statistics_, data.train.X.select_dtypes("number").median())
+
+
+def test_a_model_file_with_a_stranger_inside_is_refused(tmp_path: Path) -> None:
+    skops.io.dump(subprocess.Popen, tmp_path / "model.skops")
+    with pytest.raises(UserError, match=r"not trusted: subprocess\.Popen"):
+        model.load(tmp_path / "model.skops", TRUSTED)
+
+
+def test_a_missing_model_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no model"):
+        model.load(tmp_path / "model.skops", TRUSTED)
+
+
+def test_a_value_that_scikit_learn_refuses_is_named() -> None:
+    settings = config.decisive(config.compose("experiment=titanic_tree", "model.max_depth=deep"))
+    with pytest.raises(UserError, match="'max_depth' parameter of DecisionTreeClassifier must be an int"):
+        model.build(settings["steps"], settings["model"])
+
+
+def rows(n: int = 64, shape: tuple = (6,), seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    X = np.random.default_rng(seed).normal(size=(n, *shape)).astype(np.float32)
+    return X, np.where(X.reshape(n, -1)[:, 0] > 0, "yes", "no")
+
+
+def net(epochs: int = 5, **settings: object) -> LightningClassifier:
+    return LightningClassifier(**{"lr": 0.01, "random_state": 0, "trainer": {"max_epochs": epochs}, **settings})
+
+
+@pytest.mark.slow
+def test_a_net_passes_scikit_learns_checks() -> None:
+    results = check_estimator(net(20, batch_size=8), on_skip=None)
+    assert sum(result["status"] == "passed" for result in results) > 50
+
+
+def test_a_net_can_be_cloned_cross_validated_and_put_in_a_pipeline() -> None:
+    X, y = rows(150)
+    estimator = make_pipeline(StandardScaler(), net(20))
+    assert clone(estimator[-1]).get_params() == estimator[-1].get_params()
+    assert cross_val_score(estimator, X, y, cv=3).mean() > 0.85
+
+
+@pytest.mark.parametrize("shape", [(6,), (1, 4, 4)])
+def test_a_net_learns_a_few_rows_by_heart(shape: tuple) -> None:
+    X, _ = rows(32, shape)
+    y = np.arange(32) % 4
+    assert (net(150).fit(X, y).predict(X) == y).all()
+
+
+def test_gradients_reach_every_parameter() -> None:
+    network = MLP((3, 2), 4, hidden=[8, 5], dropout=0.1)
+    network(torch.randn(7, 3, 2)).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+
+
+def test_the_weights_of_the_best_epoch_are_kept() -> None:
+    X, y = rows(24)
+    X_val, y_val = rows(200, seed=1)
+    best = net(60, lr=0.05).fit(X, y, eval_set=(X_val, y_val))
+    losses = [epoch["val_loss"] for epoch in best.history_]
+    assert np.argmin(losses) < len(losses) - 1
+    p = best.predict_proba(X_val)[np.arange(len(y_val)), np.searchsorted(best.classes_, y_val)]
+    assert -np.log(p).mean() == pytest.approx(min(losses), rel=1e-4)
+
+
+def test_it_stops_when_validation_gets_no_better() -> None:
+    stopped = net(200, lr=0.05, patience=3).fit(*rows(24), eval_set=rows(200, seed=1))
+    losses = [epoch["val_loss"] for epoch in stopped.history_]
+    assert len(losses) == np.argmin(losses) + 1 + 3
+
+
+def test_each_epoch_is_reported_as_it_ends() -> None:
+    heard = []
+    net(3).fit(*rows(), eval_set=rows(seed=1), on_epoch=lambda epoch, values: heard.append((epoch, sorted(values))))
+    assert heard == [(n, ["train_accuracy", "train_loss", "val_accuracy", "val_loss"]) for n in (1, 2, 3)]
+
+
+def test_many_batches_in_a_call_learn_what_one_by_one_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = rows(100)
+    chunked = net(3, batch_size=16).fit(X, y)
+    monkeypatch.setattr("deepmine.models.lightning.ROWS_PER_CALL", 16)
+    single = net(3, batch_size=16).fit(X, y)
+    np.testing.assert_array_equal(chunked.predict_proba(X), single.predict_proba(X))
+
+
+def test_rows_of_another_shape_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"rows of shape \[1, 3, 4\], the network was fitted on \[1, 4, 4\]"):
+        net(1).fit(*rows(32, (1, 4, 4))).predict(np.zeros((2, 1, 3, 4)))
+
+
+def test_only_a_network_can_be_a_net() -> None:
+    with pytest.raises(TypeError, match="'subprocess.Popen' is no class of torch"):
+        net(1, net="subprocess.Popen").fit(*rows())
+
+
+def test_a_net_leaves_the_random_numbers_of_others_alone() -> None:
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    net(1).fit(*rows())
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_no_progress_bar_in_a_log(capfd: pytest.CaptureFixture) -> None:
+    net(2).fit(*rows())
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_net(tmp_path: Path) -> None:
+    script = tmp_path / "two.py"
+    script.write_text(
+        "import numpy as np\n"
+        "from deepmine.models.lightning import LightningClassifier\n"
+        "if __name__ == '__main__':\n"
+        "    X = np.random.default_rng(0).normal(size=(400, 5)).astype('float32'); y = (X[:, 0] > 0).astype(int)\n"
+        "    two = dict(max_epochs=20, accelerator='cpu', devices=2, strategy='ddp_spawn')\n"
+        "    fit = LightningClassifier(lr=0.01, random_state=0, trainer=two).fit(X, y, eval_set=(X, y))\n"
+        "    print('accuracy', fit.score(X, y))\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=240, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.split()[-1]) > 0.9
+
+
+def test_scores_have_the_same_keys_for_a_net_and_a_tree() -> None:
+    X, y = rows()
+    tree, network = DecisionTreeClassifier().fit(X, y), net(1).fit(X, y)
+    scores = [
+        metrics.score(
+            "classification", y=y, predicted=e.predict(X), probabilities=e.predict_proba(X), classes=e.classes_
+        )
+        for e in (tree, network)
+    ]
+    assert scores[0].keys() == scores[1].keys()
+    assert scores[0]["accuracy"] == 1.0
+
+
+def test_a_score_that_is_not_defined_is_left_out() -> None:
+    one_class = np.array(["a", "a"])
+    both = np.array([[0.5, 0.5], [0.9, 0.1]])
+    scores = metrics.score(
+        "classification", y=one_class, predicted=one_class, probabilities=both, classes=np.array(["a", "b"])
+    )
+    assert "roc_auc" not in scores and scores["accuracy"] == 1.0
+    assert "silhouette" not in metrics.score("clustering", X=np.zeros((4, 2)), predicted=np.zeros(4))
+
+
+def test_the_baseline_is_the_most_frequent_class() -> None:
+    cfg, data, pipeline = fitted("titanic_tree")
+    outcomes = {name: evaluate.predict(pipeline, cfg.task, part) for name, part in data.parts()}
+    guess = metrics.score(cfg.task, **evaluate.baseline(cfg.task, data, outcomes, 0))
+    assert guess["accuracy"] == pytest.approx(np.mean(data.test.y == 0))
+    assert guess["balanced_accuracy"] == 0.5

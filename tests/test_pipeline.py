@@ -1,0 +1,162 @@
+"""The DVC pipeline: what each change runs again, and that no stage reads code that it does not depend on."""
+
+import ast
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import ROOT, run
+from deepmine import config
+
+PIPELINE = config.pipeline()
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+SOURCE = ROOT / "src/deepmine"
+# code that decides no number: it finds settings, writes down, or sends; and what a stage does only by hand
+OTHER = {"__init__", "config", "errors", "schema", "signature", "passport", "record", "publish", "tracking"}
+BY_HAND = {"train": {"prepare", "evaluate"}}
+EARLIER = {"evaluate": "train", "compare": "evaluate"}  # a change there runs this stage too, by its outputs
+
+
+def imported(module: str) -> set[str]:
+    """The modules of ours that a module imports, at any place in it."""
+    names = set()
+    for node in ast.walk(ast.parse((SOURCE / f"{module}.py").read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "deepmine":
+            names |= {alias.name for alias in node.names if (SOURCE / f"{alias.name}.py").is_file()}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("deepmine."):
+            names.add(node.module.split(".")[1])
+    return names
+
+
+def needed(stage: str) -> set[str]:
+    """All that decides a stage's numbers."""
+    found, new = set(), {stage}
+    while new:
+        module = new.pop()
+        found.add(module)
+        if (SOURCE / f"{module}.py").is_file():
+            new |= imported(module) - found - OTHER - BY_HAND.get(stage, set())
+    return found
+
+
+def dependencies(stage: str) -> set[str]:
+    block = STAGES[stage].get("do", STAGES[stage])
+    return {Path(dep).stem for dep in block["deps"] if dep.startswith("src/")}
+
+
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "configure"])
+def test_a_stage_depends_on_the_code_that_it_uses(stage: str) -> None:
+    earlier = needed(EARLIER[stage]) if stage in EARLIER else set()
+    assert needed(stage) - earlier <= dependencies(stage)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_is_a_module_with_a_short_main(stage: str) -> None:
+    tree = ast.parse((SOURCE / f"{stage}.py").read_text())
+    [main] = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "main"]
+    assert main.end_lineno - main.lineno < 25
+    assert f"make {stage}" in ast.get_docstring(tree)
+
+
+def repro(clone: Path) -> set[str]:
+    """Run the real `dvc repro`; the stages that ran."""
+    done = run(".venv/bin/dvc", "repro", root=clone, env={"MLFLOW_TRACKING_URI": f"sqlite:///{clone}/mlflow.db"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return set(re.findall(r"Running stage '(\S+)'", done.stdout))
+
+
+def cells(*experiments: str, stages: tuple[str, ...] = ("train", "evaluate")) -> set[str]:
+    return {f"{stage}@{name}" for stage in stages for name in experiments}
+
+
+@pytest.fixture(scope="module")
+def reproduced(clone: Path) -> Path:
+    """A clone in which everything has run once."""
+    everything = {"configure", "compare", *(f"prepare@{name}" for name in PIPELINE["datasets"])}
+    assert repro(clone) == everything | cells(*PIPELINE["experiments"])
+    return clone
+
+
+@pytest.fixture
+def change(reproduced: Path) -> Callable[[str, Callable[[str], str]], set[str]]:
+    """Change a file of the clone, run `dvc repro`, and put the file back afterwards."""
+    before: dict[Path, str] = {}
+
+    def edit(name: str, how: Callable[[str], str]) -> set[str]:
+        path = reproduced / name
+        before[path] = path.read_text()
+        assert how(before[path]) != before[path]
+        path.write_text(how(before[path]))
+        return repro(reproduced)
+
+    yield edit
+    for path, text in before.items():
+        path.write_text(text)
+    repro(reproduced)
+
+
+@pytest.mark.slow
+def test_a_fresh_clone_gets_the_committed_metrics(reproduced: Path) -> None:
+    """Equal to the bit on one machine; another processor rounds otherwise, so here to within two points."""
+    for name in PIPELINE["experiments"]:
+        committed = json.loads((ROOT / f"out/runs/{name}/metrics.json").read_text())
+        found = json.loads((reproduced / f"out/runs/{name}/metrics.json").read_text())
+        assert found == pytest.approx(committed, rel=0.02, abs=0.02), name
+
+
+@pytest.mark.slow
+def test_nothing_changed_runs_nothing(reproduced: Path) -> None:
+    assert repro(reproduced) == set()
+
+
+@pytest.mark.slow
+def test_a_run_again_gives_the_same_metrics_to_the_bit(reproduced: Path) -> None:
+    before = (reproduced / "out/runs/mnist_mlp/metrics.json").read_bytes()
+    done = run(".venv/bin/dvc", "repro", "--single-item", "--force", "train@mnist_mlp", root=reproduced)
+    assert done.returncode == 0, done.stderr
+    assert "evaluate@mnist_mlp" in repro(reproduced)
+    assert (reproduced / "out/runs/mnist_mlp/metrics.json").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_a_value_of_a_model_runs_the_cells_that_use_it(change) -> None:
+    ran = change("conf/model/tree.yaml", lambda text: text.replace("criterion: gini", "criterion: entropy"))
+    assert ran == {"configure", "compare"} | cells("mnist_tree", "titanic_tree")
+
+
+@pytest.mark.slow
+def test_another_model_in_a_defaults_list_runs_that_cell(change) -> None:
+    ran = change("conf/experiment/mnist_tree.yaml", lambda text: text.replace("/model: tree", "/model: mlp"))
+    assert ran == {"configure", "compare"} | cells("mnist_tree")
+
+
+@pytest.mark.slow
+def test_a_comment_trains_nothing(change) -> None:
+    assert change("conf/model/tree.yaml", lambda text: f"# another comment\n{text}") == {"configure"}
+
+
+@pytest.mark.slow
+def test_other_scores_evaluate_without_training(change) -> None:
+    ran = change("src/deepmine/metrics.py", lambda text: f"{text}\n# another line\n")
+    assert ran >= cells(*PIPELINE["experiments"], stages=("evaluate",))
+    assert not any(stage.startswith("train") for stage in ran)
+
+
+@pytest.mark.slow
+def test_a_raw_file_runs_the_cells_of_its_data_set(change) -> None:
+    ran = change("data/penguins/penguins_raw.csv", lambda text: text.replace(",39.1,", ",39.2,", 1))
+    assert ran == {"prepare@penguins", "compare"} | cells("penguins_kmeans")
+
+
+@pytest.mark.slow
+def test_dvc_shows_metrics_and_plots(reproduced: Path) -> None:
+    metrics = run(".venv/bin/dvc", "metrics", "show", "--json", root=reproduced)
+    assert "out/runs/mnist_mlp/metrics.json" in metrics.stdout
+    plots = run(".venv/bin/dvc", "plots", "show", root=reproduced)
+    page = (reproduced / "dvc_plots/index.html").read_text()
+    assert plots.returncode == 0, plots.stderr
+    assert "mnist_mlp/evaluation/curves/loss.csv" in page and "predictions.csv" in page

@@ -1,0 +1,197 @@
+"""The run record and its passport, and what MLflow makes of them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from conftest import cut, environment, prepared, stage
+from deepmine import ROOT, config, dataset, evaluate, model, passport, record, tracking
+from deepmine.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> record.Record:
+    """The record of a small net on a small cut of the penguins, trained and evaluated; a test may copy it."""
+    out = tmp_path_factory.mktemp("out")
+    cfg = config.compose("data=penguins", "task=classification", "trainer.max_epochs=3", f"paths.out={out}")
+    dataset.save(cut(prepared("penguins")), Path(cfg.folders.dataset))
+    settings, data = config.decisive(cfg), dataset.load(Path(cfg.folders.dataset))
+    papers = passport.issue(0, 1, Path(cfg.folders.dataset), data.info, ROOT / "data")
+    run = record.start(out / "runs/small", {**config.names(cfg), **settings}, *papers)
+    with record.status(run.folder / "status.json", "train") as status:
+        pipeline = model.build(settings["steps"], settings["model"])
+        model.fit(pipeline, cfg.task, data.train, data.val, run.log)
+        status["fit_seconds"] = 1.5
+        model.save(pipeline, run.folder / "model.skops")
+    evaluate.evaluate(run, cfg.trusted)
+    return run
+
+
+def test_a_record_is_whole(finished: record.Record) -> None:
+    files = {path.relative_to(finished.folder).as_posix() for path in finished.folder.rglob("*") if path.is_file()}
+    assert files == {
+        "config.yaml", "passport.json", "patch.diff", "metrics.jsonl", "metrics.json", "model.skops", "status.json",
+        "evaluation/status.json", "evaluation/predictions.csv", "evaluation/curves/loss.csv",
+        "evaluation/curves/accuracy.csv", "evaluation/figures/confusion_matrix.png",
+        "evaluation/figures/learning_curves.png",
+    }  # fmt: skip
+    assert finished.status["status"] == "FINISHED"
+    assert [line["epoch"] for line in finished.curves] == [1, 2, 3]
+    assert {"train/accuracy", "val/accuracy", "test/accuracy", "baseline/test/accuracy"} <= set(finished.metrics)
+
+
+def test_predictions_name_their_rows(finished: record.Record) -> None:
+    lines = (finished.folder / "evaluation/predictions.csv").read_text().splitlines()
+    assert lines[0] == "row,actual,predicted,p_Adelie,p_Chinstrap,p_Gentoo"
+    assert lines[1].split(",")[0] in set(cut(prepared("penguins")).test.rows)
+
+
+def test_a_passport_says_where_a_run_comes_from(finished: record.Record) -> None:
+    papers = finished.passport
+    assert papers["data"]["raw"] == papers["data"]["data.dvc"]
+    assert papers["lock"] == dataset.file_digest(ROOT / "constraints.txt")
+    assert (papers["seed"], papers["threads"]) == (0, 1)
+    assert papers["versions"]["scikit-learn"]
+
+
+def test_evaluation_refuses_other_data_than_it_was_trained_on(finished: record.Record, tmp_path: Path) -> None:
+    spoilt = record.Record(tmp_path / "run")
+    subprocess.run(["cp", "-r", finished.folder, spoilt.folder], check=True)
+    papers = {**finished.passport, "data": {**finished.passport["data"], "digest": "other"}}
+    record.write_json(spoilt.folder / "passport.json", papers)
+    with pytest.raises(UserError, match="has changed since"):
+        evaluate.evaluate(spoilt, config.compose().trusted)
+    assert spoilt.status["status"] == "FAILED" and "has changed since" in spoilt.status["reason"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (ValueError("too cold"), "FAILED", "ValueError: too cold"),
+        (KeyboardInterrupt(), "KILLED", "Ctrl-C"),
+        (SystemExit(143), "KILLED", "exit: 143"),
+    ],
+)
+def test_a_status_tells_how_it_ended(tmp_path: Path, error: BaseException, status: str, reason: str) -> None:
+    with pytest.raises(type(error)), record.status(tmp_path / "status.json", "train"):
+        assert record.read_status(tmp_path / "status.json")["status"] == "RUNNING"
+        raise error
+    found = record.read_status(tmp_path / "status.json")
+    assert (found["status"], found["reason"]) == (status, reason)
+
+
+def test_a_process_that_vanished_was_killed(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    with record.status(tmp_path / "status.json", "train"):
+        running = json.loads((tmp_path / "status.json").read_text())
+    record.write_json(tmp_path / "status.json", {**running, "pid": ended.pid})
+    assert record.read_status(tmp_path / "status.json")["status"] == "KILLED"
+
+
+def test_a_half_written_line_is_no_epoch(tmp_path: Path) -> None:
+    run = record.Record(tmp_path)
+    run.log(1, {"train_loss": 0.5})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 2, "train')
+    assert [line["epoch"] for line in run.curves] == [1]
+
+
+def test_a_missing_record_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no run record"):
+        record.find(tmp_path)
+
+
+def publish(run: record.Record, uri: str) -> mlflow.entities.Run:
+    return mlflow.MlflowClient(uri).get_run(tracking.publish(run, uri, True, config.compose().trusted))
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
+
+
+def test_mlflow_gets_the_whole_record(finished: record.Record, uri: str) -> None:
+    run = publish(finished, uri)
+    client = mlflow.MlflowClient(uri)
+    assert run.info.status == "FINISHED"
+    assert client.get_experiment(run.info.experiment_id).name == "penguins"
+    assert finished.metrics.items() <= run.data.metrics.items() and run.data.metrics["fit_seconds"] == 1.5
+    assert [point.step for point in client.get_metric_history(run.info.run_id, "val_loss")] == [1, 2, 3]
+    assert run.data.params["model.lr"] == "0.001" and run.data.params["model.net_params.hidden"] == "[128]"
+    assert run.data.tags["model"] == "mlp" and run.data.tags["task"] == "classification"
+    assert run.data.tags["deepmine.record_id"] == finished.passport["record_id"]
+    [used] = run.inputs.dataset_inputs
+    assert used.dataset.digest == finished.passport["data"]["digest"]
+    loaded = mlflow.pyfunc.load_model(f"models:/{run.outputs.model_outputs[0].model_id}")
+    assert set(loaded.predict(loaded.input_example)) <= {"Adelie", "Chinstrap", "Gentoo"}
+
+
+def test_publishing_again_sends_only_what_is_new(finished: record.Record, uri: str) -> None:
+    before = publish(finished, uri)
+    again = publish(finished, uri)
+    assert again.info.run_id == before.info.run_id
+    assert (again.data.metrics, again.data.tags) == (before.data.metrics, before.data.tags)
+    client = mlflow.MlflowClient(uri)
+    assert len(client.get_metric_history(again.info.run_id, "test/accuracy")) == 1
+    assert len(again.outputs.model_outputs) == 1
+    finished.log(4, {"val_loss": 0.1})
+    publish(finished, uri)
+    assert [point.step for point in client.get_metric_history(again.info.run_id, "val_loss")] == [1, 2, 3, 4]
+
+
+def test_a_long_setting_stands_whole_in_the_config(finished: record.Record) -> None:
+    flat = dict(tracking._flat({"model": {"words": "x" * 7000, "depth": None, "options": {}}}))
+    assert flat["model.words"].startswith("see config.yaml") and flat["model.depth"] == "null"
+    assert flat["model.options"] == "{}"
+
+
+def test_a_tracker_that_is_away_is_named_at_once() -> None:
+    begin = time.monotonic()
+    with pytest.raises(UserError, match="does not answer"):
+        tracking.connect("http://127.0.0.1:9")
+    assert time.monotonic() - begin < 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_killed_run_is_killed_in_the_record_and_in_mlflow(tmp_path: Path, sign: int, code: int) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    overrides = ["trainer.max_epochs=100000", f"paths.out={tmp_path}/out", f"tracking.uri={uri}"]
+    process = subprocess.Popen([sys.executable, "-m", "deepmine.train", *overrides], cwd=ROOT, env=environment())
+    wait_for(lambda: [path for path in tmp_path.rglob("metrics.jsonl") if path.stat().st_size])
+    os.kill(process.pid, sign)
+    assert process.wait(timeout=60) == code
+    [run] = record.find_all(tmp_path / "out")
+    assert run.status["status"] == "KILLED"
+    [published] = mlflow.MlflowClient(uri).search_runs(
+        [e.experiment_id for e in mlflow.MlflowClient(uri).search_experiments()]
+    )
+    assert published.info.status == "KILLED" and published.data.metrics["train_loss"] > 0
+
+
+@pytest.mark.slow
+def test_an_error_in_fit_is_failed_in_the_record_and_in_mlflow(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    overrides = ["trainer.precision=8-true", f"paths.out={tmp_path}/out", f"tracking.uri={uri}"]
+    done = stage("train", *overrides)
+    assert done.returncode == 1 and "8-true" in done.stderr
+    [run] = record.find_all(tmp_path / "out")
+    assert run.status["status"] == "FAILED" and "8-true" in run.status["reason"]
+    client = mlflow.MlflowClient(uri)
+    [published] = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    assert published.info.status == "FAILED" and "8-true" in published.data.tags["reason"]
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.1)
