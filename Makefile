@@ -17,7 +17,7 @@ OVERRIDES = $(call escape,$(SPECIAL),$(subst $$$$,\$$,$(MAKEOVERRIDES)))
 .PHONY: help setup train compare ui evaluate prepare publish configure repro test check format lock clean
 
 help: # What there is to do
-	@sed -n 's/^\([a-z]*\):[^#]*# \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z]*\):[^#]*# \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-17s%s\n", $$1, $$2 }'
 
 setup: # Environment and data, if anything changed; every other verb does this first
 	@sh .ci/setup $(PYTHON)

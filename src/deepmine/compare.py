@@ -74,7 +74,10 @@ def show(name: str, table: pd.DataFrame) -> None:
     header, rows = _cells(table)
     printed = Table(title=name, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for column in header[:1] + header[2:]:  # the run's name tells the model
-        printed.add_column(column.replace("_", " "), justify="left" if column == "run" else "right")
+        name = column == "run"
+        printed.add_column(
+            column.replace("_", " "), justify="left" if name else "right", overflow="fold" if name else "ellipsis"
+        )
     for run, _, *scores in rows:
         printed.add_row(run, *scores, style="dim" if run == "baseline" else None)
     Console().print(printed)
@@ -82,7 +85,7 @@ def show(name: str, table: pd.DataFrame) -> None:
 
 def _row(run: Record, prefix: str, columns: Iterable[str]) -> dict[str, str | float | None]:
     scores = {column: run.metrics.get(f"{prefix}/{column}") for column in columns}
-    return {"model": run.config["choices"]["model"], **scores, "fit_seconds": run.fit_seconds}
+    return {"model": run.config["choices"]["model"], **scores, "fit_seconds": run.training.get("fit_seconds")}
 
 
 def _cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:

@@ -1,5 +1,6 @@
 """Where a run comes from: code, data, environment, seed. With it and the data remote, a run can be built again."""
 
+import getpass
 import os
 import platform
 import subprocess
@@ -54,6 +55,7 @@ def issue(seed: int, threads: int, dataset: Path, info: dict[str, Any], data: Pa
         "seed": seed,
         "threads": threads,
         "host": platform.node(),
+        "user": getpass.getuser(),
     }, patch
 
 

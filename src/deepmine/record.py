@@ -61,14 +61,13 @@ class Record:
     @property
     def status(self) -> dict[str, Any]:
         """That of the stage that came last: `status`, `stage`, `started`, `ended`, `reason`."""
-        found = [read_status(self.folder / name) for name in ("status.json", "evaluation/status.json")]
-        train, evaluation = found
-        return evaluation if evaluation and train and train["status"] == "FINISHED" else train or {"status": "UNKNOWN"}
+        evaluation = read_status(self.folder / "evaluation/status.json")
+        return evaluation if evaluation and self.training["status"] == "FINISHED" else self.training
 
     @property
-    def fit_seconds(self) -> float | None:
-        """How long `fit` took, or None."""
-        return (read_status(self.folder / "status.json") or {}).get("fit_seconds")
+    def training(self) -> dict[str, Any]:
+        """The status of `train` alone, with `fit_seconds` once the model is fitted."""
+        return read_status(self.folder / "status.json") or {"status": "UNKNOWN"}
 
     def log(self, epoch: int, values: dict[str, float]) -> None:
         """Append one epoch's values to the curves."""

@@ -36,6 +36,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI then shows training, not chat traces
 SQLITE = "sqlite:///"
 RECORD_ID = "deepmine.record_id"
 PUBLISHED = "deepmine.published"  # digest of the record's files when they were last sent
@@ -125,11 +126,12 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> st
         "model": settings["choices"]["model"],
         "task": settings["task"],
         "dirty": git.get("dirty", "no git"),
+        "mlflow.user": papers["user"],
         "mlflow.source.name": "deepmine.train",
         "mlflow.source.git.commit": git["commit"] or "none",
         "mlflow.source.git.branch": git.get("branch", "none"),
     }
-    start = _milliseconds(record.status.get("started", papers["created"]))
+    start = _milliseconds(record.training["started"])
     run = client.create_run(experiment, start, {k: str(v) for k, v in tags.items()}, run_name=record.folder.name)
     params = [Param(key, value) for key, value in _flat(settings)]
     client.log_batch(run.info.run_id, params=params)
@@ -147,7 +149,7 @@ def _experiment(client: mlflow.MlflowClient, name: str, uri: str) -> str:
     if uri.startswith(SQLITE):
         place = (Path(uri.removeprefix(SQLITE)).resolve().parent / "mlruns" / name).as_uri()
     try:
-        return client.create_experiment(name, artifact_location=place)
+        return client.create_experiment(name, artifact_location=place, tags=KIND)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -172,7 +174,8 @@ def _send_curves(client: mlflow.MlflowClient, record: Record, run_id: str) -> No
 def _send_files(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
     """Final scores as metrics; every file but the model, which goes as a model, as an artifact."""
     known = client.get_run(run_id).data.metrics
-    scores = {**record.metrics, **({"fit_seconds": s} if (s := record.fit_seconds) is not None else {})}
+    seconds = record.training.get("fit_seconds")
+    scores = {**record.metrics, **({"fit_seconds": seconds} if seconds is not None else {})}
     now = int(datetime.now().timestamp() * 1000)
     client.log_batch(run_id, metrics=[Metric(k, v, now, 0) for k, v in scores.items() if known.get(k) != v])
     for path in sorted(record.folder.rglob("*")):
@@ -210,8 +213,8 @@ def _set_status(client: mlflow.MlflowClient, record: Record, run_id: str) -> Non
     if "reason" in status:
         client.set_tag(run_id, "reason", status["reason"][:LONGEST])
     if status["status"] in ("FINISHED", "FAILED", "KILLED"):
-        ended = _milliseconds(status["ended"]) if "ended" in status else None
-        client.set_terminated(run_id, status["status"], ended)
+        ended = record.training.get("ended")  # of the fit: what is evaluated later adds nothing to its duration
+        client.set_terminated(run_id, status["status"], _milliseconds(ended) if ended else None)
     else:
         client.update_run(run_id, "RUNNING")
 
