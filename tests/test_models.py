@@ -16,7 +16,7 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import check_estimator
 
 from conftest import EXPERIMENTS, cut, prepared
-from deepmine import config, evaluate, metrics, model
+from deepmine import config, metrics, model, tasks
 from deepmine.errors import UserError
 from deepmine.models.lightning import LightningClassifier
 from deepmine.models.networks import MLP
@@ -33,15 +33,15 @@ def fitted(name: str, **trainer: object) -> tuple:
 
 
 def outcome(pipeline, task: str, part) -> np.ndarray:
-    arrays = evaluate.predict(pipeline, task, part)
+    arrays = tasks.find(task).predict(pipeline, part)
     return arrays.get("probabilities", arrays["predicted"])
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_fits_scores_saves_loads_and_predicts_the_same(name: str, tmp_path: Path) -> None:
     cfg, data, pipeline = fitted(name)
-    scores = metrics.score(cfg.task, **evaluate.predict(pipeline, cfg.task, data.test))
-    assert set(metrics.COLUMNS[cfg.task]) <= set(scores)
+    scores = metrics.score(cfg.task, **tasks.find(cfg.task).predict(pipeline, data.test))
+    assert set(metrics.columns(cfg.task)) <= set(scores)
     model.save(pipeline, tmp_path / "model.skops")
     loaded = model.load(tmp_path / "model.skops", TRUSTED)
     np.testing.assert_array_equal(outcome(loaded, cfg.task, data.test), outcome(pipeline, cfg.task, data.test))
@@ -218,7 +218,7 @@ def test_a_score_that_is_not_defined_is_left_out() -> None:
 
 def test_the_baseline_is_the_most_frequent_class() -> None:
     cfg, data, pipeline = fitted("titanic_tree")
-    outcomes = {name: evaluate.predict(pipeline, cfg.task, part) for name, part in data.parts()}
-    guess = metrics.score(cfg.task, **evaluate.baseline(cfg.task, data, outcomes, 0))
+    outcomes = {name: tasks.find(cfg.task).predict(pipeline, part) for name, part in data.parts()}
+    guess = metrics.score(cfg.task, **tasks.find(cfg.task).baseline(data, outcomes, 0))
     assert guess["accuracy"] == pytest.approx(np.mean(data.test.y == 0))
     assert guess["balanced_accuracy"] == 0.5

@@ -40,7 +40,7 @@ def test_a_record_is_whole(finished: record.Record) -> None:
         "config.yaml", "passport.json", "patch.diff", "metrics.jsonl", "metrics.json", "model.skops", "status.json",
         "evaluation/status.json", "evaluation/predictions.csv", "evaluation/curves/loss.csv",
         "evaluation/curves/accuracy.csv", "evaluation/figures/confusion_matrix.png",
-        "evaluation/figures/learning_curves.png",
+        "evaluation/figures/learning_curves.png", "evaluation/knowledge/knowledge.md",
     }  # fmt: skip
     assert finished.status["status"] == "FINISHED"
     assert [line["epoch"] for line in finished.curves] == [1, 2, 3]

@@ -49,11 +49,13 @@ def by_rows(runs: Iterable[Record]) -> dict[str, list[Record]]:
 
 def leaderboard(runs: list[Record]) -> pd.DataFrame:
     """The test scores of runs on the same rows, and of the baseline, best first; `fit_seconds` last."""
-    columns = metrics.COLUMNS[runs[0].config["task"]]
+    task = runs[0].config["task"]
+    columns = metrics.columns(task)
     rows = {run.folder.name: _row(run, "test", columns) for run in runs}
-    rows["baseline"] = {**_row(runs[0], "baseline/test", columns), "model": "baseline", "fit_seconds": None}
+    if any(key.startswith("baseline/") for key in runs[0].metrics):
+        rows["baseline"] = {**_row(runs[0], "baseline/test", columns), "model": "baseline", "fit_seconds": None}
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")
-    return table.sort_values(columns[0], ascending=not metrics.HIGHER_IS_BETTER[columns[0]], kind="stable")
+    return table.sort_values(columns[0], ascending=not metrics.higher_is_better(task, columns[0]), kind="stable")
 
 
 def write(tables: dict[str, pd.DataFrame], folder: Path) -> None:
@@ -74,10 +76,7 @@ def show(name: str, table: pd.DataFrame) -> None:
     header, rows = _cells(table)
     printed = Table(title=name, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for column in header[:1] + header[2:]:  # the run's name tells the model
-        name = column == "run"
-        printed.add_column(
-            column.replace("_", " "), justify="left" if name else "right", overflow="fold" if name else "ellipsis"
-        )
+        printed.add_column(column.replace("_", " "), justify="left" if column == "run" else "right", overflow="fold")
     for run, _, *scores in rows:
         printed.add_row(run, *scores, style="dim" if run == "baseline" else None)
     Console().print(printed)

@@ -3,22 +3,23 @@
 make evaluate experiment=titanic_tree
 """
 
-import csv
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from omegaconf import DictConfig
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from deepmine import config, dataset, publish, record
-from deepmine.dataset import Dataset, Part
+from deepmine import config, dataset, publish, record, tasks
+from deepmine.dataset import Dataset
 from deepmine.errors import UserError
 from deepmine.record import Record
+from deepmine.tasks import Knowledge, markdown
 
 
 def main(cfg: DictConfig) -> None:
@@ -30,7 +31,7 @@ def main(cfg: DictConfig) -> None:
 
 
 def evaluate(run: Record, trusted: Sequence[str]) -> None:
-    """Score the model of a record on the data that it was trained on.
+    """Score the model of a record on the data that it was trained on, and show what it learned.
 
     Raises:
         UserError: the prepared data are not those that the model was trained on.
@@ -40,54 +41,24 @@ def evaluate(run: Record, trusted: Sequence[str]) -> None:
     folder = run.folder / "evaluation"
     shutil.rmtree(folder, ignore_errors=True)
     with record.status(folder / "status.json", "evaluate"):
-        settings, task = run.config, run.config["task"]
-        data = _same_data(run)
+        settings, data = run.config, _same_data(run)
+        task = tasks.find(settings["task"])
         pipeline = model.load(run.folder / "model.skops", trusted)
-        outcomes = {name: predict(pipeline, task, part) for name, part in data.parts()}
-        scores = {f"{n}/{k}": v for n, arrays in outcomes.items() for k, v in metrics.score(task, **arrays).items()}
-        guesses = baseline(task, data, outcomes, settings["seed"])
-        scores |= {f"baseline/test/{k}": v for k, v in metrics.score(task, **guesses).items()}
+        outcomes = {name: task.predict(pipeline, part) for name, part in data.parts()}
+        guesses = task.baseline(data, outcomes, settings["seed"])
+        scored = {**outcomes, **({"baseline/test": guesses} if guesses else {})}
+        scores = {f"{n}/{k}": v for n, a in scored.items() for k, v in metrics.score(settings["task"], **a).items()}
         _write_predictions(folder / "predictions.csv", data.test.rows, outcomes["test"])
-        figures.draw(folder, task, outcomes["test"], run.curves)
+        figures.draw(folder / "figures", task.figures(pipeline, data, outcomes))
+        figures.draw(folder / "figures", figures.curves_of(run.curves))
+        figures.write_curves(folder / "curves", run.curves)
+        _write_knowledge(folder / "knowledge", run, scores, task.knowledge(pipeline, data, outcomes))
         record.write_json(run.folder / "metrics.json", scores)
-
-
-def predict(pipeline: Any, task: str, part: Part) -> dict[str, Any]:
-    """What `metrics.score` takes: `y`, `predicted`, and `probabilities` with `classes`, or `X` as the model saw it."""
-    if task == "clustering":
-        X = pipeline[:-1].transform(part.X)
-        return {"X": X, "y": part.y, "predicted": pipeline[-1].predict(X)}
-    arrays = {"y": part.y, "predicted": pipeline.predict(part.X)}
-    if hasattr(pipeline, "predict_proba"):
-        arrays |= {"probabilities": pipeline.predict_proba(part.X), "classes": pipeline.classes_}
-    return arrays
-
-
-def baseline(task: str, data: Dataset, outcomes: dict[str, Any], seed: int) -> dict[str, Any]:
-    """The test rows as one predicts them who learned nothing.
-
-    Classification: always the most frequent class of the training rows, with their shares as probabilities
-    (scikit-learn's `DummyClassifier(strategy="prior")`). Clustering: as many clusters, at random.
-    """
-    test = outcomes["test"]
-    if task == "clustering":
-        clusters = np.unique(outcomes["train"]["predicted"])
-        return {**test, "predicted": np.random.default_rng(seed).choice(clusters, len(data.test))}
-    from sklearn.dummy import DummyClassifier
-
-    dummy = DummyClassifier(strategy="prior").fit(np.zeros((len(data.train), 1)), data.train.y)
-    X = np.zeros((len(data.test), 1))
-    return {
-        "y": data.test.y,
-        "predicted": dummy.predict(X),
-        "probabilities": dummy.predict_proba(X),
-        "classes": dummy.classes_,
-    }
 
 
 def show(run: Record) -> None:
     """Print the final scores: train, validation and test side by side, and the baseline's."""
-    from deepmine.metrics import COLUMNS
+    from deepmine.metrics import columns
 
     settings, scores = run.config, run.metrics
     table = Table(
@@ -100,7 +71,7 @@ def show(run: Record) -> None:
     parts = [*dataset.PARTS, "baseline/test"]
     for part in parts:
         table.add_column(part.replace("baseline/test", "baseline (test)"), justify="right")
-    for key in COLUMNS[settings["task"]]:
+    for key in columns(settings["task"]):
         table.add_row(
             key.replace("_", " "),
             *(f"{scores[f'{p}/{key}']:.4f}" if f"{p}/{key}" in scores else "" for p in parts),
@@ -121,14 +92,21 @@ def _same_data(run: Record) -> Dataset:
 
 def _write_predictions(path: Path, rows: np.ndarray, arrays: dict[str, Any]) -> None:
     """One line per test row: its id, what it is, what was predicted, and the probability of each class."""
-    names = [f"p_{c}" for c in arrays.get("classes", [])]
-    actual = arrays["y"] if arrays["y"] is not None else [""] * len(rows)
-    probabilities = arrays.get("probabilities", np.empty((len(rows), 0)))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["row", "actual", "predicted", *names])
-        for row, y, guess, p in zip(rows, actual, arrays["predicted"], probabilities, strict=True):
-            writer.writerow([row, y, guess, *(f"{value:.6g}" for value in p)])
+    table = {"row": rows, "actual": arrays.get("y"), "predicted": arrays.get("predicted")}
+    for number, name in enumerate(arrays.get("classes", [])):
+        table[f"p_{name}"] = arrays["probabilities"][:, number]
+    pd.DataFrame(table).to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def _write_knowledge(folder: Path, run: Record, scores: dict[str, float], found: Knowledge) -> None:
+    """Each table as CSV, and knowledge.md: the findings, then the tables' first rows."""
+    folder.mkdir()
+    text = [f"# {run.folder.name}", "", *(f"- {finding}" for finding in found.findings)]
+    for name, table in found.tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
+        text += ["", f"## {name.replace('_', ' ')}", "", *markdown(table.head(20))]
+        text += [f"\n{len(table) - 20} more rows in {name}.csv."] if len(table) > 20 else []
+    (folder / "knowledge.md").write_text("\n".join(text) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

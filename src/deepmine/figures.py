@@ -1,7 +1,6 @@
 """Pictures of a run, and the tables that `dvc plots` draws."""
 
-import csv
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,12 @@ from cycler import cycler
 matplotlib.use("agg")
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.decomposition import PCA
-from sklearn.metrics import ConfusionMatrixDisplay
 
+# colours that most colour-blind people can tell apart (Okabe and Ito, https://jfly.uni-koeln.de/color/)
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 STYLE: Any = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -24,52 +24,24 @@ STYLE: Any = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": "#e6e6e6",
-    "axes.prop_cycle": cycler(color=["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"]),
+    "axes.prop_cycle": cycler(color=COLOURS),
     "figure.constrained_layout.use": True,
-}  # colours that most colour-blind people can tell apart (Okabe and Ito, https://jfly.uni-koeln.de/color/)
+}
 DPI = 110
 
 
-def draw(folder: Path, task: str, arrays: Mapping[str, Any], curves: list[dict[str, Any]]) -> None:
-    """Write the figures of a run to `folder`/figures, and its curves to `folder`/curves.
-
-    Args:
-        folder: of the evaluation.
-        task: which figures make sense.
-        arrays: what was predicted for the test rows, as `metrics.score` takes it.
-        curves: one dict per epoch, as in metrics.jsonl; none for a model without epochs.
-    """
-    (folder / "figures").mkdir(parents=True, exist_ok=True)
-    (folder / "curves").mkdir(exist_ok=True)
+def draw(folder: Path, figures: Iterable[tuple[str, Figure]]) -> None:
+    """Write figures to `folder`/<name>.png, in the style of the house."""
+    folder.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(STYLE):
-        for name, figure in FIGURES[task].items():
-            figure(**arrays).savefig(folder / f"figures/{name}.png", dpi=DPI)
-        if curves:
-            learning_curves(curves).savefig(folder / "figures/learning_curves.png", dpi=DPI)
-    for quantity in _quantities(curves):
-        write_curve(folder / f"curves/{quantity}.csv", curves, quantity)
+        for name, figure in figures:  # drawn one by one, inside the style
+            figure.savefig(folder / f"{name}.png", dpi=DPI)
 
 
-def confusion_matrix(y: np.ndarray, predicted: np.ndarray, **_: Any) -> Figure:
-    """Counts of true against predicted classes, coloured by the share of the true class."""
-    from sklearn.metrics import confusion_matrix as counts
-
-    classes = np.unique(np.concatenate([y, predicted]))
-    matrix = counts(y, predicted, labels=classes)
-    size = 3.2 + 0.42 * len(classes)
-    figure = Figure(figsize=(size, size))
-    axes = figure.add_subplot()
-    axes.grid(False)
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    shown = ConfusionMatrixDisplay(shares, display_labels=classes).plot(
-        ax=axes, cmap="Blues", colorbar=False, include_values=False, im_kw={"vmin": 0, "vmax": 1}
-    )
-    shown.ax_.set(xlabel="predicted", ylabel="actual")
-    for (row, column), n in np.ndenumerate(matrix):
-        colour = "white" if shares[row, column] > 0.5 else "black" if n else "#b0b0b0"
-        axes.text(column, row, str(n), ha="center", va="center", color=colour)
-    axes.set_title(f"{np.trace(matrix)} of {len(y)} test rows right ({np.trace(matrix) / len(y):.1%})")
-    return figure
+def curves_of(curves: list[dict[str, Any]]) -> Iterator[tuple[str, Figure]]:
+    """The figure of a model's epochs; none for a model without."""
+    if curves:
+        yield "learning_curves", learning_curves(curves)
 
 
 def learning_curves(curves: list[dict[str, Any]]) -> Figure:
@@ -88,48 +60,17 @@ def learning_curves(curves: list[dict[str, Any]]) -> Figure:
     return figure
 
 
-def clusters(X: np.ndarray, predicted: np.ndarray, y: np.ndarray | None = None, **_: Any) -> Figure:
-    """The test rows in their first two principal components: colour = cluster, shape = class."""
-    pca = PCA(2, svd_solver="full").fit(X)
-    points, shares = pca.transform(X), pca.explained_variance_ratio_
-    classes = np.unique(y) if y is not None else np.array([""])
-    figure = Figure(figsize=(7, 4.6))
-    axes = figure.add_subplot()
-    colours = matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
-    for number, cluster in enumerate(np.unique(predicted)):
-        for marker, name in zip("os^DvPX*" * 4, classes, strict=False):
-            here = (predicted == cluster) & (True if y is None else y == name)
-            if here.any():
-                label = f"cluster {cluster}" + (f", {name}" if y is not None else "") + f" ({here.sum()})"
-                axes.scatter(
-                    points[here, 0],
-                    points[here, 1],
-                    s=34,
-                    marker=marker,
-                    color=colours[number % len(colours)],
-                    alpha=0.75,
-                    label=label,
-                )
-    axes.set(
-        xlabel=f"first component, {shares[0]:.0%} of the variance",
-        ylabel=f"second component, {shares[1]:.0%}",
-        title="Clusters of the test rows",
-    )
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", frameon=False)
-    return figure
-
-
-def write_curve(path: Path, curves: list[dict[str, Any]], quantity: str) -> None:
-    """One quantity as a table: epoch, part, value."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["epoch", "part", quantity])
-        for line in curves:
-            writer.writerows(
-                [line["epoch"], part, line[f"{part}_{quantity}"]]
-                for part in ("train", "val")
-                if f"{part}_{quantity}" in line
-            )
+def write_curves(folder: Path, curves: list[dict[str, Any]]) -> None:
+    """Each quantity as a table for `dvc plots`: epoch, part, value."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for quantity in _quantities(curves):
+        rows = [
+            {"epoch": line["epoch"], "part": part, quantity: line[f"{part}_{quantity}"]}
+            for line in curves
+            for part in ("train", "val")
+            if f"{part}_{quantity}" in line
+        ]
+        pd.DataFrame(rows).to_csv(folder / f"{quantity}.csv", index=False, lineterminator="\n")
 
 
 def _mark_best(axes: Axes, curves: list[dict[str, Any]], quantity: str) -> None:
@@ -142,9 +83,3 @@ def _mark_best(axes: Axes, curves: list[dict[str, Any]], quantity: str) -> None:
 def _quantities(curves: list[dict[str, Any]]) -> list[str]:
     """What was measured each epoch, without the part: loss, accuracy."""
     return list(dict.fromkeys(k.partition("_")[2] for line in curves for k in line if k.startswith(("train_", "val_"))))
-
-
-FIGURES: dict[str, dict[str, Callable[..., Figure]]] = {
-    "classification": {"confusion_matrix": confusion_matrix},
-    "clustering": {"clusters": clusters},
-}

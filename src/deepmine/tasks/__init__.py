@@ -1,0 +1,41 @@
+"""What a model is for: one module for each task, all with the same names.
+
+- `SCORES`: what is measured, and whether higher is better (None: neither).
+- `COLUMNS`: the scores that a table of runs shows, the one that ranks them first.
+- `predict(pipeline, part)`: the arrays that the functions below take, by name; `y` and `predicted` among them.
+- `score(**arrays)`: a flat dict of floats.
+- `baseline(data, outcomes, seed)`: the arrays of the test rows as one predicts them who learned nothing; or None.
+- `figures(pipeline, data, outcomes)`: name and picture of what a person should see.
+- `knowledge(pipeline, data, outcomes)`: what the run found, in tables and sentences.
+
+`outcomes` are the arrays of each part, by its name. A module is found by the name of its task: a new task, a new file.
+"""
+
+from importlib import import_module
+from types import ModuleType
+from typing import NamedTuple
+
+import pandas as pd
+
+
+class Knowledge(NamedTuple):
+    """Tables by name, and the findings that stand out, one sentence each."""
+
+    tables: dict[str, pd.DataFrame]
+    findings: list[str]
+
+
+def find(task: str) -> ModuleType:
+    """The module of a task."""
+    return import_module(f"deepmine.tasks.{task}")
+
+
+def markdown(table: pd.DataFrame) -> list[str]:
+    """The lines of a Markdown table: numbers with four digits, aligned right."""
+    numeric = [pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes]
+    lines = [list(map(str, table.columns)), ["---:" if n else "---" for n in numeric]]
+    lines += [
+        ["" if pd.isna(v) else f"{v:.4g}" if n else str(v) for v, n in zip(row, numeric, strict=True)]
+        for row in table.itertuples(index=False)
+    ]
+    return ["| " + " | ".join(line) + " |" for line in lines]
