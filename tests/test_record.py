@@ -41,6 +41,7 @@ def test_a_record_is_whole(finished: record.Record) -> None:
         "evaluation/status.json", "evaluation/predictions.csv", "evaluation/curves/loss.csv",
         "evaluation/curves/accuracy.csv", "evaluation/figures/confusion_matrix.png",
         "evaluation/figures/learning_curves.png", "evaluation/knowledge/knowledge.md",
+        "evaluation/knowledge/classes.csv",
     }  # fmt: skip
     assert finished.status["status"] == "FINISHED"
     assert [line["epoch"] for line in finished.curves] == [1, 2, 3]

@@ -41,7 +41,7 @@ class Part:
     """Some rows of a data set: features, target (None where there is none) and row ids, in the same order."""
 
     X: Any
-    y: NDArray | None
+    y: Any  # NDArray or None
     rows: NDArray[np.str_]
 
     def __len__(self) -> int:
