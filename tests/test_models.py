@@ -18,8 +18,10 @@ from sklearn.utils.estimator_checks import check_estimator
 from conftest import EXPERIMENTS, cut, prepared
 from deepmine import config, metrics, model, tasks
 from deepmine.errors import UserError
-from deepmine.models.lightning import LightningClassifier
-from deepmine.models.networks import MLP
+from deepmine.models.augment import Jitter, ShiftRotate
+from deepmine.models.lightning import LightningClassifier, LightningRegressor
+from deepmine.models.networks import CNN, MLP, RNN
+from deepmine.models.training import SCHEDULES
 
 TRUSTED = config.compose().trusted
 
@@ -99,8 +101,10 @@ def net(epochs: int = 5, **settings: object) -> LightningClassifier:
 
 
 @pytest.mark.slow
-def test_a_net_passes_scikit_learns_checks() -> None:
-    results = check_estimator(net(20, batch_size=8), on_skip=None)
+@pytest.mark.parametrize("kind", [LightningClassifier, LightningRegressor])
+def test_a_net_passes_scikit_learns_checks(kind: type) -> None:
+    estimator = kind(lr=0.01, batch_size=8, random_state=0, trainer={"max_epochs": 20})
+    results = check_estimator(estimator, on_skip=None)
     assert sum(result["status"] == "passed" for result in results) > 50
 
 
@@ -116,12 +120,6 @@ def test_a_net_learns_a_few_rows_by_heart(shape: tuple) -> None:
     X, _ = rows(32, shape)
     y = np.arange(32) % 4
     assert (net(150).fit(X, y).predict(X) == y).all()
-
-
-def test_gradients_reach_every_parameter() -> None:
-    network = MLP((3, 2), 4, hidden=[8, 5], dropout=0.1)
-    network(torch.randn(7, 3, 2)).square().sum().backward()
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
 
 
 def test_the_weights_of_the_best_epoch_are_kept() -> None:
@@ -149,7 +147,7 @@ def test_each_epoch_is_reported_as_it_ends() -> None:
 def test_many_batches_in_a_call_learn_what_one_by_one_would(monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = rows(100)
     chunked = net(3, batch_size=16).fit(X, y)
-    monkeypatch.setattr("deepmine.models.lightning.ROWS_PER_CALL", 16)
+    monkeypatch.setattr("deepmine.models.feeding.ROWS_PER_CALL", 16)
     single = net(3, batch_size=16).fit(X, y)
     np.testing.assert_array_equal(chunked.predict_proba(X), single.predict_proba(X))
 
@@ -222,3 +220,99 @@ def test_the_baseline_is_the_most_frequent_class() -> None:
     guess = metrics.score(cfg.task, **tasks.find(cfg.task).baseline(data, outcomes, 0))
     assert guess["accuracy"] == pytest.approx(np.mean(data.test.y == 0))
     assert guess["balanced_accuracy"] == 0.5
+
+
+def sequences(n: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """Two kinds of waves of 6 to 12 steps, padded with NaN."""
+    numbers = np.random.default_rng(0)
+    X = np.full((n, 12, 3), np.nan, np.float32)
+    y = np.arange(n) % 2
+    for row, length in enumerate(numbers.integers(6, 13, n)):
+        X[row, :length] = np.sin(np.arange(length)[:, None] * (1 + y[row])) + numbers.normal(0, 0.1, (length, 3))
+    return X, y
+
+
+NETWORKS = [
+    (MLP, (2, 3), {"hidden": [8, 5], "dropout": 0.1}),
+    (CNN, (3, 9, 7), {"channels": [4, 6], "hidden": [8], "dropout": 0.1}),
+    *[(RNN, (5, 3), {"cell": cell, "num_layers": 2, "bidirectional": True}) for cell in ("rnn", "lstm", "gru")],
+    (RNN, (1, 4, 6), {"cell": "gru"}),
+]
+
+
+@pytest.mark.parametrize(("network", "shape", "params"), NETWORKS)
+def test_gradients_reach_every_parameter(network: type, shape: tuple, params: dict) -> None:
+    torch.manual_seed(0)
+    built = network(shape, 4, **params)
+    built(torch.randn(7, *shape)).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in built.parameters())
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_padding_changes_nothing(cell: str, bidirectional: bool) -> None:
+    torch.manual_seed(0)
+    network = RNN((4, 3), 2, cell=cell, num_layers=2, bidirectional=bidirectional).eval()
+    short = torch.randn(5, 4, 3)
+    padded = torch.cat([short, torch.full((5, 6, 3), torch.nan)], 1)
+    mixed = torch.cat([padded, torch.randn(2, 10, 3)])
+    with torch.no_grad():
+        torch.testing.assert_close(network(short), network(padded))
+        torch.testing.assert_close(network(short), network(mixed)[:5])
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_a_recurrent_net_learns_sequences_of_any_length(cell: str) -> None:
+    X, y = sequences()
+    learner = net(40, net=RNN, net_params={"cell": cell, "hidden_size": 16}, gradient_clip=1.0)
+    assert (learner.fit(X, y).predict(X) == y).all()
+
+
+def test_a_convolutional_net_learns_a_few_images_by_heart() -> None:
+    X, _ = rows(32, (1, 8, 8))
+    y = np.arange(32) % 4
+    assert (net(100, net=CNN, net_params={"channels": [8, 8], "hidden": [16]}).fit(X, y).predict(X) == y).all()
+
+
+def test_a_regressor_answers_in_the_unit_of_the_target() -> None:
+    X, _ = rows(200)
+    y = 1000 + 50 * X[:, 0]
+    regressor = LightningRegressor(lr=0.01, random_state=0, trainer={"max_epochs": 40}).fit(X, y)
+    assert regressor.score(X, y) > 0.95
+
+
+def test_the_last_hidden_layer_gives_features() -> None:
+    X, y = rows(20)
+    learner = net(1, net_params={"hidden": [16, 7]}).fit(X, y)
+    features = torch.from_numpy(learner.transform(X))
+    output = torch.nn.functional.linear(features, learner.net_.layers[-1].weight, learner.net_.layers[-1].bias)
+    np.testing.assert_allclose(output.detach().softmax(1).numpy(), learner.predict_proba(X), rtol=1e-5)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
+def test_a_schedule_ends_at_no_learning(schedule: str) -> None:
+    rates = [SCHEDULES[schedule](lambda step: step / 100, step) for step in range(101)]
+    assert max(rates) == pytest.approx(1, abs=0.01) and rates[-1] == pytest.approx(0, abs=1e-6)
+
+
+def test_training_is_the_same_with_everything_against_overfitting() -> None:
+    X, y = rows(64, (1, 8, 8))
+    everything = {
+        "schedule": "one_cycle", "gradient_clip": 0.5, "label_smoothing": 0.1, "weight_decay": 0.01,
+        "optimizer": "torch.optim.AdamW", "augment": ShiftRotate(shift=1, angle=20),
+    }  # fmt: skip
+    one, two = net(3, **everything).fit(X, y), net(3, **everything).fit(X, y)
+    np.testing.assert_array_equal(one.predict_proba(X), two.predict_proba(X))
+    assert not np.array_equal(one.predict_proba(X), net(3).fit(X, y).predict_proba(X))
+
+
+def test_no_shift_and_no_turn_leave_an_image_as_it_is() -> None:
+    X = torch.rand(3, 2, 6, 5)
+    torch.testing.assert_close(ShiftRotate(shift=0, angle=0)(X), X)
+    moved = ShiftRotate(shift=2, angle=0)(X)
+    assert moved.shape == X.shape and not torch.allclose(moved, X)
+
+
+def test_jitter_leaves_padding() -> None:
+    X = torch.tensor([[1.0, float("nan")]])
+    assert torch.isnan(Jitter(0.1)(X)).tolist() == [[False, True]]

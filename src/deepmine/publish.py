@@ -21,9 +21,15 @@ def main(cfg: DictConfig) -> None:
     if cfg.tracking.uri is None:
         raise UserError("Nowhere to publish to: `tracking.uri` is null. Choose tracking=mlflow.")
     records = [record.find(Path(cfg.run))] if cfg.run else record.find_all(Path(cfg.paths.out))
+    failed = []
     for run in records:
-        _publish(run, cfg)
-        print(f"{run.folder} is in {cfg.tracking.uri}")
+        try:
+            _publish(run, cfg)
+            print(f"{run.folder} is in {cfg.tracking.uri}")
+        except UserError as error:
+            failed.append(f"{run.folder}: {error}")
+    if failed:
+        raise UserError("Not sent: " + "\n".join(failed))
 
 
 @contextmanager

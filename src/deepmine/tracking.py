@@ -24,8 +24,9 @@ from deepmine.errors import UserError
 from deepmine.record import Record
 
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # by default an absent server costs 4 minutes a call
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 import mlflow
@@ -89,8 +90,8 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
                     client.set_tag(run_id, PUBLISHED, digest)
             finally:
                 _set_status(client, record, run_id)
-    except MlflowException as error:
-        raise UserError(f"MLflow at {uri} refused: {error.message.splitlines()[0]}") from error
+    except (MlflowException, OSError) as error:  # OSError: of the network, or of a proxy that refuses an upload
+        raise UserError(f"MLflow at {uri} refused: {str(error).splitlines()[0]}") from error
     return run_id
 
 

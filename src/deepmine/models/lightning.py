@@ -1,15 +1,16 @@
 """Neural networks as scikit-learn estimators: a plain `nn.Module` outside, Lightning inside `fit`.
 
-`Training` is the LightningModule; `LightningClassifier` is what a model's YAML names.
+`LightningClassifier` and `LightningRegressor` are what a model's YAML names. How a network learns, the LightningModule,
+stands in `training.py`.
 """
 
-import inspect
 import logging
 import pkgutil
 import signal
 import warnings
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import pytorch_lightning as pl
@@ -17,160 +18,43 @@ import torch
 from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from pytorch_lightning.callbacks import Callback, EarlyStopping
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
-from torch.nn import functional as F
-from tqdm import tqdm
+
+from deepmine.models.feeding import ROWS_PER_CALL, BestWeights, Chunks
+from deepmine.models.training import Training, classify, regress
 
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its banners; what matters is in the record
 warnings.filterwarnings("ignore", "`isinstance.treespec", module="pytorch_lightning")
 warnings.filterwarnings("ignore", "You defined a `validation_step` but", module="pytorch_lightning")
 
-ROWS_PER_CALL = 2048  # rows handed to Lightning at once: its cost per call is paid once for many small batches
 
-
-class Training(pl.LightningModule):
-    """How a network learns: one optimiser step per batch, many batches per `training_step`.
-
-    Lightning costs about 0.3 ms a call and a `self.log` as much again, more than a small network's own step.
-    So a call gets a chunk of batches, and what is measured is summed on the device and read once an epoch.
-    """
-
-    def __init__(self, net: nn.Module, batch_size: int, optimizer: Any, **options: float) -> None:
-        super().__init__()
-        self.automatic_optimization = False
-        self.net, self.batch_size, self.optimizer, self.options = net, batch_size, optimizer, options
-        self.history: list[dict[str, float]] = []
-        self.on_epoch: Callable[[int, dict[str, float]], None] | None = None
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The optimiser, in its fused form where it has one."""
-        fused = {"fused": True} if "fused" in inspect.signature(self.optimizer).parameters else {}
-        return self.optimizer(self.net.parameters(), **self.options, **fused)
-
-    def training_step(self, chunk: list[Tensor], _: int) -> None:
-        """Learn from `(rows, *input_shape)` and `(rows,)`, batch by batch."""
-        optimizer: Any = self.optimizers()
-        for X, y in zip(*(tensor.split(self.batch_size) for tensor in chunk), strict=True):
-            output = self.net(X)
-            loss = F.cross_entropy(output, y)
-            optimizer.zero_grad()
-            self.manual_backward(loss)
-            optimizer.step()
-            self.sums += self._measure(output, y, loss)
-
-    def validation_step(self, chunk: list[Tensor], _: int) -> None:
-        """Measure without learning."""
-        X, y = chunk
-        output = self.net(X)
-        self.val_sums += self._measure(output, y, F.cross_entropy(output, y))
-
-    def on_train_start(self) -> None:
-        """One line of progress, in a terminal alone (`disable=None`), from the first process alone."""
-        first = self.trainer.is_global_zero
-        self.bar = tqdm(total=self.trainer.max_epochs, unit="epoch", disable=None if first else True)
-
-    def on_train_end(self) -> None:
-        """Leave the line as it is."""
-        self.bar.close()
-
-    def on_train_epoch_start(self) -> None:
-        """Begin to count."""
-        self.sums = torch.zeros(3, device=self.device)
-
-    def on_validation_epoch_start(self) -> None:
-        """Begin to count."""
-        self.val_sums = torch.zeros(3, device=self.device)
-
-    def on_validation_epoch_end(self) -> None:
-        """Give the callbacks what they watch."""
-        self.log_dict(self._means("val", self.val_sums), sync_dist=True)
-
-    def on_train_epoch_end(self) -> None:
-        """Report the epoch's curves: loss and accuracy of `train`, and of `val` where there is one."""
-        values = self._means("train", self.sums)
-        if self.trainer.val_dataloaders is not None:
-            values |= self._means("val", self.val_sums)
-        self.history.append(values)
-        self.bar.set_postfix(values, refresh=False)
-        self.bar.update()
-        if self.on_epoch is not None and self.trainer.is_global_zero:
-            self.on_epoch(len(self.history), values)
-
-    @staticmethod
-    def _measure(output: Tensor, y: Tensor, loss: Tensor) -> Tensor:
-        """Sum of losses, number right, number of rows."""
-        output, n = output.detach(), len(y)
-        return torch.stack([loss.detach() * n, (output.argmax(1) == y).sum(), torch.tensor(n, device=y.device)])
-
-    def _means(self, part: str, sums: Tensor) -> dict[str, float]:
-        loss, right, n = torch.as_tensor(self.all_gather(sums)).reshape(-1, 3).sum(0).tolist()
-        return {f"{part}_loss": loss / n, f"{part}_accuracy": right / n}
-
-
-class BestWeights(Callback):
-    """Keeps the weights of the epoch with the lowest validation loss, and puts them back at the end."""
-
-    best = float("inf")
-    weights: dict[str, Tensor] | None = None
-
-    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Copy the weights if they are the best so far."""
-        loss = float(trainer.callback_metrics["val_loss"])
-        if loss < self.best:
-            self.best, self.weights = loss, {k: v.clone() for k, v in module.state_dict().items()}
-
-    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Put them back."""
-        if self.weights is not None:
-            module.load_state_dict(self.weights)
-
-
-class Chunks:
-    """Rows in chunks of whole batches, shuffled anew each epoch; of several processes, each gets its share."""
-
-    def __init__(self, X: NDArray, y: NDArray, batch_size: int, seed: int | None = None) -> None:
-        self.X, self.y = X, y
-        self.rows = max(1, ROWS_PER_CALL // batch_size) * batch_size
-        self.seed, self.epoch = seed, 0
-
-    def __iter__(self) -> Iterator[list[Tensor]]:
-        n = len(self.X)
-        order = torch.arange(n)
-        if self.seed is not None:  # a generator of its own each epoch: torch cannot hand one to another process
-            order = torch.randperm(n, generator=torch.Generator().manual_seed(self.seed + self.epoch))
-            self.epoch += 1
-        if torch.distributed.is_initialized():
-            processes = torch.distributed.get_world_size()
-            order = order[: n - n % processes][torch.distributed.get_rank() :: processes]
-        X, y = torch.from_numpy(self.X), torch.from_numpy(self.y)
-        for index in order.split(self.rows):
-            yield [X[index], y[index]]
-
-
-class LightningClassifier(ClassifierMixin, BaseEstimator):
-    """A classifier around a network.
+class LightningEstimator(TransformerMixin, BaseEstimator):
+    """What a classifier and a regressor around a network share.
 
     Args:
         net: an `nn.Module` class, or its dotted name, that takes `(input_shape, n_outputs, **net_params)`.
         net_params: arguments of the network; sizes and classes are not among them, the data give them.
         optimizer: a `torch.optim.Optimizer` class, or its dotted name.
         lr: learning rate.
+        schedule: of the learning rate: constant, cosine or one_cycle.
         weight_decay: of the optimiser.
+        gradient_clip: largest norm of the gradient; None: as it is.
+        label_smoothing: share of each label's weight that is spread over all classes (classification).
+        augment: a function of a batch `(n, *input_shape)` that gives another one, see `deepmine.models.augment`.
         batch_size: rows per optimiser step.
         patience: epochs without a lower validation loss after which it stops; None: never.
-        random_state: seed of the weights, the shuffling and dropout.
+        random_state: seed of the weights, the shuffling, dropout and augmentation.
         trainer: arguments of `pytorch_lightning.Trainer`.
 
     Attributes:
-        classes_: `(n_outputs_,)`.
         input_shape_: of one row.
         net_: the fitted network, on the CPU; with an `eval_set`, as it was at the lowest validation loss.
-        history_: one dict per epoch, `{"train_loss": ..., "val_accuracy": ...}`; empty where Lightning's strategy
-            trains in other processes (`on_epoch` hears them all the same).
+        history_: one dict per epoch, `{"train_loss": ..., "val_loss": ...}`; empty where Lightning's strategy trains
+            in other processes (`on_epoch` hears them all the same).
     """
 
     def __init__(
@@ -179,7 +63,11 @@ class LightningClassifier(ClassifierMixin, BaseEstimator):
         net_params: dict[str, Any] | None = None,
         optimizer: type | str = "torch.optim.Adam",
         lr: PositiveFloat = 1e-3,
+        schedule: Literal["constant", "cosine", "one_cycle"] = "constant",
         weight_decay: NonNegativeFloat = 0.0,
+        gradient_clip: PositiveFloat | None = None,
+        label_smoothing: NonNegativeFloat = 0.0,
+        augment: Any = None,
         batch_size: PositiveInt = 32,
         patience: PositiveInt | None = None,
         random_state: NonNegativeInt | None = None,
@@ -189,7 +77,11 @@ class LightningClassifier(ClassifierMixin, BaseEstimator):
         self.net_params = net_params
         self.optimizer = optimizer
         self.lr = lr
+        self.schedule = schedule
         self.weight_decay = weight_decay
+        self.gradient_clip = gradient_clip
+        self.label_smoothing = label_smoothing
+        self.augment = augment
         self.batch_size = batch_size
         self.patience = patience
         self.random_state = random_state
@@ -201,48 +93,73 @@ class LightningClassifier(ClassifierMixin, BaseEstimator):
         y: Any,
         eval_set: tuple[Any, Any] | None = None,
         on_epoch: Callable[[int, dict[str, float]], None] | None = None,
-    ) -> "LightningClassifier":
+    ) -> "LightningEstimator":
         """Train the network.
 
         Args:
-            X: `(n, *input_shape)`, numbers.
-            y: `(n,)`, class labels.
+            X: `(n, *input_shape)`, numbers; a sequence `(n, steps, features)` ends where NaN begins.
+            y: `(n,)`, class labels or numbers.
             eval_set: validation rows; they choose the epoch whose weights are kept.
             on_epoch: called with the number of each epoch, from 1, and its curves.
         """
-        X, y = validate_data(self, X, y, dtype=np.float32, allow_nd=True)
-        check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        self.input_shape_, self.n_outputs_ = list(X.shape[1:]), len(self.classes_)
+        X, targets, objective = self._start(X, y)
+        self.input_shape_ = list(X.shape[1:])
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        train = Chunks(X, targets, self.batch_size, seed)
         val = None
         if eval_set is not None:
-            X_val = validate_data(self, eval_set[0], dtype=np.float32, allow_nd=True, reset=False)
-            val = Chunks(X_val, np.searchsorted(self.classes_, np.asarray(eval_set[1])), self.batch_size)
+            val = Chunks(self._check(eval_set[0], reset=False), self._encode(eval_set[1]), self.batch_size)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            optimizer = _class(self.optimizer, torch.optim.Optimizer)
-            options = {"lr": self.lr, "weight_decay": self.weight_decay}
-            module = Training(self._build(), self.batch_size, optimizer, **options)
+            module = Training(self._build(), objective, self._settings(len(X)))
             module.on_epoch = on_epoch
-            self._train(module, Chunks(X, codes, self.batch_size, seed), val)
+            self._train(module, train, val)
         self.net_, self.history_ = module.net.float().cpu().eval(), module.history
         return self
 
-    def predict_proba(self, X: Any) -> NDArray[np.float32]:
-        """Probability of each class, `(n, n_outputs_)`, in the order of `classes_`."""
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        tags.target_tags.required = True
+        return tags
+
+    def transform(self, X: Any) -> NDArray[np.float32]:
+        """What the network's last linear layer gets: its features of each row, `(n, width)`."""
+        last = [layer for layer in self.net_.modules() if isinstance(layer, nn.Linear)][-1]
+        seen: list[Tensor] = []
+        hook = last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        try:
+            self._outputs(X)
+        finally:
+            hook.remove()
+        return torch.cat(seen).numpy()
+
+    def _outputs(self, X: Any) -> Tensor:
+        """What the network says of each row, `(n, n_outputs)`."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float32, allow_nd=True, reset=False)
+        X = self._check(X, reset=False)
         if list(X.shape[1:]) != self.input_shape_:
             raise ValueError(f"X has rows of shape {list(X.shape[1:])}, the network was fitted on {self.input_shape_}")
         with torch.inference_mode():
-            chunks = torch.from_numpy(X).split(ROWS_PER_CALL)
-            return torch.cat([self.net_(chunk).softmax(1) for chunk in chunks]).numpy()
+            return torch.cat([self.net_(chunk) for chunk in torch.from_numpy(X).split(ROWS_PER_CALL)])
 
-    def predict(self, X: Any) -> NDArray:
-        """The most probable class of each row, `(n,)`."""
-        probabilities = self.predict_proba(X)
-        return self.classes_[probabilities.argmax(1)]
+    def _check(self, X: Any, y: Any = None, reset: bool = True) -> Any:
+        """Float32 arrays of any number of dimensions; a sequence may hold NaN, as padding."""
+        finite = "allow-nan" if getattr(X, "ndim", 2) == 3 else True
+        target = {} if y is None and not reset else {"y": y, "y_numeric": isinstance(self, RegressorMixin)}
+        options: dict[str, Any] = {"dtype": np.float32, "allow_nd": True, "ensure_all_finite": finite, **target}
+        return validate_data(self, X, reset=reset, **options)
+
+    def _settings(self, rows: int) -> dict[str, Any]:
+        return {
+            "optimizer": _class(self.optimizer, torch.optim.Optimizer),
+            "options": {"lr": self.lr, "weight_decay": self.weight_decay},
+            "schedule": self.schedule,
+            "steps": -(-rows // self.batch_size),
+            "gradient_clip": self.gradient_clip,
+            "augment": self.augment,
+            "batch_size": self.batch_size,
+        }
 
     def _build(self) -> nn.Module:
         return _class(self.net, nn.Module)(self.input_shape_, self.n_outputs_, **(self.net_params or {}))
@@ -276,6 +193,49 @@ class LightningClassifier(ClassifierMixin, BaseEstimator):
         if weights is not None:
             self.net_ = self._build().eval()
             self.net_.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+
+
+class LightningClassifier(ClassifierMixin, LightningEstimator):
+    """A classifier around a network; arguments and attributes as in `LightningEstimator`, and `classes_`."""
+
+    def predict_proba(self, X: Any) -> NDArray[np.float32]:
+        """Probability of each class, `(n, n_outputs_)`, in the order of `classes_`."""
+        return self._outputs(X).softmax(1).numpy()
+
+    def predict(self, X: Any) -> NDArray:
+        """The most probable class of each row, `(n,)`."""
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(1)]
+
+    def _start(self, X: Any, y: Any) -> tuple[NDArray, NDArray, Callable[..., dict[str, Tensor]]]:
+        X, y = self._check(X, y)
+        check_classification_targets(y)
+        self.classes_ = np.unique(y)
+        self.n_outputs_ = len(self.classes_)
+        return X, self._encode(y), partial(classify, label_smoothing=self.label_smoothing)
+
+    def _encode(self, y: Any) -> NDArray[np.int64]:
+        return np.searchsorted(self.classes_, np.asarray(y))
+
+
+class LightningRegressor(RegressorMixin, LightningEstimator):
+    """A regressor around a network; arguments and attributes as in `LightningEstimator`.
+
+    The network learns the standardised target; `mean_` and `scale_` bring its answer back to the target's unit.
+    """
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """The predicted number of each row, `(n,)`, in the unit of the target."""
+        return self._outputs(X)[:, 0].double().numpy() * self.scale_ + self.mean_
+
+    def _start(self, X: Any, y: Any) -> tuple[NDArray, NDArray, Callable[..., dict[str, Tensor]]]:
+        X, y = self._check(X, y)
+        self.n_outputs_ = 1
+        self.mean_, self.scale_ = float(np.mean(y)), float(np.std(y)) or 1.0
+        return X, self._encode(y), regress
+
+    def _encode(self, y: Any) -> NDArray[np.float32]:
+        return ((np.asarray(y, float) - self.mean_) / self.scale_).astype(np.float32)[:, None]
 
 
 def _class(named: type | str, kind: type) -> Any:

@@ -1,0 +1,133 @@
+"""How a network learns: the LightningModule, what it minimises, and the schedules of its learning rate."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+
+class Training(pl.LightningModule):
+    """How a network learns: one optimiser step per batch, many batches per `training_step`.
+
+    Lightning costs about 0.3 ms a call and a `self.log` as much again, more than a small network's own step.
+    So a call gets a chunk of batches, and what is measured is summed on the device and read once an epoch.
+    """
+
+    def __init__(self, net: nn.Module, objective: Callable[..., dict[str, Tensor]], settings: dict[str, Any]) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.net, self.objective, self.settings = net, objective, settings
+        self.history: list[dict[str, float]] = []
+        self.on_epoch: Callable[[int, dict[str, float]], None] | None = None
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser, in its fused form where it has one, and the schedule of its learning rate."""
+        kind, options = self.settings["optimizer"], self.settings["options"]
+        fused = {"fused": True} if "fused" in inspect.signature(kind).parameters else {}
+        optimizer = kind(self.net.parameters(), **options, **fused)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, partial(SCHEDULES[self.settings["schedule"]], self.share)
+        )
+        return [optimizer], [schedule]
+
+    def share(self, step: int) -> float:
+        """How much of the training is done, 0 to 1, after so many optimiser steps."""
+        return min(1.0, step / max(1, (self.trainer.max_epochs or 1) * self.settings["steps"]))
+
+    def training_step(self, chunk: list[Tensor], _: int) -> None:
+        """Learn from `(rows, *input_shape)` and `(rows, ...)`, batch by batch."""
+        optimizer: Any = self.optimizers()
+        schedule: Any = self.lr_schedulers()
+        augment, clip = self.settings["augment"], self.settings["gradient_clip"]
+        for X, y in zip(*(tensor.split(self.settings["batch_size"]) for tensor in chunk), strict=True):
+            measured = self.objective(self.net(augment(X) if augment else X), y)
+            optimizer.zero_grad()
+            self.manual_backward(measured["loss"])
+            if clip is not None:
+                nn.utils.clip_grad_norm_(self.net.parameters(), clip)
+            optimizer.step()
+            schedule.step()
+            self._count("train", measured, len(y))
+
+    def validation_step(self, chunk: list[Tensor], _: int) -> None:
+        """Measure without learning."""
+        X, y = chunk
+        self._count("val", self.objective(self.net(X), y), len(y))
+
+    def on_train_start(self) -> None:
+        """One line of progress, in a terminal alone (`disable=None`), from the first process alone."""
+        first = self.trainer.is_global_zero
+        self.bar = tqdm(total=self.trainer.max_epochs, unit="epoch", disable=None if first else True)
+
+    def on_train_end(self) -> None:
+        """Leave the line as it is."""
+        self.bar.close()
+
+    def on_train_epoch_start(self) -> None:
+        """Begin to count."""
+        self.sums: dict[str, Tensor | float] = {}
+
+    def on_validation_epoch_end(self) -> None:
+        """Give the callbacks what they watch."""
+        self.log_dict(self._means("val"), sync_dist=True)
+
+    def on_train_epoch_end(self) -> None:
+        """Report the epoch's curves: what the objective measures, of `train`, and of `val` where there is one."""
+        values = self._means("train") | self._means("val")
+        self.history.append(values)
+        self.bar.set_postfix(values, refresh=False)
+        self.bar.update()
+        if self.on_epoch is not None and self.trainer.is_global_zero:
+            self.on_epoch(len(self.history), values)
+
+    def _count(self, part: str, measured: dict[str, Tensor], n: int) -> None:
+        for name, value in {**measured, "rows": torch.ones(())}.items():
+            key = f"{part}_{name}"
+            self.sums[key] = self.sums.get(key, 0.0) + value.detach() * n
+
+    def _means(self, part: str) -> dict[str, float]:
+        keys = [key for key in self.sums if key.startswith(f"{part}_")]
+        if not keys:
+            return {}
+        sums = torch.stack([torch.as_tensor(self.sums[key], dtype=torch.float32, device=self.device) for key in keys])
+        *means, rows = torch.as_tensor(self.all_gather(sums)).reshape(-1, len(keys)).sum(0).tolist()
+        return {key: value / rows for key, value in zip(keys, means, strict=False)}
+
+
+def classify(output: Tensor, y: Tensor, label_smoothing: float) -> dict[str, Tensor]:
+    """Cross-entropy and accuracy of `(n, classes)` against class numbers `(n,)`."""
+    loss = F.cross_entropy(output, y, label_smoothing=label_smoothing)
+    return {"loss": loss, "accuracy": (output.argmax(1) == y).float().mean()}
+
+
+def regress(output: Tensor, y: Tensor) -> dict[str, Tensor]:
+    """Mean squared error of `(n, targets)` against `(n, targets)`."""
+    return {"loss": F.mse_loss(output, y)}
+
+
+def constant(share: Callable[[int], float], step: int) -> float:
+    """The learning rate as it is."""
+    return 1.0
+
+
+def cosine(share: Callable[[int], float], step: int) -> float:
+    """Half a cosine from the learning rate down to nothing (Loshchilov and Hutter, 2017)."""
+    return 0.5 * (1 + float(np.cos(np.pi * share(step))))
+
+
+def one_cycle(share: Callable[[int], float], step: int) -> float:
+    """Up from a tenth over the first three tenths, then down to nothing, both along a cosine (Smith, 2018)."""
+    done = share(step)
+    if done < 0.3:
+        return 0.1 + 0.45 * (1 - float(np.cos(np.pi * done / 0.3)))
+    return 0.5 * (1 + float(np.cos(np.pi * (done - 0.3) / 0.7)))
+
+
+SCHEDULES = {"constant": constant, "cosine": cosine, "one_cycle": one_cycle}
