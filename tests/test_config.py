@@ -11,7 +11,9 @@ from deepmine import config
 from deepmine.errors import UserError
 from deepmine.signature import signature
 
-FILES = sorted(path.relative_to(CONF) for group in ("data", "model", "experiment") for path in (CONF / group).glob("*"))
+FILES = sorted(
+    path.relative_to(CONF) for group in ("data", "model", "experiment") for path in (CONF / group).glob("*.yaml")
+)
 HEADS = [
     (path, command)
     for path in sorted(CONF.rglob("*.yaml"))
@@ -67,7 +69,7 @@ def test_every_command_in_a_head_composes(path: Path, command: str) -> None:
         ("data.split.val=2", "less than 1"),
         ("data.source.imagess=x", "Did you mean `images`?"),
         ("experiment=titanic_tree preprocessing.numbers.strateg=mean", "Did you mean `strategy`?"),
-        ("model=kmeans", "Models for classification on data of kind image: mlp, tree."),
+        ("model=kmeans", "Models for classification on data of kind image: cnn, mlp, rnn, tree."),
         ("experiment=penguins_kmeans model=tree", "Models for clustering on data of kind table: kmeans."),
         ("task=clusterin", "it should be 'classification'"),
         ("model.max_depth=2,3", "add --multirun"),
@@ -92,7 +94,7 @@ def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_typo_in_a_file_is_named(conf: Path) -> None:
-    file = conf / "model/mlp.yaml"
+    file = conf / "model/shared/net.yaml"
     file.write_text(file.read_text().replace("\nlr:", "\nlrr:"))
     with pytest.raises(UserError, match="no `model.lrr`. Did you mean `lr`"):
         config.compose()

@@ -6,6 +6,7 @@ from typing import Any
 
 import hydra
 from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 
 from deepmine.dataset import Part
@@ -18,14 +19,14 @@ def build(steps: Mapping[str, Any], model: Mapping[str, Any]) -> Pipeline:
     """The pipeline that a config describes, not fitted.
 
     Args:
-        steps: name and config of each transformer before the model, in order.
+        steps: name and config of each transformer before the model, in order; None leaves one out.
         model: config of the estimator at the end, which is then the step `model`.
 
     Raises:
         UserError: scikit-learn refuses a parameter's value.
     """
     settings = {k: v for k, v in model.items() if k not in ("_takes_", "_tasks_")}
-    nodes = {**steps, "model": settings}
+    nodes = {k: node for k, node in {**steps, "model": settings}.items() if node is not None}
     pipeline = Pipeline([(k, hydra.utils.instantiate(node, _convert_="all")) for k, node in nodes.items()])
     for name, estimator in pipeline.steps:
         if hasattr(estimator, "_parameter_constraints"):
@@ -41,15 +42,23 @@ def fit(
 ) -> None:
     """Fit every step on the training rows, in place; a model that takes an `eval_set` gets the validation rows.
 
-    The target is given for classification and regression alone: clustering never sees it.
+    The target is given for classification and regression alone: clustering never sees it. But for a step before the
+    model that cannot do without (scikit-learn's tag `target_tags.required`), as a net whose features are clustered.
     """
-    y, y_val = (train.y, val.y) if task in SUPERVISED else (None, None)
+    *steps, (_, model) = pipeline.steps
     X, X_val = train.X, val.X
-    for _, step in pipeline.steps[:-1]:
-        X, X_val = step.fit_transform(X, y), step.transform(X_val)
-    model = pipeline.steps[-1][1]
+    for _, step in steps:
+        needs = get_tags(step).target_tags.required
+        step.fit(X, train.y if needs or task in SUPERVISED else None, **_offer(step, X_val, val.y, None))
+        X, X_val = step.transform(X), step.transform(X_val)
+    y, y_val = (train.y, val.y) if task in SUPERVISED else (None, None)
+    model.fit(X, y, **_offer(model, X_val, y_val, on_epoch))
+
+
+def _offer(estimator: Any, X_val: Any, y_val: Any, on_epoch: Any) -> dict[str, Any]:
+    """The arguments of `fit` beyond X and y, those that an estimator takes."""
     offered = {"eval_set": (X_val, y_val), "on_epoch": on_epoch}
-    model.fit(X, y, **{name: value for name, value in offered.items() if has_fit_parameter(model, name)})
+    return {name: value for name, value in offered.items() if has_fit_parameter(estimator, name)}
 
 
 def save(pipeline: Pipeline, path: Path) -> None:

@@ -1,13 +1,11 @@
 """Other views of the same batch, made while a network trains; random numbers are torch's, seeded by the estimator."""
 
-from dataclasses import dataclass
-
 import torch
+from pydantic import NonNegativeFloat
 from torch import Tensor
 from torch.nn import functional as F
 
 
-@dataclass
 class ShiftRotate:
     """Images moved and turned at random, each its own way.
 
@@ -16,8 +14,9 @@ class ShiftRotate:
         angle: largest turn to each side, in degrees.
     """
 
-    shift: float = 2.0
-    angle: float = 10.0
+    def __init__(self, shift: NonNegativeFloat = 2.0, angle: NonNegativeFloat = 10.0) -> None:
+        self.shift = shift
+        self.angle = angle
 
     def __call__(self, X: Tensor) -> Tensor:
         """`(n, channels, height, width)` to the same shape; what comes in from outside is 0."""
@@ -35,7 +34,6 @@ class ShiftRotate:
         return F.grid_sample(X, grid, align_corners=False)
 
 
-@dataclass
 class Jitter:
     """Normal noise on every value of a sequence or table; padding (NaN) stays.
 
@@ -43,7 +41,8 @@ class Jitter:
         std: standard deviation, in the unit of the values.
     """
 
-    std: float = 0.05
+    def __init__(self, std: NonNegativeFloat = 0.05) -> None:
+        self.std = std
 
     def __call__(self, X: Tensor) -> Tensor:
         """Any shape to the same shape."""

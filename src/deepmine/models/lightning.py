@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
@@ -146,7 +146,8 @@ class LightningEstimator(TransformerMixin, BaseEstimator):
     def _check(self, X: Any, y: Any = None, reset: bool = True) -> Any:
         """Float32 arrays of any number of dimensions; a sequence may hold NaN, as padding."""
         finite = "allow-nan" if getattr(X, "ndim", 2) == 3 else True
-        target = {} if y is None and not reset else {"y": y, "y_numeric": isinstance(self, RegressorMixin)}
+        learns_target = reset and get_tags(self).target_tags.required
+        target = {"y": y, "y_numeric": isinstance(self, RegressorMixin)} if learns_target else {}
         options: dict[str, Any] = {"dtype": np.float32, "allow_nd": True, "ensure_all_finite": finite, **target}
         return validate_data(self, X, reset=reset, **options)
 

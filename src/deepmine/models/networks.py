@@ -96,3 +96,27 @@ class RNN(nn.Module):
         last = states[0] if isinstance(states, tuple) else states
         directions = 2 if self.cell.bidirectional else 1
         return self.head(self.dropout(last[-directions:].transpose(0, 1).flatten(1)))
+
+
+class Autoencoder(nn.Module):
+    """Values squeezed through a narrow code and drawn again from it."""
+
+    def __init__(
+        self,
+        input_shape: Sequence[int],
+        n_outputs: int,
+        hidden: Sequence[int] = (64,),
+        code: int = 8,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.encoder = MLP(input_shape, code, hidden, dropout)
+        self.decoder = MLP((code,), n_outputs, list(reversed(hidden)), dropout)
+
+    def encode(self, X: Tensor) -> Tensor:
+        """`(n, *input_shape)` to its code `(n, code)`."""
+        return self.encoder(X)
+
+    def forward(self, X: Tensor) -> Tensor:
+        """`(n, *input_shape)` to `(n, n_outputs)`, the same values again, flat."""
+        return self.decoder(self.encode(X))
