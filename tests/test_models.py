@@ -19,8 +19,9 @@ from conftest import EXPERIMENTS, cut, prepared
 from deepmine import config, metrics, model, tasks
 from deepmine.errors import UserError
 from deepmine.models.augment import Jitter, ShiftRotate
+from deepmine.models.autoencoder import LightningAutoencoder
 from deepmine.models.lightning import LightningClassifier, LightningRegressor
-from deepmine.models.networks import CNN, MLP, RNN
+from deepmine.models.networks import CNN, MLP, RNN, Autoencoder
 from deepmine.models.training import SCHEDULES
 
 TRUSTED = config.compose().trusted
@@ -101,7 +102,7 @@ def net(epochs: int = 5, **settings: object) -> LightningClassifier:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [LightningClassifier, LightningRegressor])
+@pytest.mark.parametrize("kind", [LightningClassifier, LightningRegressor, LightningAutoencoder])
 def test_a_net_passes_scikit_learns_checks(kind: type) -> None:
     estimator = kind(lr=0.01, batch_size=8, random_state=0, trainer={"max_epochs": 20})
     results = check_estimator(estimator, on_skip=None)
@@ -279,6 +280,15 @@ def test_a_regressor_answers_in_the_unit_of_the_target() -> None:
     y = 1000 + 50 * X[:, 0]
     regressor = LightningRegressor(lr=0.01, random_state=0, trainer={"max_epochs": 40}).fit(X, y)
     assert regressor.score(X, y) > 0.95
+
+
+def test_an_autoencoder_finds_the_row_that_is_unlike_the_others() -> None:
+    line = np.random.default_rng(0).normal(size=(200, 1)).astype(np.float32) * np.array([[1, 2, -1, 0.5]], np.float32)
+    settings = {"net": Autoencoder, "net_params": {"code": 1, "hidden": [8]}, "lr": 0.01, "random_state": 0}
+    detector = LightningAutoencoder(**settings, trainer={"max_epochs": 60}).fit(line)
+    strange = np.array([[2, -4, 2, 1]], np.float32)
+    assert detector.predict(strange) == [-1] and (detector.predict(line) == 1).mean() == pytest.approx(0.9, abs=0.01)
+    assert detector.transform(line).shape == (200, 1)
 
 
 def test_the_last_hidden_layer_gives_features() -> None:

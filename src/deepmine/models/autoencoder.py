@@ -36,12 +36,13 @@ class LightningAutoencoder(OutlierMixin, LightningEstimator):
         self.offset_ = float(np.quantile(self.score_samples(X), CONTAMINATION))
         return self
 
-    def score_samples(self, X: Any) -> NDArray[np.float32]:
+    def score_samples(self, X: Any) -> NDArray[np.float64]:
         """Minus the mean squared error of each row drawn again, `(n,)`: the lower, the more anomalous."""
         drawn = self._outputs(X).numpy()
-        return -np.mean((drawn - self._encode(self._check(X, reset=False))) ** 2, axis=1)
+        given = self._encode(self._check(X, reset=False))
+        return -np.mean((drawn - given) ** 2, axis=1, dtype=float)
 
-    def decision_function(self, X: Any) -> NDArray[np.float32]:
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
         """`score_samples` above `offset_`: below 0 is anomalous."""
         return self.score_samples(X) - self.offset_
 

@@ -32,9 +32,10 @@ class Training(pl.LightningModule):
         kind, options = self.settings["optimizer"], self.settings["options"]
         fused = {"fused": True} if "fused" in inspect.signature(kind).parameters else {}
         optimizer = kind(self.net.parameters(), **options, **fused)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, partial(SCHEDULES[self.settings["schedule"]], self.share)
-        )
+        if self.settings["schedule"] == "constant":
+            return optimizer
+        factor = partial(SCHEDULES[self.settings["schedule"]], self.share)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return [optimizer], [schedule]
 
     def share(self, step: int) -> float:
@@ -53,7 +54,8 @@ class Training(pl.LightningModule):
             if clip is not None:
                 nn.utils.clip_grad_norm_(self.net.parameters(), clip)
             optimizer.step()
-            schedule.step()
+            if schedule is not None:
+                schedule.step()
             self._count("train", measured, len(y))
 
     def validation_step(self, chunk: list[Tensor], _: int) -> None:
@@ -72,7 +74,7 @@ class Training(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Begin to count."""
-        self.sums: dict[str, Tensor | float] = {}
+        self.counted: dict[str, Any] = {}
 
     def on_validation_epoch_end(self) -> None:
         """Give the callbacks what they watch."""
@@ -88,17 +90,18 @@ class Training(pl.LightningModule):
             self.on_epoch(len(self.history), values)
 
     def _count(self, part: str, measured: dict[str, Tensor], n: int) -> None:
-        for name, value in {**measured, "rows": torch.ones(())}.items():
-            key = f"{part}_{name}"
-            self.sums[key] = self.sums.get(key, 0.0) + value.detach() * n
+        """Add what was measured on `n` rows; the sums stay on the device until the epoch ends."""
+        sums = torch.stack([value.detach() for value in measured.values()]) * n
+        names, before, rows = self.counted.get(part, (list(measured), 0.0, 0))
+        self.counted[part] = (names, before + sums, rows + n)
 
     def _means(self, part: str) -> dict[str, float]:
-        keys = [key for key in self.sums if key.startswith(f"{part}_")]
-        if not keys:
+        if part not in self.counted:
             return {}
-        sums = torch.stack([torch.as_tensor(self.sums[key], dtype=torch.float32, device=self.device) for key in keys])
-        *means, rows = torch.as_tensor(self.all_gather(sums)).reshape(-1, len(keys)).sum(0).tolist()
-        return {key: value / rows for key, value in zip(keys, means, strict=False)}
+        names, sums, rows = self.counted[part]
+        sums = torch.cat([sums, torch.tensor([rows], dtype=sums.dtype, device=sums.device)])
+        *sums, rows = torch.as_tensor(self.all_gather(sums)).reshape(-1, len(names) + 1).sum(0).tolist()
+        return {f"{part}_{name}": value / rows for name, value in zip(names, sums, strict=True)}
 
 
 def classify(output: Tensor, y: Tensor, label_smoothing: float) -> dict[str, Tensor]:
@@ -110,11 +113,6 @@ def classify(output: Tensor, y: Tensor, label_smoothing: float) -> dict[str, Ten
 def regress(output: Tensor, y: Tensor) -> dict[str, Tensor]:
     """Mean squared error of `(n, targets)` against `(n, targets)`."""
     return {"loss": F.mse_loss(output, y)}
-
-
-def constant(share: Callable[[int], float], step: int) -> float:
-    """The learning rate as it is."""
-    return 1.0
 
 
 def cosine(share: Callable[[int], float], step: int) -> float:
@@ -130,4 +128,4 @@ def one_cycle(share: Callable[[int], float], step: int) -> float:
     return 0.5 * (1 + float(np.cos(np.pi * (done - 0.3) / 0.7)))
 
 
-SCHEDULES = {"constant": constant, "cosine": cosine, "one_cycle": one_cycle}
+SCHEDULES = {"cosine": cosine, "one_cycle": one_cycle}
