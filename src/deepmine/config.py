@@ -35,7 +35,7 @@ DECISIVE = (
     "data",
     "steps",
     "model",
-)  # what a run's numbers depend on, and nothing else
+)  # what a run's numbers depend on, and nothing else; `cv` too, where it is asked for
 
 
 def run(main: Callable[[DictConfig], None], trains: bool = True) -> None:
@@ -75,7 +75,8 @@ def compose(*overrides: str) -> DictConfig:
 def decisive(cfg: Mapping[str, Any]) -> dict[str, Any]:
     """What decides a run's numbers, resolved, as plain containers."""
     plain = OmegaConf.to_container(cfg, resolve=True) if isinstance(cfg, DictConfig) else cfg
-    return {key: plain[key] for key in DECISIVE}  # type: ignore[index, call-overload]
+    folds = {"cv": plain["cv"]} if plain["cv"] else {}  # type: ignore[index, call-overload]
+    return {key: plain[key] for key in DECISIVE} | folds  # type: ignore[index, call-overload]
 
 
 def names(cfg: DictConfig) -> dict[str, Any]:

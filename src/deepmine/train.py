@@ -21,7 +21,7 @@ def main(cfg: DictConfig) -> None:
     """Write a record; by hand (`chain`) also prepare what is stale before, and evaluate after."""
     if cfg.chain:
         prepare.ensure(cfg)
-    from deepmine import dataset, model, passport, publish, record
+    from deepmine import crossvalidation, dataset, model, passport, publish, record
 
     settings, folder = config.decisive(cfg), Path(cfg.folders.dataset)
     pipeline = model.build(settings["steps"], settings["model"])
@@ -30,6 +30,8 @@ def main(cfg: DictConfig) -> None:
     with publish.afterwards(run, cfg):
         with record.status(run.folder / "status.json", "train") as status:
             data = dataset.load(folder)
+            if cfg.cv:
+                crossvalidation.run(run.folder, pipeline, cfg.task, data, cfg.cv)
             begin = time.perf_counter()
             model.fit(pipeline, cfg.task, data.train, data.val, run.log)
             status["fit_seconds"] = round(time.perf_counter() - begin, 3)
