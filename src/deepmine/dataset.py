@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from deepmine.errors import UserError
@@ -94,10 +95,17 @@ def save(dataset: Dataset, folder: Path) -> None:
             "digest": folder_digest(new),
         }
         (new / "info.json").write_text(json.dumps(info, indent=2))
-        shutil.rmtree(folder, ignore_errors=True)
-        new.rename(folder)
+        with locked(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            new.rename(folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def locked(folder: Path) -> FileLock:
+    """A lock on a data set's place, held in a `with` block; who holds it may take it again."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder.with_name(f".{folder.name}.lock"), is_singleton=True)
 
 
 def load(folder: Path) -> Dataset:

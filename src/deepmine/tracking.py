@@ -92,6 +92,7 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
                     client.set_tag(run_id, PUBLISHED, digest)
             finally:
                 _set_status(client, record, run_id)
+                _end_sweep(client, run_id)
     except MlflowException as error:
         raise UserError(f"MLflow at {uri} refused: {error.message.splitlines()[0]}") from error
     return run_id
@@ -131,6 +132,8 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> st
         "mlflow.source.git.branch": git.get("branch", "none"),
     }
     start = _milliseconds(record.training["started"])
+    if trial := papers.get("trial"):
+        tags |= {"trial": trial["number"], PARENT: _sweep(client, experiment, trial["sweep"], tags, start)}
     run = _find_or_create_run(client, experiment, papers["record_id"], tags, record.folder.name, start)
     if run.data.params:
         return run.info.run_id
@@ -141,6 +144,28 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> st
     context = InputTag("mlflow.data.context", "training")
     client.log_inputs(run.info.run_id, [DatasetInput(data._to_mlflow_entity(), [context])])
     return run.info.run_id
+
+
+def _sweep(client: mlflow.MlflowClient, experiment: str, name: str, tags: Mapping[str, Any], start: int) -> str:
+    """The run that stands above the trials of a sweep, in the MLflow experiment of their data set."""
+    shared = {key: tags[key] for key in ("dataset", "task", "mlflow.user")}
+    with FileLock(Path(tempfile.gettempdir()) / f"deepmine-{name}.lock"):
+        return _find_or_create_run(client, experiment, name, {**shared, "kind": "sweep"}, name, start).info.run_id
+
+
+def _end_sweep(client: mlflow.MlflowClient, run_id: str) -> None:
+    """A sweep ends with the last of its trials, and well if all of them did, as far as they are published."""
+    run = client.get_run(run_id)
+    parent = run.data.tags.get(PARENT)
+    if parent is None:
+        return
+    trials = client.search_runs([run.info.experiment_id], f"tags.`{PARENT}` = '{parent}'")
+    found = {trial.info.status for trial in trials}
+    if "RUNNING" in found:
+        client.update_run(parent, "RUNNING")
+    else:
+        status = "FINISHED" if found == {"FINISHED"} else "FAILED"
+        client.set_terminated(parent, status, max(trial.info.end_time for trial in trials))
 
 
 def _find_or_create_run(

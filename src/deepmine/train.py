@@ -25,7 +25,8 @@ def main(cfg: DictConfig) -> None:
 
     settings, folder = config.decisive(cfg), Path(cfg.folders.dataset)
     pipeline = model.build(settings["steps"], settings["model"])
-    papers = passport.issue(cfg.seed, cfg.threads, folder, dataset.require_info(folder), Path(cfg.paths.data))
+    info, raw = dataset.require_info(folder), Path(cfg.paths.data)
+    papers = passport.issue(cfg.seed, cfg.threads, folder, info, raw, cfg.trial)
     run = record.start(Path(cfg.folders.run), {**config.names(cfg), **settings}, *papers)
     with publish.afterwards(run, cfg):
         with record.status(run.folder / "status.json", "train") as status:
