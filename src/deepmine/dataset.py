@@ -15,6 +15,7 @@ for the parts train, val and test, and `info.json`, written last.
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import md5
@@ -104,8 +105,8 @@ def save(dataset: Dataset, folder: Path) -> None:
 
 def locked(folder: Path) -> FileLock:
     """A lock on a data set's place, held in a `with` block; who holds it may take it again."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder.with_name(f".{folder.name}.lock"), is_singleton=True)
+    name = md5(str(folder.resolve()).encode(), usedforsecurity=False).hexdigest()
+    return FileLock(Path(tempfile.gettempdir()) / f"deepmine-{name}.lock", is_singleton=True)
 
 
 def load(folder: Path) -> Dataset:

@@ -21,7 +21,7 @@ def main(cfg: DictConfig) -> None:
     """Write a record; by hand (`chain`) also prepare what is stale before, and evaluate after."""
     if cfg.chain:
         prepare.ensure(cfg)
-    from deepmine import crossvalidation, dataset, model, passport, publish, record
+    from deepmine import crossvalidation, dataset, evaluate, model, passport, publish, record
 
     settings, folder = config.decisive(cfg), Path(cfg.folders.dataset)
     pipeline = model.build(settings["steps"], settings["model"])
@@ -38,8 +38,6 @@ def main(cfg: DictConfig) -> None:
             status["fit_seconds"] = round(time.perf_counter() - begin, 3)
             model.save(pipeline, run.folder / "model.skops")
         if cfg.chain:
-            from deepmine import evaluate
-
             evaluate.evaluate(run, cfg.trusted)
             evaluate.show(run)
             print(NEXT.format(folder=run.folder))
