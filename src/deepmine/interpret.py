@@ -79,7 +79,7 @@ def importance_figure(table: pd.DataFrame, scoring: str) -> Figure:
 
 
 def in_words(table: pd.DataFrame, scoring: str) -> str:
-    """The columns that matter most, and those that do not: whose mean is not above twice its deviation."""
+    """The three columns that matter most, of those whose importance is above twice its deviation."""
     matter = table[table["importance"] > 2 * table["deviation"]]
     if matter.empty:
         return f"Shuffling any single column changes the test {scoring} by no more than chance does."
@@ -146,8 +146,10 @@ def attributions(pipeline: Pipeline, X: NDArray, classes: NDArray) -> NDArray | 
         classes: the class to explain, for each row.
     """
     model = pipeline[-1]
+    if not hasattr(model, "net_"):
+        return None
     inputs = pipeline[:-1].transform(X) if len(pipeline) > 1 else X
-    if not hasattr(model, "net_") or np.shape(inputs) != X.shape:
+    if np.shape(inputs) != X.shape:
         return None
     import torch
     from captum.attr import IntegratedGradients
