@@ -40,7 +40,9 @@ def test_a_record_is_whole(finished: record.Record) -> None:
         "config.yaml", "passport.json", "patch.diff", "metrics.jsonl", "metrics.json", "model.skops", "status.json",
         "evaluation/status.json", "evaluation/predictions.csv", "evaluation/curves/loss.csv",
         "evaluation/curves/accuracy.csv", "evaluation/figures/confusion_matrix.png",
-        "evaluation/figures/learning_curves.png", "evaluation/knowledge/knowledge.md",
+        "evaluation/figures/learning_curves.png", "evaluation/figures/roc_pr_calibration.png",
+        "evaluation/figures/importance.png", "evaluation/figures/partial_dependence.png",
+        "evaluation/knowledge/importance.csv", "evaluation/knowledge/knowledge.md",
         "evaluation/knowledge/classes.csv",
     }  # fmt: skip
     assert finished.status["status"] == "FINISHED"

@@ -8,6 +8,7 @@ import os
 import secrets
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
@@ -20,6 +21,7 @@ import yaml
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
@@ -35,7 +37,7 @@ DECISIVE = (
     "data",
     "steps",
     "model",
-)  # what a run's numbers depend on, and nothing else
+)  # what a run's numbers depend on, and nothing else; `cv` too, where it is asked for
 
 
 def run(main: Callable[[DictConfig], None], trains: bool = True) -> None:
@@ -49,10 +51,15 @@ def run(main: Callable[[DictConfig], None], trains: bool = True) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on, instead of printing them its own way
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.argv[1:] = [_override(argument) for argument in sys.argv[1:]]
+    if {"-m", "--multirun"} & set(sys.argv):
+        sys.argv.append(f"hydra.sweep.dir=multirun/{_stamp()}")
 
     def task(composed: DictConfig) -> None:
-        with _exit_for_people():
-            cfg = _complete(composed, HydraConfig.get().runtime.choices, trains)
+        hydra_ = HydraConfig.get()
+        sweeps = hydra_.mode == RunMode.MULTIRUN
+        trial = {"sweep": Path(hydra_.sweep.dir).name, "number": hydra_.job.num} if sweeps else None
+        with _trial_for_people(hydra_) if sweeps else _exit_for_people():
+            cfg = _complete(composed, hydra_.runtime.choices, trains, trial)
             limit_threads(cfg.threads)
             main(cfg)
 
@@ -75,7 +82,8 @@ def compose(*overrides: str) -> DictConfig:
 def decisive(cfg: Mapping[str, Any]) -> dict[str, Any]:
     """What decides a run's numbers, resolved, as plain containers."""
     plain = OmegaConf.to_container(cfg, resolve=True) if isinstance(cfg, DictConfig) else cfg
-    return {key: plain[key] for key in DECISIVE}  # type: ignore[index, call-overload]
+    folds = {"cv": plain["cv"]} if plain["cv"] else {}  # type: ignore[index, call-overload]
+    return {key: plain[key] for key in DECISIVE} | folds  # type: ignore[index, call-overload]
 
 
 def names(cfg: DictConfig) -> dict[str, Any]:
@@ -114,7 +122,7 @@ def _override(argument: str) -> str:
     key, _, value = argument.partition("=")
     if key in GROUPS and value == "null":
         return f"~{key}"
-    plain = "=" in argument and key[0] not in "+~-" and not key.startswith("hydra.")
+    plain = "=" in argument and key[0] not in "+~-" and not key.startswith(("hydra.", "hydra/"))
     return f"++{argument}" if plain and key.partition("@")[0] not in GROUPS else argument
 
 
@@ -126,8 +134,10 @@ def _compose(*overrides: str) -> tuple[DictConfig, Mapping[str, str]]:
     return composed, choices
 
 
-def _complete(composed: DictConfig, choices: Mapping[str, str], trains: bool = True) -> DictConfig:
-    """Check a composed config; add what was chosen in each group, and the folders of the data set and the run."""
+def _complete(
+    composed: DictConfig, choices: Mapping[str, str], trains: bool = True, trial: dict[str, Any] | None = None
+) -> DictConfig:
+    """Check a composed config; add what was chosen in each group, the folders of data set and run, and the `trial`."""
     cfg = composed.copy()
     with open_dict(cfg):
         place = f"preprocessing.{OmegaConf.select(cfg, 'model._takes_')}.{OmegaConf.select(cfg, 'data.kind')}"
@@ -136,6 +146,7 @@ def _complete(composed: DictConfig, choices: Mapping[str, str], trains: bool = T
         cfg.choices = {group: choices.get(group) for group in GROUPS}
         plain: Any = OmegaConf.to_container(cfg, resolve=True)
         schema.check({k: v for k, v in plain.items() if k != "choices"}, plain["choices"], trains)
+        cfg.trial = trial
         cfg.folders = {
             "dataset": _dataset_folder(cfg),
             "run": cfg.run or (_run_folder(cfg) if trains else None),
@@ -151,12 +162,44 @@ def _dataset_folder(cfg: DictConfig) -> str:
 
 
 def _run_folder(cfg: DictConfig) -> str:
-    """out/runs/<experiment> for an experiment as it is in its file; else out/adhoc/<data>-<model>-<when>."""
+    """out/runs/<experiment> for an experiment as it is in its file; else out/adhoc/<data>-<model>-<when>.
+
+    A trial of a sweep is never the pipeline's, whatever its settings.
+    """
     experiment = cfg.choices.experiment
-    if experiment in pipeline()["experiments"] and decisive(_compose(f"experiment={experiment}")[0]) == decisive(cfg):
+    if (
+        not cfg.trial
+        and experiment in pipeline()["experiments"]
+        and decisive(_compose(f"experiment={experiment}")[0]) == decisive(cfg)
+    ):
         return f"{cfg.paths.out}/runs/{experiment}"
-    when = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    return f"{cfg.paths.out}/adhoc/{cfg.choices.data}-{cfg.choices.model}-{when}"
+    return f"{cfg.paths.out}/adhoc/{cfg.choices.data}-{cfg.choices.model}-{_stamp()}"
+
+
+def _stamp() -> str:
+    """A name that says when and is not given twice."""
+    return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+@contextmanager
+def _trial_for_people(hydra_: Any) -> Iterator[None]:
+    """Say at once why a trial ended, then hand it to Hydra, which goes on with the others and ends with an error.
+
+    The command line is that of the trial meanwhile: a passport quotes it, and a process started for it repeats it.
+    """
+    before, overrides = sys.argv, [override.lstrip("+") for override in hydra_.overrides.task]
+    sys.argv = [before[0], *overrides]
+    try:
+        with _errors_for_people():
+            yield
+    except Exception as error:
+        if not isinstance(error, UserError):
+            traceback.print_exc()
+        text = f"Trial {hydra_.job.num} ({' '.join(overrides)}) failed: {error}"
+        print(text, file=sys.stderr)
+        raise UserError(text) from None  # Hydra hands it to another process, which not every error survives
+    finally:
+        sys.argv = before
 
 
 @contextmanager

@@ -39,6 +39,8 @@ def _check(name: str, composed: DictConfig, pipeline: dict) -> None:
             f"conf/pipeline.yaml lists `data: {listed}` for {name}, but its file chooses {chosen}. "
             f"Write `data: {chosen}` there, and have {chosen} under `datasets`."
         )
+    if composed.cv:
+        raise UserError(f"conf/experiment/{name}.yaml sets `cv`, whose folds DVC does not keep. Ask for it by hand.")
     if Path(composed.folders.dataset).name != chosen:
         raise UserError(
             f"conf/experiment/{name}.yaml changes settings of `data`, so it would not compare with the others on "

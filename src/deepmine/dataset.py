@@ -15,6 +15,7 @@ for the parts train, val and test, and `info.json`, written last.
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import md5
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from deepmine.errors import UserError
@@ -94,10 +96,17 @@ def save(dataset: Dataset, folder: Path) -> None:
             "digest": folder_digest(new),
         }
         (new / "info.json").write_text(json.dumps(info, indent=2))
-        shutil.rmtree(folder, ignore_errors=True)
-        new.rename(folder)
+        with locked(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            new.rename(folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def locked(folder: Path) -> FileLock:
+    """A lock on a data set's place, held in a `with` block; who holds it may take it again."""
+    name = md5(str(folder.resolve()).encode(), usedforsecurity=False).hexdigest()
+    return FileLock(Path(tempfile.gettempdir()) / f"deepmine-{name}.lock", is_singleton=True)
 
 
 def load(folder: Path) -> Dataset:

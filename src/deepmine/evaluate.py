@@ -48,6 +48,7 @@ def evaluate(run: Record, trusted: Sequence[str]) -> None:
         guesses = task.baseline(data, outcomes, settings["seed"])
         scored = {**outcomes, **({"baseline/test": guesses} if guesses else {})}
         scores = {f"{n}/{k}": v for n, a in scored.items() for k, v in metrics.score(settings["task"], **a).items()}
+        scores |= run.cross_validation.get("scores", {})
         _write_predictions(folder / "predictions.csv", data.test.rows, outcomes["test"])
         figures.draw(folder / "figures", task.figures(pipeline, data, outcomes))
         figures.draw(folder / "figures", figures.curves_of(run.curves))
@@ -71,11 +72,14 @@ def show(run: Record) -> None:
     parts = [*dataset.PARTS, "baseline/test"]
     for part in parts:
         table.add_column(part.replace("baseline/test", "baseline (test)"), justify="right")
+    folds = len(run.cross_validation.get("folds", []))
+    if folds:
+        table.add_column(f"{folds} folds", justify="right")
     for key in columns(settings["task"]):
-        table.add_row(
-            key.replace("_", " "),
-            *(f"{scores[f'{p}/{key}']:.4f}" if f"{p}/{key}" in scores else "" for p in parts),
-        )
+        cells = [f"{scores[f'{p}/{key}']:.4f}" if f"{p}/{key}" in scores else "" for p in parts]
+        if f"cv/{key}" in scores:
+            cells.append(f"{scores[f'cv/{key}']:.3f} ± {scores[f'cv/{key}_std']:.3f}")
+        table.add_row(key.replace("_", " "), *cells)
     Console().print(table)
 
 

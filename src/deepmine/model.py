@@ -11,8 +11,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from deepmine.dataset import Part
 from deepmine.errors import UserError
-
-SUPERVISED = ("classification", "regression")
+from deepmine.schema import SUPERVISED
 
 
 def build(steps: Mapping[str, Any], model: Mapping[str, Any]) -> Pipeline:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,7 +25,14 @@ PACKAGES = (
 OUTPUTS = (":(exclude)out", ":(exclude)dvc.lock")  # what stages write is no change of the code
 
 
-def issue(seed: int, threads: int, dataset: Path, info: dict[str, Any], data: Path) -> tuple[dict[str, Any], str]:
+def issue(
+    seed: int,
+    threads: int,
+    dataset: Path,
+    info: dict[str, Any],
+    data: Path,
+    trial: Mapping[str, Any] | None = None,
+) -> tuple[dict[str, Any], str]:
     """A passport, and the patch of the uncommitted changes (empty where there are none).
 
     Args:
@@ -33,12 +41,14 @@ def issue(seed: int, threads: int, dataset: Path, info: dict[str, Any], data: Pa
         dataset: the folder of the prepared data.
         info: what is known about them.
         data: the folder of the raw data.
+        trial: of a sweep: the name of the `sweep`, and its `number`.
     """
     git, patch = _git()
     return {
         "record_id": uuid.uuid4().hex,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "trial": None if trial is None else dict(trial),
         "git": git,
         "data": {
             "raw": folder_digest(data),

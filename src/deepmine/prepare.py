@@ -32,10 +32,11 @@ def main(cfg: DictConfig) -> None:
 
 def ensure(cfg: DictConfig) -> None:
     """Prepare the data set unless it is there and made from the same files, settings and code."""
-    raw_folder = require_raw(Path(cfg.paths.data), cfg.data.folder)
-    info = contract.read_info(Path(cfg.folders.dataset))
-    if info is None or info["made_from"] != _made_from(OmegaConf.to_container(cfg.data, resolve=True), raw_folder):
-        main(cfg)
+    raw_folder, folder = require_raw(Path(cfg.paths.data), cfg.data.folder), Path(cfg.folders.dataset)
+    with contract.locked(folder):  # two trials of a sweep at once: the second finds what the first made
+        info = contract.read_info(folder)
+        if info is None or info["made_from"] != _made_from(OmegaConf.to_container(cfg.data, resolve=True), raw_folder):
+            main(cfg)
 
 
 def prepare(name: str, settings: Any, raw_folder: Path) -> Dataset:

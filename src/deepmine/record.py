@@ -5,6 +5,7 @@ passport.json     code, data, environment, seed; `record_id`   train
 patch.diff        uncommitted changes; empty if there were none  train
 metrics.jsonl     curves: one line per epoch                   train
 model.skops       the fitted pipeline                          train
+cv.csv, cv.json   the scores of each fold, if it was asked for    train
 status.json       RUNNING, FINISHED, FAILED or KILLED, why     train
 metrics.json      final scores, by part                        evaluate
 evaluation/       predictions, figures, curves, status.json    evaluate
@@ -57,6 +58,12 @@ class Record:
         path = self.folder / "metrics.jsonl"
         lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
         return [json.loads(line) for line in lines if line.endswith("\n")]  # the last may be half-written
+
+    @property
+    def cross_validation(self) -> dict[str, Any]:
+        """`folds`, a dict for each, and `scores`, their means and deviations; empty without."""
+        path = self.folder / "cv.json"
+        return json.loads(path.read_text()) if path.is_file() else {}
 
     @property
     def status(self) -> dict[str, Any]:

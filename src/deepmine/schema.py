@@ -17,6 +17,7 @@ from deepmine.signature import signature
 
 Kind = Literal["image", "sequence", "text", "table", "baskets"]
 Task = Literal["classification", "regression", "clustering", "decomposition", "rules"]
+SUPERVISED = ("classification", "regression")
 CLASSES: dict[str, dict[str, Any]] = {  # settings that name a class, and what it is given by the estimator
     "net": {"input_shape": (), "n_outputs": 1},
     "optimizer": {"params": ()},
@@ -69,6 +70,7 @@ class Config(Strict):
     seed: int = Field(ge=0, lt=2**32)
     threads: int = Field(ge=1)
     task: Task
+    cv: int | None = Field(ge=2)
     chain: bool
     run: str | None
     port: int = Field(ge=1, lt=2**16)
@@ -128,6 +130,8 @@ def _suits(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
             f"Model `{choices['model']}` does {' and '.join(model['_tasks_'])}, but the task of data "
             f"`{choices['data']}` is {task}. {able} Or choose another task: task={model['_tasks_'][0]}."
         )
+    if config.get("cv") is not None and task not in SUPERVISED:
+        raise UserError(f"cv={config['cv']} needs a target to score against, which {task} has not. Leave `cv` out.")
     if "steps" not in config and data.get("kind") in get_args(Kind):
         kinds = [k for k in get_args(Kind) if k in config["preprocessing"].get(model["_takes_"], {})]
         raise UserError(

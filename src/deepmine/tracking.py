@@ -32,7 +32,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 import mlflow
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import DatasetInput, InputTag, Metric, Param
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 
@@ -41,6 +41,8 @@ KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI then show
 SQLITE = "sqlite:///"
 RECORD_ID = "deepmine.record_id"
 PUBLISHED = "deepmine.published"  # digest of the record's files when they were last sent
+PARENT = "mlflow.parentRunId"
+SHARED = ("experiment", "dataset", "model", "task", "mlflow.user")  # tags that children take from their parent
 LONGEST = 6000  # characters that MLflow keeps of a parameter's value
 
 
@@ -87,9 +89,11 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
                     _send_files(client, record, run_id)
                     if send_model and record.status["status"] == "FINISHED":
                         _send_model(client, record, run_id, trusted)
+                    _send_folds(client, record, run_id)
                     client.set_tag(run_id, PUBLISHED, digest)
             finally:
                 _set_status(client, record, run_id)
+                _end_sweep(client, run_id)
     except (MlflowException, OSError) as error:  # OSError: of the network, or of a proxy that refuses an upload
         raise UserError(f"MLflow at {uri} refused: {str(error).splitlines()[0]}") from error
     return run_id
@@ -116,12 +120,8 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> st
     """The run of this record in the MLflow experiment of its data set."""
     settings, papers = record.config, record.passport
     experiment = _experiment(client, settings["choices"]["data"], uri)
-    found = client.search_runs([experiment], f"tags.`{RECORD_ID}` = '{papers['record_id']}'", max_results=1)
-    if found:
-        return found[0].info.run_id
     git = papers["git"]
     tags = {
-        RECORD_ID: papers["record_id"],
         "experiment": settings["experiment"],
         "dataset": settings["choices"]["data"],
         "model": settings["choices"]["model"],
@@ -133,7 +133,11 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> st
         "mlflow.source.git.branch": git.get("branch", "none"),
     }
     start = _milliseconds(record.training["started"])
-    run = client.create_run(experiment, start, {k: str(v) for k, v in tags.items()}, run_name=record.folder.name)
+    if trial := papers.get("trial"):
+        tags |= {"trial": trial["number"], PARENT: _sweep(client, experiment, trial["sweep"], tags, start)}
+    run = _find_or_create_run(client, experiment, papers["record_id"], tags, record.folder.name, start)
+    if run.data.params:
+        return run.info.run_id
     params = [Param(key, value) for key, value in _flat(settings)]
     client.log_batch(run.info.run_id, params=params)
     source = CodeDatasetSource({"data.dvc": str(papers["data"]["data.dvc"]), "raw": papers["data"]["raw"]})
@@ -141,6 +145,39 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> st
     context = InputTag("mlflow.data.context", "training")
     client.log_inputs(run.info.run_id, [DatasetInput(data._to_mlflow_entity(), [context])])
     return run.info.run_id
+
+
+def _sweep(client: mlflow.MlflowClient, experiment: str, name: str, tags: Mapping[str, Any], start: int) -> str:
+    """The run that stands above the trials of a sweep, in the MLflow experiment of their data set."""
+    shared = {key: tags[key] for key in ("dataset", "task", "mlflow.user")}
+    with FileLock(Path(tempfile.gettempdir()) / f"deepmine-{name}.lock"):
+        return _find_or_create_run(client, experiment, name, {**shared, "kind": "sweep"}, name, start).info.run_id
+
+
+def _end_sweep(client: mlflow.MlflowClient, run_id: str) -> None:
+    """A sweep ends with the last of its trials, and well if all of them did, as far as they are published."""
+    run = client.get_run(run_id)
+    parent = run.data.tags.get(PARENT)
+    if parent is None:
+        return
+    trials = client.search_runs([run.info.experiment_id], f"tags.`{PARENT}` = '{parent}'")
+    found = {trial.info.status for trial in trials}
+    if "RUNNING" in found:
+        client.update_run(parent, "RUNNING")
+    else:
+        status = "FINISHED" if found == {"FINISHED"} else "FAILED"
+        client.set_terminated(parent, status, max(trial.info.end_time for trial in trials))
+
+
+def _find_or_create_run(
+    client: mlflow.MlflowClient, experiment: str, identity: str, tags: Mapping[str, Any], name: str, start: int
+) -> Run:
+    """The run with this tag `deepmine.record_id`."""
+    found = client.search_runs([experiment], f"tags.`{RECORD_ID}` = '{identity}'", max_results=1)
+    if found:
+        return found[0]
+    text = {key: str(value) for key, value in {RECORD_ID: identity, **tags}.items()}
+    return client.create_run(experiment, start, text, run_name=name)
 
 
 def _experiment(client: mlflow.MlflowClient, name: str, uri: str) -> str:
@@ -207,6 +244,21 @@ def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, truste
             pip_requirements=[f"{n}=={v}" for n, v in versions.items() if v and n not in ("deepmine", "dvc")],
             code_paths=[str(ROOT / "src" / "deepmine")],
         )
+
+
+def _send_folds(client: mlflow.MlflowClient, record: Record, parent: str) -> None:
+    """Each fold of a cross-validation as a child run, found again by its number."""
+    run = client.get_run(parent)
+    begin, end = run.info.start_time, _milliseconds(record.training.get("ended", record.training["started"]))
+    for fold in record.cross_validation.get("folds", []):
+        tags = {**{key: run.data.tags[key] for key in SHARED}, "kind": "fold", PARENT: parent}
+        name = f"{run.info.run_name}-fold-{fold['fold']}"
+        identity = f"{record.passport['record_id']}-fold-{fold['fold']}"
+        child = _find_or_create_run(client, run.info.experiment_id, identity, tags, name, begin)
+        scores = {f"cv/{key}": value for key, value in fold.items() if key not in ("fold", "rows")}
+        known = child.data.metrics
+        client.log_batch(child.info.run_id, [Metric(k, v, end, 0) for k, v in scores.items() if known.get(k) != v])
+        client.set_terminated(child.info.run_id, "FINISHED", end)
 
 
 def _set_status(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:

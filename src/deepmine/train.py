@@ -21,22 +21,23 @@ def main(cfg: DictConfig) -> None:
     """Write a record; by hand (`chain`) also prepare what is stale before, and evaluate after."""
     if cfg.chain:
         prepare.ensure(cfg)
-    from deepmine import dataset, model, passport, publish, record
+    from deepmine import crossvalidation, dataset, evaluate, model, passport, publish, record
 
     settings, folder = config.decisive(cfg), Path(cfg.folders.dataset)
     pipeline = model.build(settings["steps"], settings["model"])
-    papers = passport.issue(cfg.seed, cfg.threads, folder, dataset.require_info(folder), Path(cfg.paths.data))
+    info, raw = dataset.require_info(folder), Path(cfg.paths.data)
+    papers = passport.issue(cfg.seed, cfg.threads, folder, info, raw, cfg.trial)
     run = record.start(Path(cfg.folders.run), {**config.names(cfg), **settings}, *papers)
     with publish.afterwards(run, cfg):
         with record.status(run.folder / "status.json", "train") as status:
             data = dataset.load(folder)
+            if cfg.cv:
+                crossvalidation.run(run.folder, pipeline, cfg.task, data, cfg.cv)
             begin = time.perf_counter()
             model.fit(pipeline, cfg.task, data.train, data.val, run.log)
             status["fit_seconds"] = round(time.perf_counter() - begin, 3)
             model.save(pipeline, run.folder / "model.skops")
         if cfg.chain:
-            from deepmine import evaluate
-
             evaluate.evaluate(run, cfg.trusted)
             evaluate.show(run)
             print(NEXT.format(folder=run.folder))

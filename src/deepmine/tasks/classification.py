@@ -1,6 +1,7 @@
 """Which class is a row of?
 
-Every score is scikit-learn's: https://scikit-learn.org/stable/modules/model_evaluation.html#classification-metrics
+Every score is scikit-learn's: https://scikit-learn.org/stable/modules/model_evaluation.html#classification-metrics;
+but the calibration error, see `calibration`. `average_precision` is the area below the curve of precision and recall.
 """
 
 from collections.abc import Iterator
@@ -13,8 +14,10 @@ from numpy.typing import NDArray
 from sklearn import metrics
 from sklearn.pipeline import Pipeline
 
+from deepmine import interpret
 from deepmine.dataset import Dataset, Part
 from deepmine.tasks import Knowledge
+from deepmine.tasks import classification_figures as pictures
 
 SCORES = {
     "accuracy": True,
@@ -24,8 +27,12 @@ SCORES = {
     "f1_macro": True,
     "f1_weighted": True,
     "roc_auc": True,
+    "average_precision": True,
     "log_loss": False,
+    "brier": False,
+    "calibration_error": False,
 }
+BINS = 15  # of confidence, for the calibration error
 OVERFIT, UNDERFIT = 0.05, 0.5  # see `fit_in_words`
 COLUMNS = ("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "log_loss")
 
@@ -74,16 +81,42 @@ def score(
     }
     if probabilities is not None and classes is not None:
         exact = probabilities.astype(float) / probabilities.sum(axis=1, keepdims=True, dtype=float)
-        scores["log_loss"] = metrics.log_loss(y, exact, labels=classes)
-        if len(np.unique(y)) == len(classes) > 1:  # undefined where a class is missing
-            p = exact[:, 1] if len(classes) == 2 else exact
-            scores["roc_auc"] = metrics.roc_auc_score(y, p, multi_class="ovr", labels=classes)
+        scores |= _probability_scores(y, exact, classes)
     return scores
 
 
+def calibration(y: NDArray, probabilities: NDArray, classes: NDArray, **_: Any) -> list[tuple[float, float, int]]:
+    """How far confidence can be believed: mean confidence, accuracy and number of rows, for each bin that has any.
+
+    The confidence is the probability of the most probable class; `BINS` bins of equal width, ((m-1)/15, m/15]. The
+    expected calibration error is the mean of |accuracy - confidence| over the bins, weighted by their rows.
+    Naeini, Cooper and Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning", AAAI 2015;
+    Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICML 2017, equations 2 and 3.
+
+    Args:
+        y: true classes, `(n,)`.
+        probabilities: `(n, len(classes))`, of which each row sums to 1.
+        classes: in the order of the columns.
+    """
+    confidence, right = probabilities.max(axis=1), classes[probabilities.argmax(axis=1)] == y
+    bins = np.clip(np.ceil(confidence * BINS).astype(int), 1, BINS)
+    filled = [bins == number for number in np.unique(bins)]
+    return [(float(confidence[here].mean()), float(right[here].mean()), int(here.sum())) for here in filled]
+
+
 def figures(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]]) -> Iterator[tuple[str, Figure]]:
-    """The confusion matrix of the test rows."""
-    yield "confusion_matrix", confusion_matrix(**outcomes["test"])
+    """Of the test rows: what is mixed up, how well it ranks, the worst mistakes, and what the model leans on."""
+    test = outcomes["test"]
+    yield "confusion_matrix", pictures.confusion_matrix(**test)
+    if "probabilities" in test:
+        yield "roc_pr_calibration", pictures.curves(**test, calibration=calibration(**test))
+    if "probabilities" in test and data.info["kind"] == "image":
+        worst = pictures.confident_mistakes(data.test, **test)
+        if worst is not None:
+            yield "confident_mistakes", worst
+        yield from interpret.image_figures(pipeline, data.test, test["predicted"])
+    if data.info["kind"] == "table":
+        yield from interpret.table_figures(pipeline, data.test, "accuracy", pipeline.classes_)
 
 
 def knowledge(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]]) -> Knowledge:
@@ -99,7 +132,11 @@ def knowledge(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, A
     if len(mistakes):
         actual, guess = mistakes.index[0]
         findings.append(f"Mixed up most: {actual} taken for {guess}, {mistakes.iloc[0]} of {len(y)} test rows.")
-    return Knowledge({"classes": table}, findings)
+    tables = {"classes": table}
+    if data.info["kind"] == "table":
+        tables["importance"] = interpret.importance(pipeline, data.test, "accuracy")
+        findings.append(interpret.in_words(tables["importance"], "accuracy"))
+    return Knowledge(tables, findings)
 
 
 def fit_in_words(train: float, val: float, baseline: float) -> str:
@@ -117,21 +154,17 @@ def fit_in_words(train: float, val: float, baseline: float) -> str:
     return f"It fits: {gap} (at most {OVERFIT}), {won:.0%} of what the baseline leaves is won."
 
 
-def confusion_matrix(y: np.ndarray, predicted: np.ndarray, **_: Any) -> Figure:
-    """Counts of true against predicted classes, coloured by the share of the true class."""
-    classes = np.unique(np.concatenate([y, predicted]))
-    matrix = metrics.confusion_matrix(y, predicted, labels=classes)
-    size = 3.2 + 0.42 * len(classes)
-    figure = Figure(figsize=(size, size))
-    axes = figure.add_subplot()
-    axes.grid(False)
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    shown = metrics.ConfusionMatrixDisplay(shares, display_labels=classes).plot(
-        ax=axes, cmap="Blues", colorbar=False, include_values=False, im_kw={"vmin": 0, "vmax": 1}
-    )
-    shown.ax_.set(xlabel="predicted", ylabel="actual")
-    for (row, column), n in np.ndenumerate(matrix):
-        colour = "white" if shares[row, column] > 0.5 else "black" if n else "#b0b0b0"
-        axes.text(column, row, str(n), ha="center", va="center", color=colour)
-    axes.set_title(f"{np.trace(matrix)} of {len(y)} test rows right ({np.trace(matrix) / len(y):.1%})")
-    return figure
+def _probability_scores(y: NDArray, probabilities: NDArray, classes: NDArray) -> dict[str, float]:
+    """The scores of probabilities; for two classes, the second is the one that is ranked."""
+    bins = calibration(y, probabilities, classes)
+    scores = {"calibration_error": sum(abs(accuracy - sure) * rows for sure, accuracy, rows in bins) / len(y)}
+    if len(classes) > 1:
+        scores["log_loss"] = metrics.log_loss(y, probabilities, labels=classes)
+        p = probabilities[:, 1] if len(classes) == 2 else probabilities
+        names = {"pos_label": classes[1]} if len(classes) == 2 else {"labels": classes}
+        scores["brier"] = metrics.brier_score_loss(y, p, **names)
+    if len(np.unique(y)) == len(classes) > 1:  # undefined where a class is missing
+        truth = y == classes[1] if len(classes) == 2 else y[:, None] == classes
+        scores["roc_auc"] = metrics.roc_auc_score(y, p, multi_class="ovr", labels=classes)
+        scores["average_precision"] = metrics.average_precision_score(truth, p)
+    return scores

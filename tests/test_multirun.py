@@ -1,0 +1,98 @@
+"""Sweeps: each trial is a run of its own, below one parent; one that fails does not end the others."""
+
+import json
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+
+from conftest import stage
+from deepmine import ROOT, config, dataset, passport, record, tracking
+from deepmine.dataset import Dataset, Part
+
+
+def runs_of(uri: str) -> list[mlflow.entities.Run]:
+    client = mlflow.MlflowClient(uri)
+    return client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+
+
+def trial(folder: Path, number: int, fails: bool = False) -> record.Record:
+    """The record of a trial that fitted nothing."""
+    cfg = config.compose("experiment=titanic_tree", f"model.max_depth={number + 1}")
+    info, place = {"digest": "some"}, {"sweep": "20260101-120000-abcd", "number": number}
+    papers = passport.issue(0, 1, folder / "data", info, ROOT / "data/titanic", place)
+    run = record.start(folder / f"trial-{number}", {**config.names(cfg), **config.decisive(cfg)}, *papers)
+    try:
+        with record.status(run.folder / "status.json", "train"):
+            assert not fails
+    except AssertionError:
+        pass
+    return run
+
+
+def test_trials_stand_below_one_parent_and_stay_as_many(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    trials = [trial(tmp_path, number) for number in range(2)]
+    for run in [*trials, *trials]:
+        (run.folder / "note.txt").write_text("something new to send")
+        tracking.publish(run, uri, False, [])
+    [parent] = [run for run in runs_of(uri) if run.data.tags.get("kind") == "sweep"]
+    children = [run for run in runs_of(uri) if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    assert len(runs_of(uri)) == 1 + len(children) == 3
+    assert parent.info.run_name == "20260101-120000-abcd" and parent.info.status == "FINISHED"
+    assert {run.data.tags["trial"] for run in children} == {"0", "1"}
+    tracking.publish(trial(tmp_path, 2, fails=True), uri, False, [])
+    [parent] = [run for run in runs_of(uri) if run.data.tags.get("kind") == "sweep"]
+    assert parent.info.status == "FAILED"
+
+
+def test_a_run_of_its_own_has_no_parent(tmp_path: Path) -> None:
+    single = trial(tmp_path, 0)
+    record.write_json(single.folder / "passport.json", {**single.passport, "trial": None})
+    tracking.publish(single, f"sqlite:///{tmp_path}/mlflow.db", False, [])
+    [run] = runs_of(f"sqlite:///{tmp_path}/mlflow.db")
+    assert "mlflow.parentRunId" not in run.data.tags
+
+
+def small(start: int) -> Dataset:
+    def part(first: int) -> Part:
+        rows = np.arange(first, first + 5)
+        return Part(np.zeros((5, 1, 2, 2), np.uint8), rows % 2, rows.astype(str))
+
+    return Dataset({"kind": "image", "start": start}, *(part(start + first) for first in (0, 10, 20)))
+
+
+def save_often(folder: Path, start: int) -> None:
+    for _ in range(30):
+        dataset.save(small(start), folder)
+
+
+def test_two_processes_may_save_the_same_data_set_at_once(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(2) as pool:
+        list(pool.map(save_often, [tmp_path / "same"] * 2, [0, 100]))
+    whole = dataset.load(tmp_path / "same")
+    assert whole.train.rows[0] == str(whole.info["start"])
+    assert [path.name for path in tmp_path.iterdir()] == ["same"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_a_sweep_goes_on_after_a_trial_that_failed(tmp_path: Path, launcher: str) -> None:
+    """With joblib the two trials run at once, and each would prepare the data."""
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    settings = [
+        f"paths.out={tmp_path}/out",
+        f"tracking.uri={uri}",
+        "tracking.model=false",
+        f"hydra/launcher={launcher}",
+    ]
+    done = stage("train", "-m", "experiment=titanic_tree", "model.max_depth=bad,5", *settings)
+    assert done.returncode == 1 and "Trial 0 (experiment=titanic_tree model.max_depth=bad" in done.stderr, done.stderr
+    [run] = record.find_all(tmp_path / "out")
+    assert run.status["status"] == "FINISHED" and run.folder.parent.name == "adhoc"
+    assert run.passport["trial"]["number"] == 1 and "model.max_depth=5" in run.passport["command"]
+    committed = json.loads((ROOT / "out/runs/titanic_tree/metrics.json").read_text())
+    assert run.metrics["test/accuracy"] == pytest.approx(committed["test/accuracy"], abs=0.02)
+    assert sorted(published.data.tags.get("kind", "trial") for published in runs_of(uri)) == ["sweep", "trial"]
