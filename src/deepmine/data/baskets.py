@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_array
+from scipy.sparse import csr_matrix
 
 from deepmine.data import Raw, raw_file
 from deepmine.errors import UserError, nearest
@@ -42,8 +42,8 @@ def read(
     if (codes < 0).any():
         missing = ids.explode().dropna().iloc[int(np.argmax(codes < 0))]
         raise UserError(f"{folder / baskets} holds the item {missing!r}, which {items} does not name.")
-    ends = np.concatenate([[0], np.cumsum(ids.str.len())])
-    X = csr_array((np.ones(len(codes), np.uint8), codes, ends), (len(held), len(names)))
+    ends = np.concatenate([[0], np.cumsum([len(some) for some in ids])])
+    X = csr_matrix((np.ones(len(codes), np.uint8), codes, ends), (len(held), len(names)))  # MLflow takes no csr_array
     X.sum_duplicates()
     X.data[:] = 1
     items_kept = np.flatnonzero(~names.isin(list(leave_out)))

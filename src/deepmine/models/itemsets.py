@@ -150,10 +150,11 @@ class _Search:
         for start in range(0, len(items) - 1, step):
             possible = self.pairs[np.ix_(items[start : start + step], items)] >= self.min_count
             one, other = np.nonzero(np.triu(possible, start + 1))
-            both = bits[one + start] & bits[other]
+            both = bits.take(one + start, axis=0)
+            both &= bits.take(other, axis=0)  # `take` copies rows faster than an index does
             counts = _ones(both)
-            good = counts >= self.min_count
-            one, other, both, counts = one[good], other[good], both[good], counts[good]
+            good = np.flatnonzero(counts >= self.min_count)
+            one, other, both, counts = one[good], other[good], both.take(good, axis=0), counts[good]
             for begin, end in pairwise(np.flatnonzero(np.diff(one, prepend=-1, append=-1))):
                 longer = (*prefix, int(items[one[begin] + start]))
                 self.add(longer, items[other[begin:end]], counts[begin:end])
@@ -218,8 +219,8 @@ def _pairs_by_baskets(X: csr_array, lengths: NDArray[np.int64]) -> NDArray[np.in
 
 
 def _ones(bits: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """The ones of each row."""
-    return np.bitwise_count(bits).sum(axis=1, dtype=np.int64)
+    """The ones of each row; `einsum` adds short rows of bytes several times faster than `sum`."""
+    return np.einsum("ij->i", np.bitwise_count(bits), dtype=np.int64, casting="unsafe")
 
 
 def _assemble(classes: list[tuple[tuple[int, ...], NDArray, NDArray]], names: NDArray) -> tuple[NDArray, NDArray]:

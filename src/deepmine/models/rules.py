@@ -230,6 +230,7 @@ class AssociationRules(TransformerMixin, BaseEstimator):
         tags.input_tags.sparse = True
         tags.input_tags.positive_only = True
         tags.target_tags.required = False
+        tags.transformer_tags.preserves_dtype = []
         return tags
 
 

@@ -55,7 +55,7 @@ def baseline(data: Dataset, outcomes: dict[str, dict[str, Any]], seed: int) -> d
     """Recommend what most training baskets hold, without what the basket has already."""
     test = outcomes["test"]
     n = test["recommended"].shape[1]
-    popular = np.argsort(-data.train.X.sum(axis=0, dtype=np.int64), kind="stable")
+    popular = np.argsort(-np.bincount(data.train.X.indices, minlength=data.train.X.shape[1]), kind="stable")
     popular = popular[: n + np.diff(test["baskets"].indptr).max()]
     free_first = np.argsort(test["baskets"][:, popular].toarray(), axis=1, kind="stable")
     recommended = popular[free_first[:, :n]]
@@ -114,7 +114,7 @@ def findings(rules: pd.DataFrame, model: Any, n: int) -> list[str]:
     if rules.empty:
         return [*found, "Lower model.min_support or model.min_confidence to find some."]
     for words, measure in (("Surest", "confidence"), ("Farthest from chance", "lift")):
-        top = rules.loc[rules[measure].idxmax()]
+        top = rules.iloc[int(rules[measure].argmax())]
         found.append(
             f"{words}: {top.antecedent} -> {top.consequent}, confidence {top.confidence:.2f} and lift {top.lift:.1f} "
             f"in training baskets, {top.test_confidence:.2f} and {top.test_lift:.1f} in test baskets."
