@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from scipy import sparse
 
 from conftest import CONF, prepared
 from deepmine import ROOT, config, dataset, prepare
@@ -30,9 +31,11 @@ def test_every_data_set_prepares_and_survives_the_disk(name: str, tmp_path: Path
     for (_, part), (_, back) in zip(made.parts(), loaded.parts(), strict=True):
         np.testing.assert_array_equal(part.rows, back.rows)
         np.testing.assert_array_equal(part.y, back.y)
-        pd.testing.assert_frame_equal(part.X, back.X) if made.info[
-            "kind"
-        ] == "table" else np.testing.assert_array_equal(part.X, back.X)
+        assert type(part.X) is type(back.X) or made.info["kind"] not in ("table", "baskets")
+        if made.info["kind"] == "table":
+            pd.testing.assert_frame_equal(part.X, back.X)
+        else:
+            np.testing.assert_array_equal(*(X.toarray() if sparse.issparse(X) else X for X in (part.X, back.X)))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -84,6 +87,9 @@ def test_the_contract_checks_the_values() -> None:
         Dataset({"kind": "image"}, *good, image_part(["c"], float))
     with pytest.raises(ValueError, match="not a pandas frame"):
         Dataset({"kind": "table"}, *good, image_part(["c"]))
+    dense = Part(np.zeros((1, 2), np.uint8), None, np.array(["a"]))
+    with pytest.raises(ValueError, match="baskets are sparse"):
+        Dataset({"kind": "baskets"}, dense, *good[1:], image_part(["c"]))
 
 
 def test_an_interrupted_save_leaves_the_older_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,10 @@
 | sequence | float32 `(n, steps, features)`, NaN after the end of a shorter one   |
 | text     | str `(n,)`                                                           |
 | table    | pandas frame, float64 and text columns                               |
-| baskets  | uint8 `(n, items)`, 1 where the basket holds the item                |
+| baskets  | uint8 `(n, items)`, sparse (CSR), 1 where the basket holds the item  |
 
-On disk: `X_<part>.npy` (memory-mapped when loaded) or `X_<part>.parquet`, `y_<part>.npy`, `rows_<part>.npy`
-for the parts train, val and test, and `info.json`, written last.
+On disk: `X_<part>.npy` (memory-mapped when loaded), `X_<part>.parquet` or `X_<part>.npz` (sparse), `y_<part>.npy`,
+`rows_<part>.npy` for the parts train, val and test, and `info.json`, written last.
 """
 
 import json
@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 from numpy.typing import NDArray
+from scipy import sparse
 
 from deepmine.errors import UserError
 
@@ -85,6 +86,8 @@ def save(dataset: Dataset, folder: Path) -> None:
         for name, part in dataset.parts():
             if isinstance(part.X, pd.DataFrame):
                 part.X.to_parquet(new / f"X_{name}.parquet")
+            elif sparse.issparse(part.X):
+                sparse.save_npz(new / f"X_{name}.npz", part.X)
             else:
                 np.save(new / f"X_{name}.npy", part.X)
             np.save(new / f"rows_{name}.npy", part.rows)
@@ -157,21 +160,29 @@ def file_digest(path: Path) -> str:
 
 
 def _load_part(folder: Path, name: str) -> Part:
-    table = folder / f"X_{name}.parquet"
-    X = pd.read_parquet(table) if table.is_file() else np.load(folder / f"X_{name}.npy", mmap_mode="r")
+    X = next(_load_X(path) for path in folder.glob(f"X_{name}.*"))
     target = folder / f"y_{name}.npy"
     return Part(X, np.load(target) if target.is_file() else None, np.load(folder / f"rows_{name}.npy"))
+
+
+def _load_X(path: Path) -> Any:
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path)
+    return sparse.load_npz(path) if path.suffix == ".npz" else np.load(path, mmap_mode="r")
 
 
 def _problem(kind: str, part: Part) -> str | None:
     """What is wrong with a part, or None."""
     if len(part) == 0:
         return "no rows"
-    if len(part.X) != len(part) or (part.y is not None and len(part.y) != len(part)):
-        return f"{len(part.X)} rows of X, {len(part)} ids, {None if part.y is None else len(part.y)} targets"
+    n = part.X.shape[0]
+    if n != len(part) or (part.y is not None and len(part.y) != len(part)):
+        return f"{n} rows of X, {len(part)} ids, {None if part.y is None else len(part.y)} targets"
     if kind == "table":
         return None if isinstance(part.X, pd.DataFrame) else f"X is {type(part.X).__name__}, not a pandas frame"
     values, dimensions = ARRAYS[kind]
+    if sparse.issparse(part.X) != (kind == "baskets"):
+        return f"X is {type(part.X).__name__}; baskets are sparse (CSR), other arrays are not"
     if part.X.dtype.kind != values or part.X.ndim != dimensions:
         return f"X is {part.X.dtype} with {part.X.ndim} dimensions, wanted type {values!r} with {dimensions}"
     return None

@@ -57,7 +57,7 @@ def prepare(name: str, settings: Any, raw_folder: Path) -> Dataset:
         "name": name,
         "kind": settings["kind"],
         "target": source.get("target"),
-        "columns": list(getattr(raw.X, "columns", [])) or None,
+        "columns": raw.columns or list(getattr(raw.X, "columns", [])) or None,
         "classes": np.unique(raw.y).tolist() if raw.y is not None and settings["task"] != "regression" else None,
         "split": settings["split"],
         "made_from": _made_from(settings, raw_folder),

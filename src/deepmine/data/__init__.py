@@ -17,13 +17,14 @@ RESTORE = ".venv/bin/dvc pull --force data.dvc"
 class Raw(NamedTuple):
     """All rows of a source, before they are split.
 
-    `X`: array `(n, ...)` or pandas frame of `n` rows. `y`: `(n,)`, or None where there is no target.
-    `rows`: `(n,)`, the id of each row, unique.
+    `X`: array `(n, ...)`, sparse or not, or pandas frame of `n` rows. `y`: `(n,)`, or None where there is no target.
+    `rows`: `(n,)`, the id of each row, unique. `columns`: their names, where `X` does not know them.
     """
 
     X: NDArray | object
     y: NDArray | None
     rows: NDArray[np.str_]
+    columns: list[str] | None = None
 
 
 def raw_file(folder: Path, name: str) -> Path:

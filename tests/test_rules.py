@@ -1,0 +1,351 @@
+"""Association rules: those counted by hand, on made-up baskets and the shop's; limits; measured again elsewhere."""
+
+import math
+from collections import Counter
+from fractions import Fraction
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_array, csr_matrix
+from scipy.stats import false_discovery_control, fisher_exact
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import check_estimator
+
+from conftest import ROOT, prepared
+from deepmine import metrics
+from deepmine.data import baskets
+from deepmine.errors import UserError
+from deepmine.models import itemsets as search
+from deepmine.models.itemsets import count, mine, pack, pair_counts
+from deepmine.models.rules import AssociationRules
+from deepmine.tasks import rules as task
+
+RETAIL = ROOT / "data/online_retail_customers"
+Sets = dict[frozenset[int], int]
+
+
+def random_baskets(seed: int, n_items: int | None = None) -> np.ndarray:
+    """Baskets of 2 to 9 items, some of which go together."""
+    rng = np.random.default_rng(seed)
+    n, n_items = rng.integers(5, 130), n_items or rng.integers(2, 10)
+    X = rng.random((n, n_items)) < rng.uniform(0.1, 0.9, n_items)
+    together = rng.random(n) < 0.4
+    X[together, : n_items // 2] = True
+    return X.astype(np.uint8)
+
+
+def sets_by_hand(X: np.ndarray, min_count: int) -> Sets:
+    items = range(X.shape[1])
+    every = [frozenset(some) for k in range(1, len(items) + 1) for some in combinations(items, k)]
+    counts = {some: int(X[:, sorted(some)].all(axis=1).sum()) for some in every}
+    return {some: n for some, n in counts.items() if n >= min_count}
+
+
+def rules_by_hand(sets: Sets, n: int, confidence: Fraction) -> dict[tuple[frozenset, frozenset], dict[str, float]]:
+    found = {}
+    for both, n_both in sets.items():
+        for size in range(1, len(both)):
+            for antecedent in map(frozenset, combinations(both, size)):
+                consequent = both - antecedent
+                a, c = sets[antecedent], sets[consequent]
+                if Fraction(n_both, a) >= confidence:
+                    found[antecedent, consequent] = by_definition(n_both / n, a / n, c / n)
+    return found
+
+
+def by_definition(both: float, a: float, c: float) -> dict[str, float]:
+    """The measures as the papers write them, in shares."""
+    confidence, leverage = both / a if a else math.nan, both - a * c
+    sure = math.isclose(confidence, 1)
+    scale = max(both * (1 - a), a * (c - both))
+    return {
+        "support": both,
+        "confidence": confidence,
+        "lift": confidence / c if c else math.nan,
+        "leverage": leverage,
+        "conviction": math.inf if sure else (1 - c) / (1 - confidence),
+        "zhang": math.nan if not a * c else leverage / scale if scale > 1e-12 else 0.0,
+    }
+
+
+def as_sets(rows: np.ndarray) -> list[frozenset[int]]:
+    return [frozenset(row[row >= 0].tolist()) for row in rows]
+
+
+def as_rules(model: AssociationRules) -> list[tuple[frozenset, frozenset]]:
+    return list(zip(*(as_sets(model.rules_[side]) for side in ("antecedent", "consequent")), strict=True))
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_sets_and_rules_are_those_counted_by_hand(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "BLOCK", (2**18, 8)[seed % 2])  # in one piece, and in many
+    X, share = random_baskets(seed), (0.1, 0.25, 0.4)[seed % 3]
+    model = AssociationRules(share, 0.6).fit(csr_array(X) if seed % 4 else X)
+    sets = sets_by_hand(X, math.ceil(Fraction(str(share)) * len(X)))
+    found = dict(zip(as_sets(model.itemsets_["items"]), model.itemsets_["count"].tolist(), strict=True))
+    assert found == sets and len(model.itemsets_["count"]) == len(sets)
+    rules = rules_by_hand(sets, len(X), Fraction(3, 5))
+    names = as_rules(model)
+    assert set(names) == set(rules) and len(names) == len(rules)
+    for number, name in enumerate(names):
+        got = {measure: model.rules_[measure][number] for measure in rules[name]}
+        assert got == pytest.approx(rules[name], rel=1e-9, abs=1e-12), name
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_closed_and_maximal_sets_are_those_of_the_definition(seed: int) -> None:
+    X = random_baskets(seed)
+    sets = sets_by_hand(X, math.ceil(Fraction(1, 5) * len(X)))
+    larger = {some: [other for other in sets if some < other] for some in sets}
+    closed = {some for some in sets if all(sets[other] < sets[some] for other in larger[some])}
+    for kind, wanted in {"closed": closed, "maximal": {some for some in sets if not larger[some]}}.items():
+        model = AssociationRules(0.2, 0.5, itemsets=kind).fit(X)
+        assert set(as_sets(model.itemsets_["items"])) == wanted
+        every = rules_by_hand(sets, len(X), Fraction(1, 2))
+        assert set(as_rules(model)) == {(a, c) for a, c in every if a | c in wanted}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_rule_is_redundant_if_a_shorter_one_is_as_sure(seed: int) -> None:
+    X = random_baskets(seed)
+    sets = sets_by_hand(X, math.ceil(Fraction(1, 10) * len(X)))
+    every = {
+        (a, both - a): Fraction(n, sets[a])
+        for both, n in sets.items()
+        for k in range(1, len(both))
+        for a in map(frozenset, combinations(both, k))
+    }
+    wanted = set()
+    for (antecedent, consequent), confidence in every.items():
+        shorter = [frozenset(s) for k in range(1, len(antecedent)) for s in combinations(antecedent, k)]
+        rivals = [every[s, consequent] for s in shorter] + [Fraction(sets[consequent], len(X))]
+        if confidence >= Fraction(3, 5) and all(rival < confidence for rival in rivals):
+            wanted.add((antecedent, consequent))
+    assert set(as_rules(AssociationRules(0.1, 0.6, prune_redundant=True).fit(X))) == wanted
+
+
+def test_significance_is_fishers_test_corrected_for_all_candidates() -> None:
+    X = random_baskets(6)
+    n = len(X)
+    sets = sets_by_hand(X, math.ceil(Fraction(1, 10) * n))
+    every = rules_by_hand(sets, n, Fraction(0))
+    p = {}
+    for a, c in every:
+        table = [[sets[a | c], sets[a] - sets[a | c]], [sets[c] - sets[a | c], n - sets[a] - sets[c] + sets[a | c]]]
+        p[a, c] = fisher_exact(table, alternative="greater").pvalue
+    corrected = dict(zip(p, false_discovery_control(list(p.values()), method="by"), strict=True))
+    model = AssociationRules(0.1, 0.5, alpha=0.01).fit(X)
+    wanted = {name: q for name, q in corrected.items() if q <= 0.01 and every[name]["confidence"] >= 0.5}
+    assert 0 < len(wanted) < len(AssociationRules(0.1, 0.5).fit(X).rules_["support"])
+    assert dict(zip(as_rules(model), model.rules_["p_value"], strict=True)) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_made_up_rules_of_chance_are_not_significant() -> None:
+    X = (np.random.default_rng(0).random((200, 12)) < 0.7).astype(np.uint8)
+    assert len(AssociationRules(0.2, 0.6, max_length=3).fit(X).rules_["support"]) > 100
+    assert len(AssociationRules(0.2, 0.6, max_length=3, alpha=0.05).fit(X).rules_["support"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "n_sets", "n_rules"), [({}, 1872, 1761), ({"min_items": 2, "max_items": 300}, None, 445)]
+)
+def test_the_shops_baskets_have_the_known_number_of_sets_and_rules(settings: dict, n_sets: int, n_rules: int) -> None:
+    raw = baskets.read(RETAIL, "baskets.csv.gz", "items.csv.gz", **settings)
+    model = AssociationRules(0.03, 0.6, max_items_per_basket=None).fit(raw.X)
+    assert len(model.rules_["support"]) == n_rules
+    assert n_sets is None or len(model.itemsets_["count"]) == n_sets
+
+
+def test_a_rule_exactly_at_the_threshold_stays() -> None:
+    X = np.array([[1, 1]] * 3 + [[1, 0]] * 2 + [[0, 1]] * 5)  # 3 of 5: exactly .6; 3 of 10: exactly .3
+    assert (frozenset({0}), frozenset({1})) in as_rules(AssociationRules(0.3, 0.6).fit(X))
+
+
+def test_pairs_are_counted_the_same_in_both_ways() -> None:
+    X = csr_array((np.random.default_rng(1).random((500, 40)) < np.linspace(0.02, 0.6, 40)).astype(np.int64))
+    wanted = (X.T @ X).toarray() * (1 - np.eye(40, dtype=int))
+    one, other = search._pairs_by_baskets(X, np.diff(X.indptr).astype(np.int64)), search._pairs_by_bits(pack(X))
+    for counts in (one + one.T, other + other.T, pair_counts(X, pack(X))):
+        np.testing.assert_array_equal(counts, wanted)
+
+
+def test_sets_are_counted_in_other_baskets() -> None:
+    X = random_baskets(3, 4)
+    some = np.array([[0, 1, -1], [1, -1, -1], [0, 1, 2]])
+    wanted = [int(X[:, row[row >= 0]].all(axis=1).sum()) for row in some]
+    assert count(pack(csr_array(X)), some).tolist() == wanted
+
+
+def test_rules_are_measured_again_in_baskets_held_out() -> None:
+    X, other = random_baskets(8, 5), random_baskets(11, 5)
+    model = AssociationRules(0.2, 0.5).fit(X)
+    again = model.measure(other)
+    for number, (a, c) in enumerate(as_rules(model)):
+        shares = [other[:, sorted(items)].all(axis=1).mean() for items in (a | c, a, c)]
+        assert {k: v[number] for k, v in again.items()} == pytest.approx(
+            by_definition(*shares), rel=1e-9, abs=1e-12, nan_ok=True
+        )
+    holds = (again["lift"] > 1) & (again["confidence"] >= 0.5)
+    assert model.score(other) == pytest.approx(holds.mean())
+    np.testing.assert_allclose(model.measure(X)["lift"], model.rules_["lift"])
+
+
+def test_a_rule_that_nobody_could_follow_has_no_confidence() -> None:
+    model = AssociationRules(0.5, 0.5).fit(np.array([[1, 1], [1, 1], [0, 1]]))
+    again = model.measure(np.array([[0, 1], [0, 1]]))
+    assert np.isnan(again["confidence"]).any() and model.score(np.array([[0, 1]])) == 0.0
+
+
+def test_it_recommends_what_the_surest_rules_say_and_the_basket_lacks() -> None:
+    X = random_baskets(4)
+    model = AssociationRules(0.15, 0.3, n_recommendations=3).fit(X)
+    fires, recommended = model.transform(X).toarray(), model.predict(X)
+    assert recommended.shape == (len(X), 3)
+    names = as_rules(model)
+    for basket, row in enumerate(X):
+        held = frozenset(np.flatnonzero(row).tolist())
+        assert fires[basket].tolist() == [a <= held for a, _ in names]
+        order = [item for a, c in names if a <= held for item in sorted(c - held)]
+        wanted = list(dict.fromkeys(order))[:3]
+        assert recommended[basket].tolist() == wanted + [-1] * (3 - len(wanted))
+
+
+def test_what_is_sparse_dense_or_of_another_type_is_the_same() -> None:
+    X = random_baskets(2)
+    tables = [AssociationRules(0.2).fit(Z).table() for Z in (X, X.astype(bool), X * 3.0, csr_array(X), csr_matrix(X))]
+    for other in tables[1:]:
+        pd.testing.assert_frame_equal(tables[0], other)
+
+
+def test_the_table_has_names() -> None:
+    table = AssociationRules(0.5, 0.5).fit(np.array([[1, 1], [1, 1], [1, 0]])).table(["bread", "butter"])
+    assert table.loc[0, ["antecedent", "consequent", "confidence"]].tolist() == ["butter", "bread", 1.0]
+
+
+def test_nothing_frequent_gives_no_rules() -> None:
+    X = np.eye(8)
+    model = AssociationRules(0.5, alpha=0.05, prune_redundant=True).fit(X)
+    assert len(model.table()) == 0 and model.score(X) == 0.0
+    assert model.transform(X).shape == (8, 0) and (model.predict(X) == -1).all()
+
+
+def test_the_longest_set_is_limited() -> None:
+    X = np.ones((5, 300), np.uint8)
+    model = AssociationRules(0.5, max_length=2).fit(X)
+    assert len(model.itemsets_["count"]) == 300 + math.comb(300, 2)
+
+
+@pytest.mark.parametrize(
+    ("X", "settings", "says"),
+    [
+        (np.ones((4, 1800), np.uint8), {}, "Basket 0 holds 1,800 items, more than max_items_per_basket=1,000"),
+        (np.ones((4, 1800), np.uint8), {"max_items_per_basket": None}, "more than max_itemsets=1,000,000"),
+        (np.ones((50_000, 60), np.uint8), {}, "more than max_itemsets=1,000,000 frequent sets. Raise min_support"),
+        (np.random.default_rng(0).random((200, 200)) < 0.7, {}, "more than max_itemsets"),
+        (np.ones((4, 6)), {"max_itemsets": 50}, "more than max_itemsets=50 "),
+        (np.ones((4, 6)), {"max_rules": 600}, "give 602 rules, more than max_rules=600"),
+        (csr_array(np.ones((1, 20_000), np.uint8)), {"max_items_per_basket": None}, "frequent items in 1 baskets need"),
+        (-np.ones((4, 6)), {}, "Negative values"),
+        (np.full((4, 6), np.nan), {}, "contains NaN"),
+        (np.ones((4, 6)), {"min_support": 0}, "'min_support' parameter"),
+        (np.ones((4, 6)), {"min_confidence": 1.2}, "'min_confidence' parameter"),
+        (np.ones((4, 6)), {"itemsets": "some"}, "'itemsets' parameter"),
+        (np.ones(4), {}, "Expected 2D array"),
+    ],
+)
+def test_a_limit_or_a_mistake_ends_in_a_message(X, settings: dict, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        AssociationRules(**settings).fit(X)
+
+
+def test_baskets_of_other_items_are_refused() -> None:
+    with pytest.raises(ValueError, match="X has 3 features"):
+        AssociationRules(0.5).fit(np.ones((4, 2))).predict(np.ones((4, 3)))
+
+
+@pytest.mark.slow
+def test_it_passes_scikit_learns_checks() -> None:
+    model = AssociationRules(max_length=2, max_items_per_basket=None)
+    assert clone(model).get_params() == model.get_params()
+    several = dict.fromkeys(
+        ("check_estimator_sparse_array", "check_estimator_sparse_matrix"), "predict gives several items, not one"
+    )
+    results = check_estimator(model, on_skip=None, expected_failed_checks=several)
+    assert sum(result["status"] == "passed" for result in results) > 30
+
+
+def write(folder: Path, lines: list[str], names: list[str]) -> Path:
+    (folder / "b.csv").write_text("\n".join(["who,items", *lines]) + "\n")
+    (folder / "i.csv").write_text("\n".join(["id,name", *names]) + "\n")
+    return folder
+
+
+def test_baskets_are_read_without_what_is_no_item(tmp_path: Path) -> None:
+    write(tmp_path, ["ann,7 9 7", "bob,9", "cy,", "dee,7 8 9"], ["7,tea", '8,"cup, blue"', "9,POSTAGE"])
+    raw = baskets.read(tmp_path, "b.csv", "i.csv", leave_out=["POSTAGE"], min_items=1)
+    assert raw.rows.tolist() == ["ann", "dee"] and raw.columns == ["tea", "cup, blue"] and raw.y is None
+    assert raw.X.toarray().tolist() == [[1, 0], [1, 1]] and raw.X.dtype == np.uint8
+    assert baskets.read(tmp_path, "b.csv", "i.csv", max_items=2).rows.tolist() == ["ann", "bob"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "names", "settings", "says"),
+    [
+        (["ann,7"], ["8,tea"], {}, "holds the item '7', which i.csv does not name"),
+        (["ann,7", "ann,7"], ["7,tea"], {}, "'ann' is there twice"),
+        (["ann,7"], ["7,tea", "7,cup"], {}, "'7' is there twice"),
+        (["ann,7"], ["7,tea"], {"leave_out": ["teas"]}, "no such item. Did you mean `tea`?"),
+        (["ann,7"], ["7,tea"], {"min_items": 2}, "no basket of 2 to"),
+        (["ann,7"], ["7,tea,3"], {}, "i.csv"),
+        ([], ["7,tea"], {}, "no basket"),
+    ],
+)
+def test_a_mistake_in_the_files_is_named(tmp_path: Path, lines: list, names: list, settings: dict, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        baskets.read(write(tmp_path, lines, names), "b.csv", "i.csv", **settings)
+
+
+def test_one_item_of_each_basket_is_hidden_always_the_same() -> None:
+    X = csr_array(random_baskets(5))
+    rest, hidden = task.hide(X)
+    again, _ = task.hide(X)
+    assert (rest != again).nnz == 0
+    for basket, item in enumerate(hidden):
+        held = set(np.flatnonzero(X[[basket]].toarray()[0]).tolist())
+        left = set(np.flatnonzero(rest[[basket]].toarray()[0]).tolist())
+        assert (left | {int(item)} == held and item not in left) if len(held) > 1 else (left == held and item == -1)
+
+
+def test_scores_count_hits_and_rules_that_hold() -> None:
+    measured = {name: np.array([0.5, np.nan, 1.0]) for name in ("support", "confidence", "lift")}
+    scores = metrics.score(
+        "rules",
+        y=np.array([3, 1, -1]),
+        recommended=np.array([[2, 3], [2, -1], [1, 2]]),
+        measured=measured,
+        holds=np.array([True, False, True]),
+    )
+    assert scores == pytest.approx(
+        {"hit_rate": 0.5, "support": 0.75, "confidence": 0.75, "lift": 0.75, "generalising": 2 / 3, "n_rules": 3}
+    )
+
+
+def test_the_baseline_recommends_the_most_popular_items_that_a_basket_lacks() -> None:
+    data = prepared("online_retail_customers")
+    rest, hidden = task.hide(csr_array(data.test.X))
+    guess = task.baseline(data, {"test": {"y": hidden, "baskets": rest, "recommended": np.zeros((1, 5))}}, 0)
+    held = Counter(data.train.X.indices.tolist())
+    for basket in range(0, len(hidden), 100):
+        lacks = [item for item in held if rest[basket, item] == 0]
+        wanted = sorted((held[item] for item in lacks), reverse=True)[:5]
+        assert [held[item] for item in guess["recommended"][basket].tolist()] == wanted
+        assert all(rest[basket, item] == 0 for item in guess["recommended"][basket])
+
+
+def test_mining_leaves_nothing_to_chance() -> None:
+    X = csr_array(random_baskets(9))
+    one, two = mine(X, 5, None, 1000), mine(X, 5, None, 1000)
+    np.testing.assert_array_equal(one.items, two.items)
