@@ -194,12 +194,13 @@ def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, truste
     path = record.folder / "model.skops"
     pipeline = models.load(path, trusted)
     example = dataset.load(Path(record.passport["data"]["dataset"])).train.X[:5]
+    given = pipeline.predict(example) if hasattr(pipeline, "predict") else pipeline.transform(example)
     versions = record.passport["versions"]
     with mlflow.start_run(run_id=run_id):
         mlflow.sklearn.log_model(
             pipeline,
             name="model",
-            signature=infer_signature(example, pipeline.predict(example)),
+            signature=infer_signature(example, given),
             input_example=example,
             serialization_format="skops",
             skops_trusted_types=skops.io.get_untrusted_types(file=path),

@@ -47,7 +47,7 @@ def stability(clusterer: Any, X: ArrayLike, labels: ArrayLike, n_resamples: int,
 class NearestCluster(ClusterMixin, BaseEstimator):
     """Any clustering algorithm, with `predict`: a new row gets the label of the training row that is nearest.
 
-    With `n_neighbors` above 1, the most frequent label among so many (scikit-learn's `KNeighborsClassifier`, Euclidean).
+    With `n_neighbors` above 1, the most frequent label among so many (scikit-learn's `KNeighborsClassifier`).
     Noise is a label like the others: a new row whose nearest training row is noise, is noise (-1).
 
     Args:
