@@ -281,7 +281,8 @@ def test_pixels_have_names() -> None:
 
 
 @pytest.mark.parametrize("name", MINING)
-def test_every_mining_experiment_says_and_draws_what_it_found(name: str) -> None:
+def test_every_mining_experiment_says_and_draws_what_it_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clustering, "RESAMPLES", 1)
     cfg = config.compose(f"experiment={name}")
     settings, data, task = config.decisive(cfg), cut(prepared(cfg.choices.data)), tasks.find(cfg.task)
     pipeline = model.build(settings["steps"], settings["model"])

@@ -95,8 +95,7 @@ def _same_data(run: Record) -> Dataset:
 def _write_predictions(path: Path, rows: np.ndarray, arrays: dict[str, Any]) -> None:
     """One line per test row: its id, what it is, what was predicted, the probability of each class, and `columns`."""
     table = {"row": rows, "actual": arrays.get("y")}
-    if np.ndim(arrays.get("predicted")) == 1:
-        table["predicted"] = arrays["predicted"]
+    table |= {} if np.ndim(arrays["predicted"]) > 1 else {"predicted": arrays["predicted"]}
     table |= arrays.get("columns", {})
     for number, name in enumerate(arrays.get("classes", [])):
         table[f"p_{name}"] = arrays["probabilities"][:, number]

@@ -63,7 +63,7 @@ class NearestCluster(ClusterMixin, BaseEstimator):
         self.clusterer = clusterer
         self.n_neighbors = n_neighbors
 
-    def fit(self, X: ArrayLike, y: Any = None) -> "NearestCluster":
+    def fit(self, X: Any, y: Any = None) -> "NearestCluster":
         """Cluster `(n, features)` and remember the rows; `y` is ignored."""
         X = validate_data(self, X, dtype=float, ensure_min_samples=2)
         clusterer = AgglomerativeClustering() if self.clusterer is None else self.clusterer
@@ -116,7 +116,7 @@ class KMeansRange(TransformerMixin, ClusterMixin, BaseEstimator):
         self.n_init = n_init
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: Any = None) -> "KMeansRange":
+    def fit(self, X: Any, y: Any = None) -> "KMeansRange":
         """Cluster `(n, features)` with each number and keep one; `y` is ignored."""
         X = validate_data(self, X, dtype=float, ensure_min_samples=3)
         if not 2 <= self.k_min <= self.k_max:
@@ -149,7 +149,7 @@ class KMeansRange(TransformerMixin, ClusterMixin, BaseEstimator):
         check_is_fitted(self)
         return self.kmeans_.transform(validate_data(self, X, dtype=float, reset=False))
 
-    def _kmeans(self, k: int, seed: int) -> KMeans:
+    def _kmeans(self, k: Any, seed: int) -> KMeans:
         return KMeans(int(k), n_init=self.n_init, random_state=seed)
 
     @staticmethod

@@ -120,7 +120,7 @@ def histogram(train: NDArray, strangeness: NDArray, threshold: float, **_: Any) 
     """How strange training and test rows are, and where flags begin."""
     figure = Figure(figsize=(6.4, 3.6))
     axes = figure.add_subplot()
-    bins = np.histogram_bin_edges(np.concatenate([train, strangeness]), bins=30)
+    bins: Any = np.histogram_bin_edges(np.concatenate([train, strangeness]), bins=30)
     for name, values in (("training rows", train), ("test rows", strangeness)):
         axes.hist(
             values, bins, weights=np.full(len(values), 1 / len(values)), alpha=0.6, label=f"{name} ({len(values)})"

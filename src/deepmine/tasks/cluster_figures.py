@@ -29,7 +29,8 @@ def in_two_components(X: NDArray, predicted: NDArray, y: NDArray | None) -> Figu
             here = (predicted == cluster) & (y == kind if shown else True)
             if here.any():
                 label = f"{_title(cluster)}{f', {kind}' if shown else ''} ({here.sum()})"
-                axes.scatter(*points[here].T, s=34, marker=marker, color=colour, alpha=0.75, label=label)
+                first, second = points[here].T
+                axes.scatter(first, second, s=34, marker=marker, color=colour, alpha=0.75, label=label)
     axes.set(
         xlabel=f"first component, {shares[0]:.0%} of the variance",
         ylabel=f"second component, {shares[1]:.0%}",
@@ -67,7 +68,7 @@ def choice(k: NDArray, silhouette: NDArray, stability: NDArray, chosen: NDArray)
     axes.plot(k, stability, marker="s", label="stability (adjusted Rand)")
     axes.axvline(k[chosen][0], color=GREY, linestyle=":", label="chosen")
     axes.set(xlabel="number of clusters", title=f"{k[chosen][0]} clusters chosen, on training rows", ylim=(0, 1.03))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set_xticks(k)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     return figure
 

@@ -114,8 +114,8 @@ def _overall(model: Any, outcomes: dict[str, dict[str, Any]]) -> Iterator[str]:
             f"{again.mean():.3f} (lowest of {len(again)}: {again.min():.3f}; 1 is the same, 0 is chance)."
         )
     if test["y"] is not None:
-        index = adjusted_rand_score(test["y"], test["predicted"])
-        yield f"The classes, which `fit` never saw, match the clusters to an adjusted Rand index of {index:.3f} (test rows)."
+        rand = adjusted_rand_score(test["y"], test["predicted"])
+        yield f"The clusters of the test rows match their classes, never seen by `fit`: adjusted Rand index {rand:.3f}."
 
 
 def _separating(differences: pd.DataFrame) -> Iterator[str]:
@@ -130,18 +130,24 @@ def _separating(differences: pd.DataFrame) -> Iterator[str]:
 
 def _each(tables: dict[str, pd.DataFrame], differences: pd.DataFrame) -> Iterator[str]:
     """A sentence for each cluster."""
-    known = tables["clusters"].set_index("cluster").drop(index="noise", errors="ignore")
-    for name, row in known.sort_values("rows", ascending=False).head(IN_WORDS).iterrows():
+    largest = tables["clusters"].sort_values("rows", ascending=False, kind="stable")
+    for row in largest[largest["cluster"] != "noise"].head(IN_WORDS).to_dict("records"):
         parts = [f"{row['rows']} rows ({row['share']:.0%})"]
         if "majority_class" in row:
             parts.append(f"{row['class_share']:.0%} of them {row['majority_class']}")
-        own = differences.loc[name].dropna() if name in differences.index else pd.Series(dtype=float)
-        if len(own):
-            column = own.abs().idxmax()
-            means = tables["profiles"].set_index("cluster")[f"{column} mean"]
-            way = "above" if own[column] > 0 else "below"
-            parts.append(
-                f"most its own in {column}: mean {means[name]:.4g} (all rows {means['all']:.4g}), "
-                f"{abs(own[column]):.1f} standard deviations {way} the others"
-            )
-        yield f"Cluster {name}: {'; '.join(parts)}."
+        if row["cluster"] in differences.index:
+            parts += _most_its_own(tables["profiles"].set_index("cluster"), differences, row["cluster"])
+        yield f"Cluster {row['cluster']}: {'; '.join(parts)}."
+
+
+def _most_its_own(profiles: pd.DataFrame, differences: pd.DataFrame, cluster: str) -> list[str]:
+    """The column in which a cluster differs most from the other rows."""
+    own = differences.loc[cluster].dropna()
+    if own.empty:
+        return []
+    column: Any = own.abs().idxmax()
+    mean, every = (profiles[f"{column} mean"][name] for name in (cluster, "all"))
+    return [
+        f"most its own in {column}: mean {mean:.4g} (all rows {every:.4g}), "
+        f"{abs(own[column]):.1f} standard deviations {'above' if own[column] > 0 else 'below'} the others"
+    ]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
@@ -47,7 +48,8 @@ def tree_figure(pipeline: Pipeline, X: Any) -> Figure:
     """The first splits: scikit-learn's `plot_tree`, with the names and units of the data."""
     tree, names = _readable(pipeline, X), feature_names(pipeline, X)
     depth = min(DEPTH, tree.get_depth())
-    figure = Figure(figsize=(max(5, 2.1 * 2**depth), 1.6 + 1.35 * (depth + 1)))
+    figure = FigureCanvasAgg(Figure()).figure  # plot_tree measures its text, which needs a canvas
+    figure.set_size_inches(max(5, 2.1 * 2**depth), 1.6 + 1.35 * (depth + 1))
     axes = figure.add_subplot()
     classes = [str(name) for name in tree.classes_] if hasattr(tree, "classes_") else None
     plot_tree(
@@ -95,7 +97,8 @@ def _scaled(pipeline: Pipeline, X: pd.DataFrame) -> dict[int, tuple[float, float
     touched = np.zeros(pipeline[-1].n_features_in_, int)
     for name in X.select_dtypes("number"):
         low, high = X[name].min(), X[name].max()
-        probes = X.iloc[[0, 0, 0]].assign(**{name: [low, (low + high) / 2, high]})
+        probes = X.iloc[[0, 0, 0]].copy()
+        probes[name] = [low, (low + high) / 2, high]
         Z = np.asarray(steps.transform(probes), float)
         changes = np.flatnonzero(~np.isclose(Z[0], Z[2], rtol=0, atol=1e-12))
         touched[changes] += 1
