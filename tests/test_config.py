@@ -68,7 +68,7 @@ def test_every_command_in_a_head_composes(path: Path, command: str) -> None:
         ("data.source.imagess=x", "Did you mean `images`?"),
         ("experiment=titanic_tree preprocessing.numbers.strateg=mean", "Did you mean `strategy`?"),
         ("model=kmeans", "Models for classification on data of kind image: mlp, tree."),
-        ("experiment=penguins_kmeans model=tree", "Models for clustering on data of kind table: kmeans."),
+        ("experiment=penguins_kmeans model=tree", "Models for clustering on data of kind table: agglomerative, gmm,"),
         ("task=clusterin", "it should be 'classification'"),
         ("model.max_depth=2,3", "add --multirun"),
         ("seed", "missing EQUAL"),

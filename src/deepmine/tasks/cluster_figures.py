@@ -56,7 +56,8 @@ def silhouettes(X: NDArray, predicted: NDArray) -> Figure:
     axes.axvline(values.mean(), color="black", linewidth=1, linestyle=":")
     axes.invert_yaxis()
     axes.margins(y=0.02)
-    axes.set(yticks=[], xlabel="silhouette", title=f"Silhouettes of the test rows, mean {values.mean():.3f}")
+    left = "" if inside.all() else f" ({np.sum(~inside)} of noise left out)"
+    axes.set(yticks=[], xlabel="silhouette", title=f"Silhouettes of the test rows{left}, mean {values.mean():.3f}")
     return figure
 
 

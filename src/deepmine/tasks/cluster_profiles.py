@@ -134,7 +134,7 @@ def _each(tables: dict[str, pd.DataFrame], differences: pd.DataFrame) -> Iterato
     for row in largest[largest["cluster"] != "noise"].head(IN_WORDS).to_dict("records"):
         parts = [f"{row['rows']} rows ({row['share']:.0%})"]
         if "majority_class" in row:
-            parts.append(f"{row['class_share']:.0%} of them {row['majority_class']}")
+            parts.append(f"{row['class_share']:.0%} of class {row['majority_class']}")
         if row["cluster"] in differences.index:
             parts += _most_its_own(tables["profiles"].set_index("cluster"), differences, row["cluster"])
         yield f"Cluster {row['cluster']}: {'; '.join(parts)}."

@@ -34,7 +34,10 @@ def rules_table(pipeline: Pipeline, X: Any) -> pd.DataFrame:
     """
     tree, names = _readable(pipeline, X), feature_names(pipeline, X)
     is_a = _categories(names, X)
-    lines = [_leaf(tree, node, [_condition(names, is_a, *step) for step in way]) for node, way in _ways(tree.tree_)]
+    lines = [
+        _leaf(tree, node, [_condition(names, is_a, *step) for step in _tightest(way)])
+        for node, way in _ways(tree.tree_)
+    ]
     return pd.DataFrame(lines).sort_values("rows", ascending=False, kind="stable", ignore_index=True)
 
 
@@ -52,7 +55,7 @@ def tree_figure(pipeline: Pipeline, X: Any) -> Figure:
     figure.set_size_inches(max(5, 2.1 * 2**depth), 1.6 + 1.35 * (depth + 1))
     axes = figure.add_subplot()
     classes = [str(name) for name in tree.classes_] if hasattr(tree, "classes_") else None
-    plot_tree(
+    boxes = plot_tree(
         tree,
         max_depth=depth,
         feature_names=names,
@@ -60,11 +63,13 @@ def tree_figure(pipeline: Pipeline, X: Any) -> Figure:
         filled=True,
         rounded=True,
         impurity=False,
-        proportion=True,
         precision=3,
-        fontsize=8,
+        fontsize=9,
         ax=axes,
     )
+    is_a = _categories(names, X)
+    for box in boxes:
+        box.set_text("\n".join(_in_words(box.get_text(), is_a)))
     left_out = f", the first {depth} levels of {tree.get_depth()}" if tree.get_depth() > depth else ""
     axes.set_title(f"Decision tree with {tree.get_n_leaves()} leaves{left_out}")
     return figure
@@ -72,13 +77,16 @@ def tree_figure(pipeline: Pipeline, X: Any) -> Figure:
 
 def feature_names(pipeline: Pipeline, X: Any) -> list[str]:
     """The names of the numbers that the model gets: columns, pixels by row and column, or their number."""
-    try:
-        return [str(name) for name in pipeline[:-1].get_feature_names_out()]
-    except (AttributeError, ValueError):  # a step that has no names for its columns
-        n = pipeline[-1].n_features_in_
-        if np.ndim(X) == 4 and np.shape(X)[1] == 1 and np.prod(np.shape(X)[1:]) == n:
-            return [f"pixel {place // np.shape(X)[3]},{place % np.shape(X)[3]}" for place in range(n)]
-        return [f"x{number}" for number in range(n)]
+    steps: Any
+    for steps in (pipeline[:-1], pipeline[-2] if len(pipeline) > 1 else None):
+        try:
+            return [str(name) for name in steps.get_feature_names_out()]
+        except (AttributeError, ValueError):  # a step that has no names for its columns
+            continue
+    n, shape = pipeline[-1].n_features_in_, np.shape(X)
+    if len(shape) == 4 and shape[1] == 1 and np.prod(shape[1:]) == n:
+        return [f"pixel {place // shape[3]},{place % shape[3]}" for place in range(n)]
+    return [f"x{number}" for number in range(n)]
 
 
 def _readable(pipeline: Pipeline, X: Any) -> Any:
@@ -118,6 +126,21 @@ def _categories(names: list[str], X: Any) -> dict[str, str]:
         for value in texts[column].dropna().unique()
         if f"{column}_{value}" in names
     }
+
+
+def _in_words(box: str, is_a: dict[str, str]) -> list[str]:
+    """The lines in a box of `plot_tree`: categories by name, and no counts where there are many classes."""
+    head, _, values = box.partition("value = ")
+    values, _, kind = values.replace("\n", " ").partition(" class = ")
+    lines = [*head.strip().split("\n"), *([values] if len(values) < 24 else []), *([f"class {kind}"] if kind else [])]
+    first = lines[0].removesuffix(" <= 0.5")
+    lines[0] = is_a[first].replace(" = ", " != ") if first in is_a else lines[0]
+    return [line.replace("samples = ", "rows ") for line in lines]
+
+
+def _tightest(way: list[tuple[int, float, bool]]) -> list[tuple[int, float, bool]]:
+    """Without the conditions that a later one on the same feature contains."""
+    return list({(feature, left): (feature, threshold, left) for feature, threshold, left in way}.values())
 
 
 def _condition(names: list[str], is_a: dict[str, str], feature: int, threshold: float, left: bool) -> str:
