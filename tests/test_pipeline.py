@@ -159,4 +159,4 @@ def test_dvc_shows_metrics_and_plots(reproduced: Path) -> None:
     plots = run(".venv/bin/dvc", "plots", "show", root=reproduced)
     page = (reproduced / "dvc_plots/index.html").read_text()
     assert plots.returncode == 0, plots.stderr
-    assert "mnist_mlp/evaluation/curves/loss.csv" in page and "predictions.csv" in page
+    assert "mnist_mlp/evaluation/curves/loss.csv" in page and "confusion_matrix.png" in page

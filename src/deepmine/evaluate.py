@@ -45,6 +45,8 @@ def evaluate(run: Record, trusted: Sequence[str]) -> None:
         task = tasks.find(settings["task"])
         pipeline = model.load(run.folder / "model.skops", trusted)
         outcomes = {name: task.predict(pipeline, part) for name, part in data.parts()}
+        if hasattr(task, "enrich"):
+            task.enrich(pipeline, data, outcomes, settings["seed"])
         guesses = task.baseline(data, outcomes, settings["seed"])
         scored = {**outcomes, **({"baseline/test": guesses} if guesses else {})}
         scores = {f"{n}/{k}": v for n, a in scored.items() for k, v in metrics.score(settings["task"], **a).items()}
@@ -95,8 +97,10 @@ def _same_data(run: Record) -> Dataset:
 
 
 def _write_predictions(path: Path, rows: np.ndarray, arrays: dict[str, Any]) -> None:
-    """One line per test row: its id, what it is, what was predicted, and the probability of each class."""
-    table = {"row": rows, "actual": arrays.get("y"), "predicted": arrays.get("predicted")}
+    """One line per test row: its id, what it is, what was predicted, the probability of each class, and `columns`."""
+    table = {"row": rows, "actual": arrays.get("y")}
+    table |= {} if np.ndim(arrays["predicted"]) > 1 else {"predicted": arrays["predicted"]}
+    table |= arrays.get("columns", {})
     for number, name in enumerate(arrays.get("classes", [])):
         table[f"p_{name}"] = arrays["probabilities"][:, number]
     pd.DataFrame(table).to_csv(path, index=False, float_format="%.6g", lineterminator="\n")

@@ -30,6 +30,14 @@ STYLE: Any = {
 DPI = 110
 
 
+def palette(n: int) -> Any:
+    """`n` colours; from 11 on some are pale, from 21 on they come again."""
+    if n <= len(COLOURS):
+        return COLOURS[:n]
+    many: Any = matplotlib.colormaps["tab10" if n <= 10 else "tab20"]
+    return [many.colors[number % len(many.colors)] for number in range(n)]
+
+
 def draw(folder: Path, figures: Iterable[tuple[str, Figure]]) -> None:
     """Write figures to `folder`/<name>.png, in the style of the house."""
     folder.mkdir(parents=True, exist_ok=True)

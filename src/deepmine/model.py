@@ -27,12 +27,13 @@ def build(steps: Mapping[str, Any], model: Mapping[str, Any]) -> Pipeline:
     settings = {k: v for k, v in model.items() if k not in ("_takes_", "_tasks_")}
     nodes = {k: node for k, node in {**steps, "model": settings}.items() if node is not None}
     pipeline = Pipeline([(k, hydra.utils.instantiate(node, _convert_="all")) for k, node in nodes.items()])
-    for name, estimator in pipeline.steps:
+    for name, estimator in pipeline.get_params().items():  # the steps, and the estimators inside them
         if hasattr(estimator, "_parameter_constraints"):
             try:
                 estimator._validate_params()
             except ValueError as error:
-                raise UserError(f"{error} (`{name if name == 'model' else f'steps.{name}'}`)") from None
+                place = name.replace("__", ".")
+                raise UserError(f"{error} (`{place if place.startswith('model') else f'steps.{place}'}`)") from None
     return pipeline
 
 

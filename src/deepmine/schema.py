@@ -16,7 +16,7 @@ from deepmine.errors import UserError, nearest
 from deepmine.signature import signature
 
 Kind = Literal["image", "sequence", "text", "table", "baskets"]
-Task = Literal["classification", "regression", "clustering", "decomposition", "rules"]
+Task = Literal["classification", "regression", "clustering", "decomposition", "rules", "anomalies"]
 SUPERVISED = ("classification", "regression")
 CLASSES: dict[str, dict[str, Any]] = {  # settings that name a class, and what it is given by the estimator
     "net": {"input_shape": (), "n_outputs": 1},

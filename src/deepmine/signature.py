@@ -27,7 +27,11 @@ def signature(target: str) -> dict[str, Parameter] | None:
         LookupError: there is no such module or name.
     """
     module, _, name = target.rpartition(".")
-    function = _constructor(*_find(module, name))
+    found = _find(module, name)
+    try:
+        function = _constructor(*found)
+    except LookupError:
+        return {}
     arguments = function.args
     if arguments.kwarg:
         return None
@@ -39,12 +43,12 @@ def signature(target: str) -> dict[str, Parameter] | None:
     return {a.arg: Parameter(_evaluate(a.annotation), default is None) for a, default in pairs if a.arg != "self"}
 
 
-def _find(module: str, name: str) -> tuple[Path, ast.stmt]:
-    """The file and the node that define `name`, followed through `from .x import name`."""
+def _find(module: str, name: str) -> tuple[str, ast.stmt]:
+    """The module and the node that define `name`, followed through `from .x import name`."""
     path = _source(module)
     for node in _parse(path).body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
-            return path, node
+            return module, node
         if isinstance(node, ast.ImportFrom) and name in [alias.asname or alias.name for alias in node.names]:
             parts = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
             parents = parts[: len(parts) - node.level + 1] if node.level else []
@@ -69,19 +73,20 @@ def _parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def _constructor(path: Path, node: ast.stmt) -> ast.FunctionDef:
-    """`__init__` of a class, its own or that of a base in the same file; a function is its own."""
+def _constructor(module: str, node: ast.stmt) -> ast.FunctionDef:
+    """`__init__` of a class, its own or that of the first base that has one; a function is its own."""
     if isinstance(node, ast.FunctionDef):
         return node
     assert isinstance(node, ast.ClassDef)
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and item.name == "__init__":
             return item
-    bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
-    for other in _parse(path).body:
-        if isinstance(other, ast.ClassDef) and other.name in bases:
-            return _constructor(path, other)
-    return ast.parse("def __init__(self): pass").body[0]  # type: ignore[return-value]
+    for base in [base.id for base in node.bases if isinstance(base, ast.Name)]:
+        try:
+            return _constructor(*_find(module, base))
+        except LookupError:  # none that is written in Python here, or none with an __init__
+            continue
+    raise LookupError(f"{node.name} has no __init__")
 
 
 def _evaluate(annotation: ast.expr | None) -> Any:

@@ -232,13 +232,15 @@ def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, truste
     path = record.folder / "model.skops"
     pipeline = models.load(path, trusted)
     example = dataset.load(Path(record.passport["data"]["dataset"])).train.X[:5]
+    predicts = hasattr(pipeline, "predict")  # components do not: MLflow keeps them as a scikit-learn model alone
+    given = pipeline.predict(example) if predicts else pipeline.transform(example)
     versions = record.passport["versions"]
     with mlflow.start_run(run_id=run_id):
         mlflow.sklearn.log_model(
             pipeline,
             name="model",
-            signature=infer_signature(example, pipeline.predict(example)),
-            input_example=example,
+            signature=infer_signature(example, given),
+            input_example=example if predicts else None,
             serialization_format="skops",
             skops_trusted_types=skops.io.get_untrusted_types(file=path),
             pip_requirements=[f"{n}=={v}" for n, v in versions.items() if v and n not in ("deepmine", "dvc")],

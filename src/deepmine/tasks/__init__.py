@@ -2,7 +2,9 @@
 
 - `SCORES`: what is measured, and whether higher is better (None: neither).
 - `COLUMNS`: the scores that a table of runs shows, the one that ranks them first.
-- `predict(pipeline, part)`: the arrays that the functions below take, by name; `y` and `predicted` among them.
+- `predict(pipeline, part)`: the arrays that the functions below take, by name; `y` and `predicted` among them, and
+  in `columns`, by name, what else a line of predictions.csv should say.
+- `enrich(pipeline, data, outcomes, seed)`: optional; adds arrays that need several parts, or the model fitted again.
 - `score(**arrays)`: a flat dict of floats.
 - `baseline(data, outcomes, seed)`: the arrays of the test rows as one predicts them who learned nothing; or None.
 - `figures(pipeline, data, outcomes)`: name and picture of what a person should see.

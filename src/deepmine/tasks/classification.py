@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 
 from deepmine import interpret
 from deepmine.dataset import Dataset, Part
-from deepmine.tasks import Knowledge
+from deepmine.tasks import Knowledge, trees
 from deepmine.tasks import classification_figures as pictures
 
 SCORES = {
@@ -115,6 +115,8 @@ def figures(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any
         if worst is not None:
             yield "confident_mistakes", worst
         yield from interpret.image_figures(pipeline, data.test, test["predicted"])
+    if trees.is_tree(pipeline):
+        yield "tree", trees.tree_figure(pipeline, data.train.X)
     if data.info["kind"] == "table":
         yield from interpret.table_figures(pipeline, data.test, "accuracy", pipeline.classes_)
 
@@ -133,6 +135,8 @@ def knowledge(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, A
         actual, guess = mistakes.index[0]
         findings.append(f"Mixed up most: {actual} taken for {guess}, {mistakes.iloc[0]} of {len(y)} test rows.")
     tables = {"classes": table}
+    if trees.is_tree(pipeline):
+        tables["rules"] = trees.rules_table(pipeline, data.train.X)
     if data.info["kind"] == "table":
         tables["importance"] = interpret.importance(pipeline, data.test, "accuracy")
         findings.append(interpret.in_words(tables["importance"], "accuracy"))

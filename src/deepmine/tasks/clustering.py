@@ -1,6 +1,11 @@
 """Which rows belong together? The target, if there is one, is only looked at here, never in `fit`.
 
-Every score is scikit-learn's: https://scikit-learn.org/stable/modules/clustering.html#clustering-evaluation
+Every score but two is scikit-learn's: https://scikit-learn.org/stable/modules/clustering.html#clustering-evaluation
+`stability` is described in `deepmine.models.clusters`; `noise_share` is the share of rows in no cluster (label -1).
+
+How noise is counted: it is no cluster (`n_clusters`); it has silhouette 0, the value of a cluster of one (Rousseeuw
+1987), so that leaving rows out buys nothing; Davies-Bouldin and Calinski-Harabasz are those of the other rows; for
+the comparison with classes it is one more group.
 """
 
 from collections.abc import Iterator
@@ -10,12 +15,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn import metrics
-from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 
 from deepmine.dataset import Dataset, Part
-from deepmine.figures import COLOURS
-from deepmine.tasks import Knowledge
+from deepmine.models.clusters import NOISE, stability
+from deepmine.tasks import Knowledge, cluster_figures, cluster_profiles
 
 SCORES = {
     "silhouette": True,
@@ -23,9 +27,12 @@ SCORES = {
     "calinski_harabasz": True,
     "adjusted_rand": True,
     "normalized_mutual_info": True,
+    "stability": True,
     "n_clusters": None,
+    "noise_share": None,
 }
 COLUMNS = ("silhouette", "davies_bouldin", "calinski_harabasz", "adjusted_rand", "normalized_mutual_info")
+RESAMPLES = 10
 
 
 def predict(pipeline: Pipeline, part: Part) -> dict[str, Any]:
@@ -34,68 +41,57 @@ def predict(pipeline: Pipeline, part: Part) -> dict[str, Any]:
     return {"X": X, "y": part.y, "predicted": pipeline[-1].predict(X)}
 
 
+def enrich(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]], seed: int) -> None:
+    """Cluster halves of the training rows anew: do the same clusters come again (`resampled`)?"""
+    train = outcomes["train"]
+    train["resampled"] = stability(pipeline[-1], train["X"], train["predicted"], RESAMPLES, seed)
+
+
 def baseline(data: Dataset, outcomes: dict[str, dict[str, Any]], seed: int) -> dict[str, Any]:
     """As many clusters, at random."""
     names = np.unique(outcomes["train"]["predicted"])
     return {**outcomes["test"], "predicted": np.random.default_rng(seed).choice(names, len(data.test))}
 
 
-def score(X: NDArray, predicted: NDArray, y: NDArray | None = None, **_: Any) -> dict[str, float]:
+def score(
+    X: NDArray, predicted: NDArray, y: NDArray | None = None, resampled: NDArray | None = None, **_: Any
+) -> dict[str, float]:
     """Scores of clusters: internal ones from the geometry, external ones against classes that `fit` never saw.
 
     Args:
         X: the numbers that the clusters were sought in, `(n, features)`.
-        predicted: the cluster of each row, `(n,)`.
+        predicted: the cluster of each row, `(n,)`; -1 is none.
         y: classes, `(n,)`, or None.
+        resampled: agreement with the clusters of other rows, one for each resample, or None.
     """
-    scores: dict[str, float] = {"n_clusters": len(np.unique(predicted))}
-    if 1 < scores["n_clusters"] < len(X):
+    inside = predicted != NOISE
+    members, labels = X[inside], predicted[inside]
+    scores: dict[str, float] = {"n_clusters": len(np.unique(labels)), "noise_share": 1 - inside.mean()}
+    if 1 < scores["n_clusters"] < len(members):
         scores |= {
-            "silhouette": metrics.silhouette_score(X, predicted),
-            "davies_bouldin": metrics.davies_bouldin_score(X, predicted),
-            "calinski_harabasz": metrics.calinski_harabasz_score(X, predicted),
+            "silhouette": metrics.silhouette_score(members, labels) * inside.mean(),
+            "davies_bouldin": metrics.davies_bouldin_score(members, labels),
+            "calinski_harabasz": metrics.calinski_harabasz_score(members, labels),
         }
     if y is not None:
         scores["adjusted_rand"] = metrics.adjusted_rand_score(y, predicted)
         scores["normalized_mutual_info"] = metrics.normalized_mutual_info_score(y, predicted)
+    if resampled is not None:
+        scores["stability"] = resampled.mean()
     return scores
 
 
 def figures(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]]) -> Iterator[tuple[str, Figure]]:
-    """The clusters of the test rows in two components."""
-    yield "clusters", clusters(**outcomes["test"])
+    """The clusters of the test rows in two components; their silhouettes; how their number was chosen, if it was."""
+    X, predicted, y = (outcomes["test"][name] for name in ("X", "predicted", "y"))
+    if X.shape[1] > 1 and len(X) > 1:
+        yield "clusters", cluster_figures.in_two_components(X, predicted, y)
+    if 1 < len(np.unique(predicted[predicted != NOISE])) < np.sum(predicted != NOISE):
+        yield "silhouettes", cluster_figures.silhouettes(X, predicted)
+    if hasattr(pipeline[-1], "choice_"):
+        yield "choice", cluster_figures.choice(**pipeline[-1].choice_)
 
 
 def knowledge(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]]) -> Knowledge:
-    """Nothing yet but the scores."""
-    return Knowledge({}, [])
-
-
-def clusters(X: np.ndarray, predicted: np.ndarray, y: np.ndarray | None = None, **_: Any) -> Figure:
-    """The test rows in their first two principal components: colour = cluster, shape = class."""
-    pca = PCA(2, svd_solver="full").fit(X)
-    points, shares = pca.transform(X), pca.explained_variance_ratio_
-    classes = np.unique(y) if y is not None else np.array([""])
-    figure = Figure(figsize=(7, 4.6))
-    axes = figure.add_subplot()
-    for number, cluster in enumerate(np.unique(predicted)):
-        for marker, name in zip("os^DvPX*" * 4, classes, strict=False):
-            here = (predicted == cluster) & (True if y is None else y == name)
-            if here.any():
-                label = f"cluster {cluster}" + (f", {name}" if y is not None else "") + f" ({here.sum()})"
-                axes.scatter(
-                    points[here, 0],
-                    points[here, 1],
-                    s=34,
-                    marker=marker,
-                    color=COLOURS[number % len(COLOURS)],
-                    alpha=0.75,
-                    label=label,
-                )
-    axes.set(
-        xlabel=f"first component, {shares[0]:.0%} of the variance",
-        ylabel=f"second component, {shares[1]:.0%}",
-        title="Clusters of the test rows",
-    )
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", frameon=False)
-    return figure
+    """What is in each cluster of the training rows, in original units, and what sets it apart."""
+    return cluster_profiles.knowledge(pipeline[-1], data.train, outcomes)

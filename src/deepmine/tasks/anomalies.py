@@ -1,0 +1,143 @@
+"""Which rows are unlike the others, and in what?
+
+The model gives each row a score (`score_samples`, turned round: higher is stranger) and flags some (`predict` is -1).
+A model that needs no labels has none to be measured by: the scores here say how much it flags, not how rightly.
+
+Why a row is strange is measured apart from the model, column by column, against the training rows: a number by its
+robust z-score, a text by how rare it is (`reasons`).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+
+from deepmine.dataset import Dataset, Part
+from deepmine.tasks import Knowledge
+
+SCORES = {"share_flagged": None, "mean_score": None, "highest_score": None}
+COLUMNS = ("share_flagged", "mean_score", "highest_score")
+FLAGGED = -1  # scikit-learn's label of an outlier
+SHOWN = 20  # rows in the table, the strangest first
+IN_WORDS = 5  # flagged rows that get a sentence
+STRANGE = 3.5  # robust z-scores from here on are reasons (Iglewicz and Hoaglin 1993)
+RARE = 0.05  # texts that fewer training rows have are reasons
+REASONS = 3  # of a row
+
+
+def predict(pipeline: Pipeline, part: Part) -> dict[str, Any]:
+    """-1 for an anomaly, 1 for the rest (`predicted`); how strange each row is (`strangeness`); where flags begin."""
+    X = pipeline[:-1].transform(part.X)
+    strangeness = -pipeline[-1].score_samples(X)
+    return {
+        "y": part.y,
+        "predicted": pipeline[-1].predict(X),
+        "strangeness": strangeness,
+        "threshold": -pipeline[-1].offset_,
+        "columns": {"score": strangeness},
+    }
+
+
+def baseline(data: Dataset, outcomes: dict[str, dict[str, Any]], seed: int) -> None:
+    """None: without labels, to flag at random is neither better nor worse."""
+
+
+def score(predicted: NDArray, strangeness: NDArray, **_: Any) -> dict[str, float]:
+    """How much is flagged, and how strange the rows are.
+
+    Args:
+        predicted: -1 for an anomaly, 1 for the rest, `(n,)`.
+        strangeness: `(n,)`, higher is stranger.
+    """
+    return {
+        "share_flagged": np.mean(predicted == FLAGGED),
+        "mean_score": strangeness.mean(),
+        "highest_score": strangeness.max(),
+    }
+
+
+def figures(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]]) -> Iterator[tuple[str, Figure]]:
+    """The scores of training and test rows."""
+    yield "scores", histogram(outcomes["train"]["strangeness"], **outcomes["test"])
+
+
+def knowledge(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]]) -> Knowledge:
+    """The strangest test rows, each with its reasons."""
+    test, train = outcomes["test"], outcomes["train"]
+    flagged = test["predicted"] == FLAGGED
+    order = np.argsort(-test["strangeness"], kind="stable")[:SHOWN]
+    table = pd.DataFrame({"row": data.test.rows, "score": test["strangeness"], "flagged": flagged.astype(str)})
+    findings = [
+        f"{flagged.sum()} of {len(flagged)} test rows are flagged ({flagged.mean():.1%}; of the training rows "
+        f"{np.mean(train['predicted'] == FLAGGED):.1%})."
+    ]
+    if isinstance(data.train.X, pd.DataFrame):
+        table.loc[order, "reasons"] = reasons(data.train.X, data.test.X.iloc[order])
+        first = table.loc[[n for n in order[:IN_WORDS] if flagged[n]]]
+        findings += [f"Row {row.row} (score {row.score:.3f}): {row.reasons}." for row in first.itertuples()]
+        findings.append(
+            "The reasons: a number's distance from the median of the training rows, in robust standard deviations "
+            f"(z; from {STRANGE} on it is strange by itself); a text that less than {RARE:.0%} of them have."
+        )
+    return Knowledge({"anomalies": table.loc[order]}, findings)
+
+
+def reasons(train: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
+    """Why each of some rows is strange: its columns with the largest robust z-score and its rare texts, in words.
+
+    Where no column is strange by itself, the largest z-score is given and said to be ordinary: then it is the
+    combination that is rare.
+    """
+    z = robust_z(train, rows)
+    texts = rows.columns.difference(z.columns)
+    shares = {name: rows[name].map(train[name].value_counts(normalize=True)).fillna(0) for name in texts}
+    return [
+        _words(rows.iloc[n], z.iloc[n], {name: share.iloc[n] for name, share in shares.items()})
+        for n in range(len(rows))
+    ]
+
+
+def robust_z(train: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Each number's distance from the median of the training rows, in robust standard deviations.
+
+    `0.6745 (x - median) / MAD`; where more than half of the values are the same, so that the MAD is 0, the mean
+    absolute deviation takes its place, `(x - median) / (1.2533 MeanAD)`: Iglewicz and Hoaglin, "How to Detect and
+    Handle Outliers" (1993). A missing value, and a column that is constant in `train`, has none (NaN).
+    """
+    numbers = train.select_dtypes("number")
+    median = numbers.median()
+    distances = (numbers - median).abs()
+    scale = distances.median() / 0.6745
+    scale = scale.where(scale > 0, distances.mean() * 1.2533)
+    return (rows[numbers.columns] - median) / scale.where(scale > 0)
+
+
+def histogram(train: NDArray, strangeness: NDArray, threshold: float, **_: Any) -> Figure:
+    """How strange training and test rows are, and where flags begin."""
+    figure = Figure(figsize=(6.4, 3.6))
+    axes = figure.add_subplot()
+    bins: Any = np.histogram_bin_edges(np.concatenate([train, strangeness]), bins=30)
+    for name, values in (("training rows", train), ("test rows", strangeness)):
+        axes.hist(
+            values, bins, weights=np.full(len(values), 1 / len(values)), alpha=0.6, label=f"{name} ({len(values)})"
+        )
+    axes.axvline(threshold, color="black", linewidth=1, linestyle=":", label=f"flagged above {threshold:.3f}")
+    axes.yaxis.set_major_formatter("{x:.0%}")
+    axes.set(xlabel="score", ylabel="share of the rows", title="How strange the rows are")
+    axes.legend(frameon=False)
+    return figure
+
+
+def _words(row: pd.Series, z: pd.Series, shares: dict[str, float]) -> str:
+    """The reasons of one row."""
+    largest = z.dropna().abs().sort_values(ascending=False)
+    strange = [f"{name} {row[name]:.4g} (z {z[name]:+.1f})" for name in largest.index[largest >= STRANGE]]
+    rare = [f"{name} {row[name]} (in {share:.1%} of the rows)" for name, share in shares.items() if share < RARE]
+    if strange or rare:
+        return ", ".join((strange + rare)[:REASONS])
+    most = ", ".join(f"{name} {row[name]:.4g} (z {z[name]:+.1f})" for name in largest.index[:REASONS])
+    return f"no column alone is strange; farthest out: {most}" if most else "no column alone is strange"
