@@ -47,7 +47,7 @@ configure: setup # Compose all experiments, which finds mistakes in conf/
 	@$(BIN)/python -m deepmine.configure $(OVERRIDES)
 
 test: setup # The quick tests (make test slow=true for all)
-	@$(BIN)/python -m pytest $(if $(filter true,$(slow)),-m '')
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(if $(filter true,$(slow)),-m '')
 
 check: setup # Format, lint and types
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy

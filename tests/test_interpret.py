@@ -84,9 +84,9 @@ def test_a_tree_on_images_has_no_gradients() -> None:
 @pytest.mark.parametrize(
     ("name", "pictures"),
     [
-        ("titanic_tree", {"confusion_matrix", "roc_pr_calibration", "importance", "partial_dependence"}),
+        ("titanic_tree", {"tree", "confusion_matrix", "roc_pr_calibration", "importance", "partial_dependence"}),
         ("mnist_mlp", {"confusion_matrix", "roc_pr_calibration", "confident_mistakes", "attributions"}),
-        ("mnist_tree", {"confusion_matrix", "roc_pr_calibration", "confident_mistakes"}),
+        ("mnist_tree", {"tree", "confusion_matrix", "roc_pr_calibration", "confident_mistakes"}),
     ],
 )
 def test_a_classifier_shows_what_suits_its_data(name: str, pictures: set) -> None:
