@@ -200,7 +200,12 @@ def _describe(key: str, error: Any, schema: Any) -> str:
         return f"There is no `{key}`. {nearest(str(error['loc'][-1]), schema.__annotations__)}"
     if error["type"] == "missing":
         return f"`{key}` is missing."
-    wanted = error["msg"].removeprefix("Value error, ").replace("Input", "it", 1).replace("an instance of Sequence", "a list")
+    wanted = (
+        error["msg"]
+        .removeprefix("Value error, ")
+        .replace("Input", "it", 1)
+        .replace("an instance of Sequence", "a list")
+    )
     return f"`{key}` is {error['input']!r}: {wanted}."
 
 

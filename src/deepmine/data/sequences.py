@@ -36,7 +36,7 @@ def read(folder: Path, file: str, sequence: str, step: str, target: str | None =
     return Raw(X, y, rows, parts, {"columns": list(features), "target": target})
 
 
-def padded(lines: NDArray[np.float32], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
+def padded(lines: NDArray[np.float32], lengths: NDArray) -> NDArray[np.float32]:
     """The lines `(sum of lengths, features)` of one sequence after the other as `(n, steps, features)`, NaN behind."""
     X = np.full((len(lengths), lengths.max(), lines.shape[1]), np.nan, np.float32)
     X[np.arange(X.shape[1]) < lengths[:, None]] = lines
@@ -61,7 +61,7 @@ def _check(frame: pd.DataFrame, features: pd.DataFrame, sequence: str, step: str
         raise UserError(
             f"Features should be numbers, but `{words[0]}` holds text, such as {features[words[0]].iloc[0]!r}."
         )
-    gaps = frame.isna().any(axis=1) | ~np.isfinite(features).all(axis=1)
+    gaps = frame.isna().any(axis=1) | ~np.isfinite(features.to_numpy(float)).all(axis=1)
     if gaps.any():
         first = frame[gaps].iloc[0]
         raise UserError(
