@@ -286,7 +286,7 @@ def write(folder: Path, lines: list[str], names: list[str]) -> Path:
 def test_baskets_are_read_without_what_is_no_item(tmp_path: Path) -> None:
     write(tmp_path, ["ann,7 9 7", "bob,9", "cy,", "dee,7 8 9"], ["7,tea", '8,"cup, blue"', "9,POSTAGE"])
     raw = baskets.read(tmp_path, "b.csv", "i.csv", leave_out=["POSTAGE"], min_items=1)
-    assert raw.rows.tolist() == ["ann", "dee"] and raw.columns == ["tea", "cup, blue"] and raw.y is None
+    assert raw.rows.tolist() == ["ann", "dee"] and raw.facts["columns"] == ["tea", "cup, blue"] and raw.y is None
     assert raw.X.toarray().tolist() == [[1, 0], [1, 1]] and raw.X.dtype == np.uint8
     assert baskets.read(tmp_path, "b.csv", "i.csv", max_items=2).rows.tolist() == ["ann", "bob"]
 

@@ -52,31 +52,50 @@ def prepare(name: str, settings: Any, raw_folder: Path) -> Dataset:
     """
     source = dict(settings["source"])
     raw: Raw = hydra.utils.get_method(source.pop("_target_"))(folder=raw_folder, **source)
-    parts = {part: _take(raw, index) for part, index in split(settings["split"], raw).items()}
+    parts = {
+        part: _take(raw, index) for part, index in split(settings["split"], raw, settings["train_fraction"]).items()
+    }
     info = {
         "name": name,
         "kind": settings["kind"],
         "target": source.get("target"),
-        "columns": raw.columns or list(getattr(raw.X, "columns", [])) or None,
+        "columns": list(getattr(raw.X, "columns", [])) or None,
         "classes": np.unique(raw.y).tolist() if raw.y is not None and settings["task"] != "regression" else None,
         "split": settings["split"],
+        "train_fraction": settings["train_fraction"],
+        **raw.facts,
         "made_from": _made_from(settings, raw_folder),
     }
     return Dataset(info, **parts)
 
 
-def split(settings: Mapping[str, Any], raw: Raw) -> dict[str, NDArray[np.int64]]:
+def split(settings: Mapping[str, Any], raw: Raw, train_fraction: float = 1.0) -> dict[str, NDArray[np.int64]]:
     """The rows of each part, by number, each part in the order of the source.
 
-    Raises:
-        UserError: the classes are too small for a stratified split.
-    """
-    from sklearn.model_selection import train_test_split
+    Args:
+        settings: `schema.Split`.
+        raw: the rows.
+        train_fraction: share of the training rows that is kept; the other parts do not depend on it.
 
-    labels = raw.y if settings["strategy"] == "stratified" else None
-    rest, test = _cut(train_test_split, np.arange(len(raw.rows)), settings["test"], labels, settings["seed"])
-    share = settings["val"] / (1 - settings["test"])
-    train, val = _cut(train_test_split, rest, share, labels, settings["seed"])
+    Raises:
+        UserError: the classes are too small for a stratified split, or there is no published one.
+    """
+    everything = np.arange(len(raw.rows))
+    strategy, seed = settings["strategy"], settings["seed"]
+    if strategy == "time":
+        n_train, n_val = (round(len(everything) * (1 - settings["test"] - v)) for v in (settings["val"], 0))
+        train, val, test = np.split(everything, [n_train, n_val])
+        labels = None
+    elif strategy == "published":
+        rest, test = _published(raw)
+        labels = raw.y if raw.y is not None and raw.y.dtype.kind != "f" else None
+        train, val = _cut(rest, settings["val"], labels, seed)
+    else:
+        labels = raw.y if strategy == "stratified" else None
+        rest, test = _cut(everything, settings["test"], labels, seed)
+        train, val = _cut(rest, settings["val"] / (1 - settings["test"]), labels, seed)
+    if train_fraction < 1:
+        _, train = _cut(train, train_fraction, labels, seed)
     return {"train": np.sort(train), "val": np.sort(val), "test": np.sort(test)}
 
 
@@ -103,10 +122,23 @@ def _made_from(settings: Any, raw_folder: Path) -> dict[str, str]:
     }
 
 
-def _cut(cut: Any, index: NDArray, share: float, labels: NDArray | None, seed: int) -> tuple[NDArray, NDArray]:
+def _published(raw: Raw) -> tuple[NDArray, NDArray]:
+    """The rows to train with and those to test on, as the source has them."""
+    found = [] if raw.parts is None else np.unique(raw.parts).tolist()
+    if raw.parts is None or found != ["test", "train"]:
+        raise UserError(
+            f"The source publishes no split into `train` and `test` ({found or 'it names no parts'}). Name the column "
+            "that holds it in data.source, if the reader takes one, or choose another data.split.strategy."
+        )
+    return np.flatnonzero(raw.parts == "train"), np.flatnonzero(raw.parts == "test")
+
+
+def _cut(index: NDArray, share: float, labels: NDArray | None, seed: int) -> tuple[NDArray, NDArray]:
+    from sklearn.model_selection import train_test_split
+
     stratify = None if labels is None else labels[index]
     try:
-        return cut(index, test_size=share, stratify=stratify, random_state=seed)
+        return train_test_split(index, test_size=share, stratify=stratify, random_state=seed)
     except ValueError as error:
         raise UserError(f"The rows cannot be split: {error} Try data.split.strategy=random.") from None
 

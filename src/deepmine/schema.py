@@ -5,10 +5,10 @@ they are those of the class that its YAML names.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Required, get_args
+from typing import Any, Literal, Required, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from deepmine import ROOT
@@ -32,12 +32,26 @@ class Strict(BaseModel):
 
 
 class Split(Strict):
-    """How the rows are cut into train, validation and test."""
+    """How the rows are cut into train, validation and test.
 
-    strategy: Literal["random", "stratified"]
+    `val` and `test` are shares of all rows; of a `published` split the test rows are given, and `val` is a share of
+    the others. `time` keeps the order of the source: training rows first, test rows last.
+    """
+
+    strategy: Literal["random", "stratified", "published", "time"]
     val: float = Share
-    test: float = Share
+    test: float | None = Field(None, gt=0, lt=1)
     seed: int
+
+    @model_validator(mode="after")
+    def _test_or_published(self) -> Self:
+        if (self.test is None) != (self.strategy == "published"):
+            raise ValueError(
+                "`test` is a share of the rows; only `published`, whose source names them, has `test: null`"
+            )
+        if self.val + (self.test or 0) >= 1:
+            raise ValueError("`val` and `test` leave no training rows")
+        return self
 
 
 class Data(Strict):
@@ -48,6 +62,7 @@ class Data(Strict):
     folder: str
     source: dict[str, Any]
     split: Split
+    train_fraction: float = Field(gt=0, le=1)
 
 
 class Paths(Strict):
@@ -189,7 +204,12 @@ def _describe(key: str, error: Any, schema: Any) -> str:
         return f"There is no `{key}`. {nearest(str(error['loc'][-1]), schema.__annotations__)}"
     if error["type"] == "missing":
         return f"`{key}` is missing."
-    wanted = error["msg"].replace("Input", "it", 1).replace("an instance of Sequence", "a list")
+    wanted = (
+        error["msg"]
+        .removeprefix("Value error, ")
+        .replace("Input", "it", 1)
+        .replace("an instance of Sequence", "a list")
+    )
     return f"`{key}` is {error['input']!r}: {wanted}."
 
 

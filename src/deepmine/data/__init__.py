@@ -3,8 +3,10 @@
 A reader is a function `read(folder, **settings) -> Raw`, named as `source._target_` in conf/data/<name>.yaml.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +20,15 @@ class Raw(NamedTuple):
     """All rows of a source, before they are split.
 
     `X`: array `(n, ...)`, sparse or not, or pandas frame of `n` rows. `y`: `(n,)`, or None where there is no target.
-    `rows`: `(n,)`, the id of each row, unique. `columns`: their names, where `X` does not know them.
+    `rows`: `(n,)`, the id of each row, unique. `parts`: `(n,)`, "train" or "test", where the source publishes a split.
+    `facts`: what else the reader knows, for info.json: `columns`, their names, where `X` does not know them.
     """
 
     X: NDArray | object
     y: NDArray | None
     rows: NDArray[np.str_]
-    columns: list[str] | None = None
+    parts: NDArray[np.str_] | None = None
+    facts: Mapping[str, Any] = MappingProxyType({})
 
 
 def raw_file(folder: Path, name: str) -> Path:

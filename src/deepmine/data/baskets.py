@@ -52,7 +52,7 @@ def read(
     keep = np.flatnonzero((sizes >= min_items) & (sizes <= (X.shape[1] if max_items is None else max_items)))
     if not len(keep):
         raise UserError(f"{folder / baskets} has no basket of {min_items} to {max_items} items.")
-    return Raw(X[keep], None, held.index[keep].to_numpy(np.str_), names.iloc[items_kept].tolist())
+    return Raw(X[keep], None, held.index[keep].to_numpy(np.str_), facts={"columns": names.iloc[items_kept].tolist()})
 
 
 def _two_columns(folder: Path, file: str) -> pd.Series:

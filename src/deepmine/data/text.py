@@ -1,0 +1,36 @@
+"""Texts: one column of a table, read as `deepmine.data.table` reads it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from deepmine.data import Raw, table
+from deepmine.errors import UserError
+
+
+def read(
+    folder: Path,
+    files: dict[str, str],
+    query: str,
+    row_id: str,
+    target: str | None = None,
+    null_values: Sequence[str] = ("",),
+) -> Raw:
+    """Texts `(n,)`, the one column of the query that is neither `row_id` nor `target`.
+
+    The arguments are those of `deepmine.data.table.read`.
+
+    Raises:
+        UserError: as there; or there is another number of columns, or a text is missing.
+    """
+    raw = table.read(folder, files, query, row_id, target, null_values)
+    columns = list(raw.X)  # type: ignore[call-overload]
+    if len(columns) != 1:
+        raise UserError(f"The query should give one column of text beside id and target, but gives {columns}.")
+    [text] = columns
+    column = raw.X[text]  # type: ignore[index]
+    if (missing := int(column.isna().sum())) or column.dtype == float:
+        found = f"is missing in {missing} of {len(column)} rows" if missing else "holds numbers"
+        raise UserError(f"`{text}` should be text in every row, but {found}. Change the query, or null_values.")
+    return raw._replace(X=column.to_numpy(np.str_), facts={"columns": columns})
