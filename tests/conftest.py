@@ -8,12 +8,14 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
 from deepmine import ROOT, config, prepare
 from deepmine.dataset import Dataset, Part
 
 CONF = ROOT / "conf"
+FEW = ("mnist_mlp", "mnist_tree", "penguins_kmeans", "titanic_mlp", "titanic_tree")  # what a clone's pipeline runs
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
 
@@ -62,7 +64,10 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make_clone(folder: Path) -> None:
-    """Copy the files that git knows or would add, as one commit, and pull the data."""
+    """Copy the files that git knows or would add, as one commit, and pull the data.
+
+    The clone's pipeline holds only a few experiments, of each kind of change that tests make: all take ten minutes.
+    """
     files = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -73,12 +78,22 @@ def make_clone(folder: Path) -> None:
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
+    listed = pipeline(folder)
+    few = {name: listed["experiments"][name] for name in FEW}
+    datasets = sorted({experiment["data"] for experiment in few.values()})
+    config.dump(folder / "conf/pipeline.yaml", {"datasets": datasets, "experiments": few})
+    (folder / "dvc.lock").unlink(missing_ok=True)
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com"]
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
         subprocess.run([*git, *command], cwd=folder, check=True)
     (folder / ".venv").symlink_to(ROOT / ".venv")
     pulled = run(".venv/bin/dvc", "pull", "-q", "data.dvc", root=folder)
     assert pulled.returncode == 0, pulled.stderr
+
+
+def pipeline(root: Path) -> dict:
+    """conf/pipeline.yaml of a checkout."""
+    return yaml.safe_load((root / "conf/pipeline.yaml").read_text())
 
 
 @pytest.fixture(autouse=True)

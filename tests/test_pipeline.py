@@ -9,10 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import ROOT, run
-from deepmine import config
+from conftest import FEW, ROOT, pipeline, run
 
-PIPELINE = config.pipeline()
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 SOURCE = ROOT / "src/deepmine"
 # code that decides no number: it finds settings, writes down, or sends; and what a stage does only by hand
@@ -76,8 +74,8 @@ def cells(*experiments: str, stages: tuple[str, ...] = ("train", "evaluate")) ->
 @pytest.fixture(scope="module")
 def reproduced(clone: Path) -> Path:
     """A clone in which everything has run once."""
-    everything = {"configure", "compare", *(f"prepare@{name}" for name in PIPELINE["datasets"])}
-    assert repro(clone) == everything | cells(*PIPELINE["experiments"])
+    everything = {"configure", "compare", *(f"prepare@{name}" for name in pipeline(clone)["datasets"])}
+    assert repro(clone) == everything | cells(*FEW)
     return clone
 
 
@@ -102,7 +100,7 @@ def change(reproduced: Path) -> Callable[[str, Callable[[str], str]], set[str]]:
 @pytest.mark.slow
 def test_a_fresh_clone_gets_the_committed_metrics(reproduced: Path) -> None:
     """Equal to the bit on one machine; another processor rounds otherwise, so here to within two points."""
-    for name in PIPELINE["experiments"]:
+    for name in FEW:
         committed = json.loads((ROOT / f"out/runs/{name}/metrics.json").read_text())
         found = json.loads((reproduced / f"out/runs/{name}/metrics.json").read_text())
         assert found == pytest.approx(committed, rel=0.02, abs=0.02), name
@@ -142,7 +140,7 @@ def test_a_comment_trains_nothing(change) -> None:
 @pytest.mark.slow
 def test_other_scores_evaluate_without_training(change) -> None:
     ran = change("src/deepmine/metrics.py", lambda text: f"{text}\n# another line\n")
-    assert ran >= cells(*PIPELINE["experiments"], stages=("evaluate",))
+    assert ran >= cells(*FEW, stages=("evaluate",))
     assert not any(stage.startswith("train") for stage in ran)
 
 

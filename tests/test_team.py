@@ -22,8 +22,8 @@ from typing import Any
 
 import pytest
 
-from conftest import environment, make_clone, run, stage
-from deepmine import ROOT, config, dataset
+from conftest import FEW, environment, make_clone, pipeline, run, stage
+from deepmine import ROOT, dataset
 from deepmine.errors import UserError
 
 pytestmark = pytest.mark.slow
@@ -315,8 +315,8 @@ def test_a_colleague_has_all_runs_without_training(s3: Remote, checkout: Path, t
     assert "up to date" in do(".venv/bin/dvc status", colleague)
     with mlflow_server(tmp_path / "server", free_port()) as uri:
         succeed(stage("publish", root=colleague, env={"MLFLOW_TRACKING_URI": uri}, timeout=LATER))
-        names = [found.info.run_name for name in config.pipeline()["datasets"] for found in runs(uri, name)]
-    assert sorted(names) == sorted(config.pipeline()["experiments"])
+        names = [found.info.run_name for name in pipeline(checkout)["datasets"] for found in runs(uri, name)]
+    assert sorted(names) == sorted(FEW)
 
 
 # Shared MLflow
