@@ -22,7 +22,7 @@ EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 @cache
 def prepared(name: str) -> Dataset:
     """A data set of conf/data, from the real raw files."""
-    settings = OmegaConf.to_container(config._compose("~experiment", f"data={name}")[0].data, resolve=True)
+    settings = OmegaConf.to_container(config.compose("~experiment", f"data={name}", trains=False).data, resolve=True)
     return prepare.prepare(name, settings, ROOT / "data" / settings["folder"])
 
 

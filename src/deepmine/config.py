@@ -67,8 +67,12 @@ def run(main: Callable[[DictConfig], None], trains: bool = True) -> None:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
 
 
-def compose(*overrides: str) -> DictConfig:
+def compose(*overrides: str, trains: bool = True) -> DictConfig:
     """The checked config for these overrides, as a stage gets it from the command line.
+
+    Args:
+        overrides: as on the command line.
+        trains: as for `run`.
 
     Raises:
         UserError: the overrides or the YAML files cannot be used.
@@ -76,7 +80,7 @@ def compose(*overrides: str) -> DictConfig:
     inside = GlobalHydra.instance().is_initialized()  # in a stage Hydra is at work already
     hydra_ = nullcontext() if inside else hydra.initialize_config_dir(str(CONF), version_base="1.3")
     with _errors_for_people(), hydra_:
-        return _complete(*_compose(*map(_override, overrides)))
+        return _complete(*_compose(*map(_override, overrides)), trains)
 
 
 def decisive(cfg: Mapping[str, Any]) -> dict[str, Any]:
