@@ -262,6 +262,12 @@ def test_padding_changes_nothing(cell: str, bidirectional: bool) -> None:
         torch.testing.assert_close(network(short), network(mixed)[:5])
 
 
+def test_a_perceptron_takes_padding_as_nothing() -> None:
+    X, y = sequences()
+    padded = net(3).fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(padded, net(3).fit(np.nan_to_num(X), y).predict_proba(X))
+
+
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 def test_a_recurrent_net_learns_sequences_of_any_length(cell: str) -> None:
     X, y = sequences()

@@ -26,8 +26,8 @@ class MLP(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], n_outputs))
 
     def forward(self, X: Tensor) -> Tensor:
-        """`(n, *input_shape)` to `(n, n_outputs)`."""
-        return self.layers(X)
+        """`(n, *input_shape)` to `(n, n_outputs)`; what a sequence is padded with counts as 0."""
+        return self.layers(X.nan_to_num() if X.ndim == 3 else X)
 
 
 class CNN(nn.Module):

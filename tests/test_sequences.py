@@ -1,0 +1,346 @@
+"""Sequences, texts and series: readers, splits, the steps before a model, and the regression task."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from conftest import prepared
+from deepmine import ROOT, config, metrics, prepare
+from deepmine.data import Raw, sequences, series, text
+from deepmine.dataset import Dataset, Part
+from deepmine.errors import UserError
+from deepmine.models.transformers import SequenceScaler, SequenceSummary, TextCounts, TextEncoder
+from deepmine.tasks import regression
+
+LINES = "id,part,speaker,t,a,b\n7,train,x,0,1,2\n3,test,y,1,5,6\n7,train,x,1,3,4\n3,test,y,0,7,8\n3,test,y,2,9,10\n"
+COLUMNS = {"sequence": "id", "step": "t", "target": "speaker", "part": "part"}
+
+
+def test_sequences_are_put_in_order_and_padded(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(LINES)
+    raw = sequences.read(tmp_path, "a.csv", **COLUMNS)
+    assert raw.X.dtype == np.float32 and raw.rows.tolist() == ["3", "7"]
+    np.testing.assert_array_equal(raw.X, [[[7, 8], [5, 6], [9, 10]], [[1, 2], [3, 4], [np.nan, np.nan]]])
+    assert raw.y.tolist() == ["y", "x"] and raw.parts.tolist() == ["test", "train"]
+    assert raw.facts["columns"] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "settings", "says"),
+    [
+        ("", "", {"target": "speakr"}, "no column `speakr`. Did you mean `speaker`"),
+        ("0,1,2", "0,,2", {}, "1 lines have a missing or infinite value, first: id 7, t 0"),
+        ("0,1,2", "0,inf,2", {}, "missing or infinite"),
+        ("0,1,2", "0,one,2", {}, "`a` holds text, such as 'one'"),
+        ("7,train,x,1", "7,train,x,0", {}, "id 7 has t 0 twice"),
+        ("7,train,x,1", "7,train,z,1", {}, "`speaker` should be the same.*id 7"),
+        (LINES, "", {}, "cannot be read"),
+        (LINES, LINES.splitlines()[0], {}, "has 0 lines"),
+    ],
+)
+def test_a_spoilt_file_of_sequences_is_named(tmp_path: Path, old: str, new: str, settings: dict, says: str) -> None:
+    (tmp_path / "a.csv").write_text(LINES.replace(old, new, 1) if old else LINES)
+    with pytest.raises(UserError, match=says):
+        sequences.read(tmp_path, "a.csv", **{**COLUMNS, **settings})
+
+
+def test_a_file_that_is_no_gzip_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(LINES.encode())[:30])
+    with pytest.raises(UserError, match=r"a\.csv\.gz cannot be read"):
+        sequences.read(tmp_path, "a.csv.gz", **COLUMNS)
+
+
+def test_the_vowels_keep_their_published_test_part() -> None:
+    made = prepared("japanese_vowels")
+    assert sorted(made.test.rows.astype(int)) == list(range(270, 640))
+    assert [len(part) for _, part in made.parts()] == [216, 54, 370]
+    assert set(np.unique(made.val.y, return_counts=True)[1]) == {6}  # stratified
+    lengths = np.isfinite(np.concatenate([part.X for _, part in made.parts()])[:, :, 0]).sum(axis=1)
+    assert (lengths.min(), lengths.max()) == (7, 29)
+
+
+NAMES = "name,sex\nNan,f\nNa,f\nJohn,m\n"
+
+
+def names(folder: Path, query: str = "SELECT name AS id, name, sex FROM n", content: str = NAMES) -> Raw:
+    (folder / "n.csv").write_text(content)
+    return text.read(folder, {"n": "n.csv"}, query, "id", "sex")
+
+
+def test_names_that_look_missing_are_names(tmp_path: Path) -> None:
+    assert names(tmp_path).X.tolist() == ["John", "Na", "Nan"]
+    everyone = np.concatenate([part.X for _, part in prepared("census_names").parts()])
+    assert {"Nan", "Na"} <= set(everyone) and len(everyone) == 5163 - 331
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("SELECT name AS id, sex FROM n", r"should give one column of text .* gives \[\]"),
+        ("SELECT name AS id, name, sex, sex AS other FROM n", "'name', 'other'"),
+        ("SELECT name AS id, length(name) AS n, sex FROM n", "`n` should be text in every row, but holds numbers"),
+        ("SELECT name AS id, nullif(name, 'Na') AS n, sex FROM n", "missing in 1 of 3"),
+    ],
+)
+def test_what_is_no_text_is_named(tmp_path: Path, query: str, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        names(tmp_path, query)
+
+
+SERIES = "year,v\n" + "".join(f"{1900 + i},{i}\n" for i in range(20))
+
+
+def windows(folder: Path, content: str = SERIES, window: int = 3, **columns: str) -> Raw:
+    (folder / "s.csv").write_text(content)
+    return series.read(folder, "s.csv", **{"time": "year", "target": "v", **columns}, window=window)
+
+
+def test_a_window_is_what_came_before(tmp_path: Path) -> None:
+    raw = windows(tmp_path)
+    assert raw.X.shape == (17, 3, 1) and raw.X.dtype == np.float32
+    assert raw.X[0, :, 0].tolist() == [0, 1, 2] and raw.y[0] == 3 and raw.rows[0] == "1903"
+    assert raw.X[-1, :, 0].tolist() == [16, 17, 18] and raw.y[-1] == 19 and raw.rows[-1] == "1919"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "settings", "says"),
+    [
+        ("", "", {"target": "w"}, "no column `w`"),
+        ("", "", {"window": 20}, "`data.source.window` is 20: .* has 20 values, so 1 to 19"),
+        ("1905,5\n", "", {}, "equal steps, but does not at 1906"),
+        ("1905,5", "1904,5", {}, "equal steps"),
+        ("1905,5", "1905,", {}, "line 7: `v` should be a number"),
+        ("1905,5", "1905,many", {}, "line 7: `v` should be a number"),
+    ],
+)
+def test_a_spoilt_series_is_named(tmp_path: Path, old: str, new: str, settings: dict, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        windows(tmp_path, SERIES.replace(old, new) if old else SERIES, **settings)
+
+
+def test_no_window_has_seen_a_value_that_a_later_part_is_to_forecast() -> None:
+    made = prepared("sunspots")
+    window = made.train.X.shape[1]
+    value = dict(
+        line.split(",") for line in (ROOT / "data/sunspots/sunspots.csv").read_text().splitlines()[1:]
+    )  # by year, as text
+    for earlier, later in ((made.train, made.val), (made.val, made.test)):
+        assert earlier.rows.astype(int).max() < later.rows.astype(int).min()
+    for _, part in made.parts():
+        for X, y, year in zip(part.X, part.y, part.rows.astype(int), strict=True):
+            seen = [float(value[str(before)]) for before in range(year - window, year)]  # all before its own target
+            np.testing.assert_allclose(X[:, 0], seen, rtol=1e-6)
+            assert y == float(value[str(year)])
+
+
+def rows(n: int = 40, parts: np.ndarray | None = None) -> Raw:
+    return Raw(np.zeros((n, 1)), np.arange(n) % 2, np.arange(n).astype(str), parts)
+
+
+def test_a_published_split_needs_parts_that_are_published() -> None:
+    settings = {"strategy": "published", "val": 0.25, "seed": 0}
+    index = prepare.split(settings, rows(40, np.repeat(["test", "train"], 20)))
+    assert index["test"].tolist() == list(range(20)) and len(index["val"]) == 5
+    for parts in (None, np.repeat(["learn", "test"], 20)):
+        with pytest.raises(UserError, match="publishes no split"):
+            prepare.split(settings, rows(40, parts))
+
+
+def test_a_split_by_time_keeps_the_order() -> None:
+    index = prepare.split({"strategy": "time", "val": 0.1, "test": 0.2, "seed": 0}, rows())
+    assert np.concatenate([index[part] for part in ("train", "val", "test")]).tolist() == list(range(40))
+    assert [len(index[part]) for part in ("train", "val", "test")] == [28, 4, 8]
+
+
+@pytest.mark.parametrize("strategy", ["random", "stratified", "published", "time"])
+def test_less_training_rows_leave_the_other_parts_alone(strategy: str) -> None:
+    settings = {"strategy": strategy, "val": 0.25, "test": None if strategy == "published" else 0.25, "seed": 0}
+    raw = rows(40, np.repeat(["train", "test"], 20))
+    whole, half, again = (prepare.split(settings, raw, fraction) for fraction in (1.0, 0.5, 0.5))
+    assert len(half["train"]) == pytest.approx(len(whole["train"]) / 2, abs=1)
+    assert set(half["train"]) < set(whole["train"])
+    for part in ("val", "test"):
+        np.testing.assert_array_equal(half[part], whole[part])
+    np.testing.assert_array_equal(half["train"], again["train"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        ("data.train_fraction=0", "greater than 0"),
+        ("data.train_fraction=1.5", "less than or equal to 1"),
+        ("data.split.strategy=published", "`test` is a share of the rows; only `published`"),
+        ("data.split.test=null", "`test` is a share of the rows"),
+        ("data.split.test=0.95", "leave no training rows"),
+    ],
+)
+def test_a_split_that_cannot_be_is_named(overrides: str, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        config.compose(overrides)
+
+
+def test_less_training_data_is_a_data_set_of_its_own() -> None:
+    assert config.compose("data.train_fraction=0.1").folders.dataset != config.compose().folders.dataset
+    assert config.compose("data.train_fraction=1.0").folders.dataset == config.compose().folders.dataset
+
+
+def ragged(n: int = 30, steps: int = 9, features: int = 2) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    X = rng.normal(3, 2, (n, steps, features)).astype(np.float32)
+    X[np.arange(steps) >= rng.integers(1, steps + 1, n)[:, None]] = np.nan
+    X[0] = rng.normal(3, 2, (steps, features))
+    return X
+
+
+def test_sequences_are_scaled_by_their_own_steps_alone() -> None:
+    X = ragged()
+    scaled = SequenceScaler().fit(X).transform(X)
+    np.testing.assert_array_equal(np.isnan(scaled), np.isnan(X))
+    np.testing.assert_allclose(np.nanmean(scaled, axis=(0, 1)), 0, atol=1e-5)
+    np.testing.assert_allclose(np.nanstd(scaled, axis=(0, 1)), 1, atol=1e-5)
+
+
+def test_a_summary_says_what_each_sequence_is_without_its_padding() -> None:
+    X = ragged()
+    summary = SequenceSummary().fit(X)
+    names_out = summary.get_feature_names_out(["a", "b"]).tolist()
+    for row, sequence in zip(summary.transform(X), X, strict=True):
+        found = dict(zip(names_out, row, strict=True))
+        a = sequence[~np.isnan(sequence[:, 0]), 0].astype(float)
+        slope = np.polyfit(np.arange(len(a)), a, 1)[0] if len(a) > 1 else 0
+        wanted = [a.mean(), a.std(), a.min(), a.max(), a[0], a[-1], slope]
+        kinds = ("mean", "std", "min", "max", "first", "last", "slope")
+        np.testing.assert_allclose([found[f"{kind}_a"] for kind in kinds], wanted, atol=1e-9)
+        assert found["length"] == len(a)
+
+
+def test_more_padding_changes_no_summary() -> None:
+    X = ragged()
+    longer = np.concatenate([X, np.full_like(X, np.nan)], axis=1)
+    np.testing.assert_array_equal(*(SequenceSummary().fit(x).transform(x) for x in (X, longer)))
+
+
+def test_the_values_of_windows_are_taken_as_they_are() -> None:
+    X = np.arange(12.0).reshape(2, 3, 2)
+    step = SequenceSummary(["values", "last"]).fit(X)
+    np.testing.assert_array_equal(step.transform(X)[0], [0, 1, 2, 3, 4, 5, 4, 5])
+    assert len(step.get_feature_names_out()) == 8
+    with pytest.raises(ValueError, match="all of the same length"):
+        SequenceSummary(["values"]).fit(ragged()).transform(ragged())
+
+
+def test_texts_are_encoded_and_can_be_read_back() -> None:
+    texts = np.array(["anna", "bo", "", "ünal"])
+    step = TextEncoder().fit(texts)
+    X = step.transform(texts)
+    assert X.shape == (4, 4, 6) and X.dtype == np.float32
+    back = ["".join(step.vocabulary_[line.argmax()] for line in row if line.sum() == 1) for row in X]
+    assert back == texts.tolist()
+    assert np.isnan(X[1, 2:]).all() and not np.isnan(X[1, :2]).any()
+    assert (X[2, 0] == 0).all() and np.isnan(X[2, 1:]).all()  # an empty text is one step that says nothing
+
+
+def test_what_the_training_texts_lack_is_a_step_of_zeros_and_what_is_longer_is_cut() -> None:
+    X = TextEncoder().fit(np.array(["ab", "b"])).transform(np.array(["xab", "a"]))
+    np.testing.assert_array_equal(X[0], [[0, 0], [1, 0]])
+    np.testing.assert_array_equal(X[1], [[1, 0], [np.nan, np.nan]])
+
+
+def test_words_can_be_the_units_and_the_most_frequent_kept() -> None:
+    step = TextEncoder("words", max_length=2, max_vocabulary=2).fit(np.array(["the cat", "the dog the cat"]))
+    assert step.vocabulary_ == ["cat", "the"]
+    np.testing.assert_array_equal(step.transform(np.array(["the dog the cat"]))[0], [[0, 1], [0, 0]])
+
+
+def test_runs_of_characters_are_counted_with_the_ends_of_words() -> None:
+    step = TextCounts(longest=2).fit(np.array(["anna", "bo"]))
+    assert {" a", "a ", "nn", "o "} <= set(step.get_feature_names_out())
+    X = step.transform(np.array(["anna", "xyz"]))
+    assert X.dtype == np.float32 and np.linalg.norm(X[0]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("step", "X"),
+    [
+        (SequenceScaler(), ragged()),
+        (SequenceSummary(), ragged()),
+        (TextEncoder(), np.array(["anna", "bo"])),
+        (TextCounts(), np.array(["anna", "bo"])),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_the_steps_keep_scikit_learns_protocol(step, X: np.ndarray) -> None:
+    before, parameters = X.copy(), step.get_params()
+    with pytest.raises(NotFittedError):
+        step.transform(X)
+    fitted = step.fit(X)
+    assert fitted is step and step.get_params() == parameters
+    one_by_one = np.concatenate([step.transform(X[i : i + 1]) for i in range(len(X))])
+    np.testing.assert_allclose(one_by_one, step.transform(X), rtol=1e-6)
+    np.testing.assert_array_equal(X, before)
+    np.testing.assert_array_equal(clone(step).fit_transform(X), step.transform(X))
+    with pytest.raises(ValueError, match="wanted"):
+        step.transform(np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("step", "X", "says"),
+    [
+        (SequenceSummary(["meen"]), ragged(), r"no statistic \['meen'\]; there are mean"),
+        (SequenceScaler(), np.full((2, 3, 1), np.nan), "no first step"),
+        (TextEncoder("letters"), np.array(["a"]), "'letters', wanted 'characters'"),
+        (TextCounts("letters"), np.array(["a"]), "'letters', wanted 'characters'"),
+        (TextEncoder(), np.array([""]), "all texts are empty"),
+        (TextEncoder(), np.array([1, 2]), "wanted texts"),
+    ],
+)
+def test_what_a_step_cannot_use_is_named(step, X: np.ndarray, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        step.fit(X)
+
+
+def test_a_step_refuses_another_number_of_features() -> None:
+    with pytest.raises(ValueError, match="X has 1 features, but SequenceScaler expects 2"):
+        SequenceScaler().fit(ragged()).transform(ragged(features=1))
+
+
+def test_the_scores_of_a_regression() -> None:
+    scores = metrics.score("regression", y=np.array([1.0, 2, 3, 6]), predicted=np.array([1.0, 2, 5, 3]))
+    wanted = {"mae": 1.25, "rmse": np.sqrt(13 / 4), "r2": 1 - 13 / 14, "median_absolute_error": 1, "max_error": 3}
+    assert scores == pytest.approx(wanted)
+    assert "r2" not in metrics.score("regression", y=np.array([1.0]), predicted=np.array([1.0]))
+
+
+def made(info: dict) -> Dataset:
+    """A sequence of two features; the target is one more than the last value of the second."""
+    X = np.arange(24, dtype=np.float32).reshape(4, 3, 2)
+    part = [Part(X + n, X[:, -1, 1] + n + 1.0, np.array([f"{n}{i}" for i in range(4)])) for n in range(3)]
+    return Dataset({"kind": "sequence", "target": "v", **info}, *part)
+
+
+def test_the_baseline_is_the_mean_or_for_a_series_the_value_before() -> None:
+    data = made({})
+    np.testing.assert_array_equal(regression.baseline(data, {}, 0)["predicted"], [data.train.y.mean()] * 4)
+    data = made({"persistence": 1})
+    np.testing.assert_array_equal(regression.baseline(data, {}, 0)["predicted"], data.test.y - 1)
+
+
+@pytest.mark.parametrize(("info", "drawn"), [({}, 2), ({"persistence": 1}, 3)])
+def test_what_a_regression_found_is_said_and_drawn(info: dict, drawn: int) -> None:
+    data = made(info)
+    outcomes = {name: {"y": part.y, "predicted": part.y - 0.5} for name, part in data.parts()}
+    found = regression.knowledge(None, data, outcomes)
+    assert "It is better (" in found.findings[1] and "too low by 0.5" in found.findings[2]
+    assert list(found.tables["largest_errors"]["residual"]) == [0.5] * 4
+    assert len(list(regression.figures(None, data, outcomes))) == drawn
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "says"), [(0.95, 0.8, "overfits"), (0.4, 0.35, "underfits"), (0.8, 0.75, "fits")]
+)
+def test_how_a_regression_fits_is_said_in_words(train: float, val: float, says: str) -> None:
+    assert regression.fit_in_words(train, val).startswith(f"It {says}: ")
