@@ -82,7 +82,6 @@ def make_clone(folder: Path) -> None:
     few = {name: listed["experiments"][name] for name in FEW}
     datasets = sorted({experiment["data"] for experiment in few.values()})
     config.dump(folder / "conf/pipeline.yaml", {"datasets": datasets, "experiments": few})
-    (folder / "dvc.lock").unlink(missing_ok=True)
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com"]
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
         subprocess.run([*git, *command], cwd=folder, check=True)
