@@ -5,14 +5,15 @@ they are those of the class that its YAML names.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Required, Self, get_args
+from typing import Any, Literal, Required, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from deepmine import ROOT
 from deepmine.errors import UserError, nearest
+from deepmine.schema_data import Audit, Clean, Contract, Privacy, Split, Strict
 from deepmine.signature import signature
 
 Kind = Literal["image", "sequence", "text", "table", "baskets"]
@@ -22,36 +23,6 @@ CLASSES: dict[str, dict[str, Any]] = {  # settings that name a class, and what i
     "net": {"input_shape": (), "n_outputs": 1},
     "optimizer": {"params": ()},
 }
-Share = Field(gt=0, lt=1)
-
-
-class Strict(BaseModel):
-    """No key more, none less, and no guessing of types."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class Split(Strict):
-    """How the rows are cut into train, validation and test.
-
-    `val` and `test` are shares of all rows; of a `published` split the test rows are given, and `val` is a share of
-    the others. `time` keeps the order of the source: training rows first, test rows last.
-    """
-
-    strategy: Literal["random", "stratified", "published", "time"]
-    val: float = Share
-    test: float | None = Field(None, gt=0, lt=1)
-    seed: int
-
-    @model_validator(mode="after")
-    def _test_or_published(self) -> Self:
-        if (self.test is None) != (self.strategy == "published"):
-            raise ValueError(
-                "`test` is a share of the rows; only `published`, whose source names them, has `test: null`"
-            )
-        if self.val + (self.test or 0) >= 1:
-            raise ValueError("`val` and `test` leave no training rows")
-        return self
 
 
 class Data(Strict):
@@ -61,7 +32,11 @@ class Data(Strict):
     task: Task
     folder: str
     source: dict[str, Any]
+    contract: Contract | None = None
+    clean: Clean = Clean()
+    privacy: Privacy = Privacy()
     split: Split
+    audit: Audit = Audit()
     train_fraction: float = Field(gt=0, le=1)
 
 
@@ -96,7 +71,7 @@ class Config(Strict):
     model: dict[str, Any]
     trainer: dict[str, Any]
     preprocessing: dict[str, Any]
-    steps: dict[str, Any] = {}
+    steps: dict[str, Any] = Field({})
 
 
 def check(config: Mapping[str, Any], choices: Mapping[str, str], trains: bool = True) -> None:
