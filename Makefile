@@ -14,16 +14,19 @@ escape = $(if $1,$(call escape,$(wordlist 2,99,$1),$(subst $(firstword $1),\$(fi
 OVERRIDES = $(call escape,$(SPECIAL),$(subst $$$$,\$$,$(MAKEOVERRIDES)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train compare ui evaluate prepare publish configure repro test check format lock clean
+.PHONY: help setup train sweep compare ui new-data prepare contract evaluate publish configure repro test check format lock clean
 
 help: # What there is to do
-	@sed -n 's/^\([a-z]*\):[^#]*# \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-17s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*# \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-17s%s\n", $$1, $$2 }'
 
 setup: # Environment and data, if anything changed; every other verb does this first
 	@sh .ci/setup $(PYTHON)
 
 train: setup # Fit a model: prepares the data, evaluates, publishes (make train experiment=titanic_tree)
 	@$(BIN)/python -m deepmine.train $(OVERRIDES)
+
+sweep: setup # Train once for each combination (make sweep experiment=titanic_tree model.max_depth=2,4,8)
+	@$(BIN)/python -m deepmine.train --multirun $(OVERRIDES)
 
 compare: setup # All runs in one table for each data set
 	@$(BIN)/python -m deepmine.compare $(OVERRIDES)
@@ -33,6 +36,12 @@ ui: setup # Open MLflow on http://127.0.0.1:5000 (port=5001 for another)
 
 repro: setup # The whole pipeline: every experiment whose data, settings or code changed
 	@$(BIN)/dvc repro
+
+new-data: setup # Your own data, without Python (make new-data path=/somewhere/churn.csv target=churned)
+	@$(BIN)/python -m deepmine.new_data $(OVERRIDES)
+
+contract: setup # Freeze what a data set promises (make contract data=titanic)
+	@$(BIN)/python -m deepmine.contract $(OVERRIDES)
 
 prepare: setup # Only prepare a data set (make prepare data=titanic)
 	@$(BIN)/python -m deepmine.prepare $(OVERRIDES)

@@ -7,12 +7,13 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from omegaconf import OmegaConf
 
 from deepmine import ROOT, config, prepare
-from deepmine.dataset import Dataset, Part
+from deepmine.dataset import Dataset
 
 CONF = ROOT / "conf"
 FEW = ("mnist_mlp", "mnist_tree", "penguins_kmeans", "titanic_mlp", "titanic_tree")  # what a clone's pipeline runs
@@ -23,18 +24,13 @@ EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 def prepared(name: str) -> Dataset:
     """A data set of conf/data, from the real raw files."""
     settings = OmegaConf.to_container(config.compose("~experiment", f"data={name}", trains=False).data, resolve=True)
-    return prepare.prepare(name, settings, ROOT / "data" / settings["folder"])
+    return prepare.prepare(name, settings, ROOT / "data" / settings["folder"]).dataset
 
 
 def cut(dataset: Dataset, n: int = 120) -> Dataset:
     """At most `n` rows of each part, spread over it."""
-
-    def some(part: Part) -> Part:
-        step = max(1, len(part) // n)
-        X = part.X.iloc[::step].reset_index(drop=True) if hasattr(part.X, "iloc") else part.X[::step]
-        return Part(X, None if part.y is None else part.y[::step], part.rows[::step])
-
-    return Dataset(dataset.info, *(some(part) for _, part in dataset.parts()))
+    parts = (part.take(np.arange(0, len(part), max(1, len(part) // n))) for _, part in dataset.parts())
+    return Dataset(dataset.info, *parts)
 
 
 def run(*command: str, root: Path = ROOT, **settings: object) -> subprocess.CompletedProcess[str]:

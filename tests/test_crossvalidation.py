@@ -83,12 +83,19 @@ def test_a_series_is_only_scored_on_what_comes_later() -> None:
         assert learn.max() < held_out.min()
 
 
+def test_a_group_is_held_out_whole() -> None:
+    train = part()
+    grouped = Part(train.X, train.y, train.rows, train.y * 30 + np.arange(60) // 5)
+    for learn, held_out in crossvalidation.cut(grouped, "classification", splitting("group"), 4):
+        assert not set(grouped.groups[learn]) & set(grouped.groups[held_out])
+
+
 @pytest.mark.parametrize(
     ("train", "strategy", "says"),
     [
-        (part(60, classes=30), "stratified", "cv=5 needs 5 training rows of each class, but the smallest class has 2"),
+        (part(60, classes=30), "stratified", "cv=5 needs 5 training rows of the smallest class, but there are 2"),
         (part(3), "random", "cv=5 needs 5 training rows, but there are 3"),
-        (part(5), "time", "cv=5 needs 5 training rows, but there are 5"),
+        (part(5), "time", "cv=5 needs 6 training rows, but there are 5"),
     ],
 )
 def test_too_few_rows_are_named(train: Part, strategy: str, says: str) -> None:

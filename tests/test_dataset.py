@@ -131,7 +131,7 @@ def test_it_is_prepared_again_only_when_files_settings_or_code_changed(
 def test_the_same_seed_splits_the_same_way() -> None:
     raw = Raw(np.zeros((50, 1)), np.arange(50) % 2, np.arange(50).astype(str))
     settings = {"strategy": "stratified", "val": 0.2, "test": 0.2, "seed": 3}
-    one, two, other = (prepare.split({**settings, "seed": seed}, raw) for seed in (3, 3, 4))
+    one, two, other = (split({**settings, "seed": seed}, raw) for seed in (3, 3, 4))
     assert all((one[part] == two[part]).all() for part in one)
     assert not (one["test"] == other["test"]).all()
 
@@ -139,7 +139,7 @@ def test_the_same_seed_splits_the_same_way() -> None:
 def test_a_class_too_small_to_split_is_named() -> None:
     raw = Raw(np.zeros((9, 1)), np.array([0] * 8 + [1]), np.arange(9).astype(str))
     with pytest.raises(UserError, match="Try data.split.strategy"):
-        prepare.split({"strategy": "stratified", "val": 0.2, "test": 0.2, "seed": 0}, raw)
+        split({"strategy": "stratified", "val": 0.2, "test": 0.2, "seed": 0}, raw)
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:

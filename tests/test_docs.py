@@ -11,9 +11,9 @@ from deepmine import config
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text()
-VERBS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+VERBS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 MAKE = sorted(
-    {c for d in DOCUMENTS for c in re.findall(r"(?:^|`)(make(?: [\w.=/{}:]+)+)", d.read_text(), re.MULTILINE)}
+    {c for d in DOCUMENTS for c in re.findall(r"(?:^|`)(make(?: [\w.=/{}:,-]+)+)", d.read_text(), re.MULTILINE)}
 )
 
 
@@ -56,8 +56,8 @@ def test_the_changed_files_named_exist() -> None:
 
 def test_make_alone_prints_every_verb_once() -> None:
     done = subprocess.run(["make"], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True)
-    assert re.findall(r"^  make ([a-z]+)", done.stdout, re.MULTILINE) == re.findall(
-        r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE
+    assert re.findall(r"^  make ([a-z-]+)", done.stdout, re.MULTILINE) == re.findall(
+        r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE
     )
 
 

@@ -143,15 +143,15 @@ def rows(n: int = 40, parts: np.ndarray | None = None) -> Raw:
 
 def test_a_published_split_needs_parts_that_are_published() -> None:
     settings = {"strategy": "published", "val": 0.25, "seed": 0}
-    index = prepare.split(settings, rows(40, np.repeat(["test", "train"], 20)))
+    index = split(settings, rows(40, np.repeat(["test", "train"], 20)))
     assert index["test"].tolist() == list(range(20)) and len(index["val"]) == 5
     for parts in (None, np.repeat(["learn", "test"], 20)):
         with pytest.raises(UserError, match="publishes no split"):
-            prepare.split(settings, rows(40, parts))
+            split(settings, rows(40, parts))
 
 
 def test_a_split_by_time_keeps_the_order() -> None:
-    index = prepare.split({"strategy": "time", "val": 0.1, "test": 0.2, "seed": 0}, rows())
+    index = split({"strategy": "time", "val": 0.1, "test": 0.2, "seed": 0}, rows())
     assert np.concatenate([index[part] for part in ("train", "val", "test")]).tolist() == list(range(40))
     assert [len(index[part]) for part in ("train", "val", "test")] == [28, 4, 8]
 
@@ -160,7 +160,7 @@ def test_a_split_by_time_keeps_the_order() -> None:
 def test_less_training_rows_leave_the_other_parts_alone(strategy: str) -> None:
     settings = {"strategy": strategy, "val": 0.25, "test": None if strategy == "published" else 0.25, "seed": 0}
     raw = rows(40, np.repeat(["train", "test"], 20))
-    whole, half, again = (prepare.split(settings, raw, fraction) for fraction in (1.0, 0.5, 0.5))
+    whole, half, again = (split(settings, raw, fraction) for fraction in (1.0, 0.5, 0.5))
     assert len(half["train"]) == pytest.approx(len(whole["train"]) / 2, abs=1)
     assert set(half["train"]) < set(whole["train"])
     for part in ("val", "test"):

@@ -100,10 +100,15 @@ def digest(value: Any) -> str:
     return md5(yaml.safe_dump(value).encode(), usedforsecurity=False).hexdigest()
 
 
-def dump(path: Path, value: Any) -> None:
-    """Write plain containers as block-style YAML."""
+def dump(path: Path, value: Any, head: str = "") -> None:
+    """Write plain containers as block-style YAML, below a comment."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    path.write_text(head + yaml.safe_dump(value, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def contract_file(name: str) -> Path:
+    """Where the contract of a data set is frozen."""
+    return CONF / f"data/contract/{name}.yaml"
 
 
 def pipeline() -> dict[str, Any]:

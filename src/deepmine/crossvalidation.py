@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.model_selection import KFold, StratifiedKFold, TimeSeriesSplit
+from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit
 from sklearn.pipeline import Pipeline
 
 from deepmine import metrics, model, record, tasks
@@ -50,8 +50,8 @@ def cross_validate(
     lines = []
     for number, (learn, held_out) in enumerate(cut(train, task, split, folds), start=1):
         fresh = clone(pipeline)
-        model.fit(fresh, task, take(train, learn), val, lambda *_: None)
-        scores = metrics.score(task, **tasks.find(task).predict(fresh, take(train, held_out)))
+        model.fit(fresh, task, train.take(learn), val, lambda *_: None)
+        scores = metrics.score(task, **tasks.find(task).predict(fresh, train.take(held_out)))
         lines.append({"fold": number, "rows": len(held_out), **scores})
     return pd.DataFrame(lines)
 
@@ -59,28 +59,29 @@ def cross_validate(
 def cut(train: Part, task: str, split: Mapping[str, Any], folds: int) -> list[tuple[NDArray, NDArray]]:
     """The rows to learn from and those held out, by number, for each fold.
 
-    Classes keep their shares where the data set was split so, or came with a split of its own; a series is cut in
-    its order, and what is held out lies after what was learned from.
+    Classes keep their shares where the data set was split so, or came with a split of its own; groups stay together
+    where they did; a series is cut in its order, and what is held out lies after what was learned from.
 
     Raises:
-        UserError: there are too few rows, or too few of a class.
+        UserError: there are too few rows or groups, or too few rows of a class.
     """
     strategy, shuffled = split["strategy"], {"shuffle": True, "random_state": split["seed"]}
-    stratified = task == "classification" and strategy in ("stratified", "published")
-    smallest = np.unique(train.y, return_counts=True)[1].min() if stratified else len(train) - (strategy == "time")
-    if smallest < folds:
-        found = f"the smallest class has {smallest}" if stratified else f"there are {len(train)}"
-        raise UserError(f"cv={folds} needs {folds} training rows{' of each class' * stratified}, but {found}.")
     if strategy == "time":
+        _enough(folds, folds + 1, len(train), "training rows")
         return list(TimeSeriesSplit(folds).split(train.rows))
-    cutter = StratifiedKFold(folds, **shuffled) if stratified else KFold(folds, **shuffled)
-    return list(cutter.split(train.rows, train.y))
+    if train.groups is not None and strategy == "group":
+        _enough(folds, folds, len(np.unique(train.groups)), "groups of training rows")
+        return list(GroupKFold(folds, **shuffled).split(train.rows, groups=train.groups))
+    if task == "classification" and strategy in ("stratified", "published"):
+        _enough(folds, folds, np.unique(train.y, return_counts=True)[1].min(), "training rows of the smallest class")
+        return list(StratifiedKFold(folds, **shuffled).split(train.rows, train.y))
+    _enough(folds, folds, len(train), "training rows")
+    return list(KFold(folds, **shuffled).split(train.rows))
 
 
-def take(part: Part, index: NDArray) -> Part:
-    """Some rows of a part, by number."""
-    X = part.X.iloc[index].reset_index(drop=True) if hasattr(part.X, "iloc") else part.X[index]
-    return Part(X, part.y[index], part.rows[index])
+def _enough(folds: int, wanted: int, found: int, of: str) -> None:
+    if found < wanted:
+        raise UserError(f"cv={folds} needs {wanted} {of}, but there are {found}.")
 
 
 def summarise(scores: pd.DataFrame) -> dict[str, float]:

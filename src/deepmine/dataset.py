@@ -9,17 +9,18 @@
 | baskets  | uint8 `(n, items)`, sparse (CSR), 1 where the basket holds the item  |
 
 On disk: `X_<part>.npy` (memory-mapped when loaded), `X_<part>.parquet` or `X_<part>.npz` (sparse), `y_<part>.npy`,
-`rows_<part>.npy` for the parts train, val and test, and `info.json`, written last.
+`rows_<part>.npy`, `groups_<part>.npy` for the parts train, val and test, and `info.json`, written last.
 """
 
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import md5
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -41,14 +42,21 @@ ARRAYS = {
 
 @dataclass(frozen=True)
 class Part:
-    """Some rows of a data set: features, target (None where there is none) and row ids, in the same order."""
+    """Some rows of a data set, in the same order: features, target and row ids; groups where the split keeps them."""
 
     X: Any
     y: Any  # NDArray or None
     rows: NDArray[np.str_]
+    groups: NDArray | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def take(self, index: NDArray) -> "Part":
+        """Some of the rows, by number."""
+        X = self.X.iloc[index].reset_index(drop=True) if hasattr(self.X, "iloc") else self.X[index]
+        y, groups = (None if values is None else values[index] for values in (self.y, self.groups))
+        return Part(X, y, self.rows[index], groups)
 
 
 @dataclass(frozen=True)
@@ -78,8 +86,14 @@ class Dataset:
         return ((name, getattr(self, name)) for name in PARTS)
 
 
-def save(dataset: Dataset, folder: Path) -> None:
-    """Write a data set, whole or not at all; an older one in the same place is replaced."""
+def save(dataset: Dataset, folder: Path, more: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Write a data set, whole or not at all; an older one in the same place is replaced.
+
+    Args:
+        dataset: what to write.
+        folder: its place.
+        more: other files, by name, for people to read; the digest does not depend on them.
+    """
     new = folder.with_name(f".{folder.name}.{os.getpid()}")
     new.mkdir(parents=True)
     try:
@@ -91,13 +105,16 @@ def save(dataset: Dataset, folder: Path) -> None:
             else:
                 np.save(new / f"X_{name}.npy", part.X)
             np.save(new / f"rows_{name}.npy", part.rows)
-            if part.y is not None:
-                np.save(new / f"y_{name}.npy", part.y)
+            for field in ("y", "groups"):
+                if getattr(part, field) is not None:
+                    np.save(new / f"{field}_{name}.npy", getattr(part, field), allow_pickle=False)
         info = {
             **dataset.info,
             "rows": {name: len(part) for name, part in dataset.parts()},
             "digest": folder_digest(new),
         }
+        for name, text in more.items():
+            (new / name).write_text(text, encoding="utf-8")
         (new / "info.json").write_text(json.dumps(info, indent=2))
         with locked(folder):
             shutil.rmtree(folder, ignore_errors=True)
@@ -161,8 +178,8 @@ def file_digest(path: Path) -> str:
 
 def _load_part(folder: Path, name: str) -> Part:
     X = next(_load_X(path) for path in folder.glob(f"X_{name}.*"))
-    target = folder / f"y_{name}.npy"
-    return Part(X, np.load(target) if target.is_file() else None, np.load(folder / f"rows_{name}.npy"))
+    paths = (folder / f"{field}_{name}.npy" for field in ("y", "rows", "groups"))
+    return Part(X, *(np.load(path) if path.is_file() else None for path in paths))
 
 
 def _load_X(path: Path) -> Any:

@@ -1,46 +1,72 @@
-"""Raw files to a prepared data set: read, split once, keep the row ids.
+"""Raw files to a prepared data set: read, check, clean, protect, split once, audit; keep the row ids.
 
 make prepare data=titanic
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import hydra
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
-from deepmine import config
-from deepmine import dataset as contract
-from deepmine.data import RESTORE, Raw
+from deepmine import config, dataset
+from deepmine.data import RESTORE, Raw, clean, contract, privacy
+from deepmine.data.audit import audit, refuse, require_target
+from deepmine.data.ledger import Entry, Ledger
+from deepmine.data.split import Index, split
 from deepmine.dataset import Dataset, Part
-from deepmine.errors import UserError
+from deepmine.errors import UserError, nearest
+from deepmine.schema import Data
+
+REJECTS = "rejects.csv"
+STEER = {"groups": "group", "times": "time", "parts": "part"}  # field of `Raw`: setting of `split` that names a column
+
+
+class Prepared(NamedTuple):
+    """A data set, and the rows that its contract refused: `row`, `column`, `rule`."""
+
+    dataset: Dataset
+    rejects: pd.DataFrame
 
 
 def main(cfg: DictConfig) -> None:
     """Write out/datasets/<name>."""
+    from deepmine.data import report
+
     folder = Path(cfg.folders.dataset)
     settings = OmegaConf.to_container(cfg.data, resolve=True)
     raw_folder = require_raw(Path(cfg.paths.data), cfg.data.folder)
-    dataset = prepare(cfg.choices.data, settings, raw_folder)
-    contract.save(dataset, folder)
-    shares = ", ".join(f"{len(part)} {name}" for name, part in dataset.parts())
-    print(f"{folder}: {shares}")
+    made, rejects = prepare(cfg.choices.data, settings, raw_folder)
+    more = {REJECTS: rejects.to_csv(index=False), report.FILE: report.page(made, rejects)}
+    dataset.save(made, folder, more)
+    show(made, folder)
+
+
+def show(made: Dataset, folder: Path) -> None:
+    """Print what was done to the rows, and what to look at."""
+    for entry in made.info["ledger"]:
+        change = entry["rows_before"] - entry["rows_after"]
+        print(f"{entry['step']:>10}: {entry['what']}" + (f" ({change} rows)" if change > 0 else ""))
+    for finding in made.info["audit"]:
+        print(f"{'warning':>10}: {finding['message']}")
+    print(f"{folder}: " + ", ".join(f"{len(part)} {name}" for name, part in made.parts()))
 
 
 def ensure(cfg: DictConfig) -> None:
     """Prepare the data set unless it is there and made from the same files, settings and code."""
     raw_folder, folder = require_raw(Path(cfg.paths.data), cfg.data.folder), Path(cfg.folders.dataset)
-    with contract.locked(folder):  # two trials of a sweep at once: the second finds what the first made
-        info = contract.read_info(folder)
+    with dataset.locked(folder):  # two trials of a sweep at once: the second finds what the first made
+        info = dataset.read_info(folder)
         if info is None or info["made_from"] != _made_from(OmegaConf.to_container(cfg.data, resolve=True), raw_folder):
             main(cfg)
 
 
-def prepare(name: str, settings: Any, raw_folder: Path) -> Dataset:
-    """Read and split the raw files of one data set.
+def prepare(name: str, settings: Any, raw_folder: Path) -> Prepared:
+    """Read, check, clean, protect, split and audit the raw files of one data set.
 
     Args:
         name: of the data set.
@@ -48,13 +74,20 @@ def prepare(name: str, settings: Any, raw_folder: Path) -> Dataset:
         raw_folder: where its raw files lie.
 
     Raises:
-        UserError: the files cannot be used.
+        UserError: the files cannot be used, break their contract, or the audit refuses them.
     """
-    source = dict(settings["source"])
+    declared, source = Data(**settings).model_dump(), dict(settings["source"])
     raw: Raw = hydra.utils.get_method(source.pop("_target_"))(folder=raw_folder, **source)
-    parts = {
-        part: _take(raw, index) for part, index in split(settings["split"], raw, settings["train_fraction"]).items()
-    }
+    ledger = Ledger(raw.facts.get("ledger") or [Entry("read", f"{len(raw.rows)} rows", 0, len(raw.rows))])
+    raw, rejects = _checked(raw, source.get("target"), declared, ledger)
+    if isinstance(raw.X, pd.DataFrame):
+        raw = _cleaned(raw, source.get("target"), declared, ledger)
+    require_target(raw, source.get("target"))
+    index = split(settings["split"], raw, settings["train_fraction"])
+    if declared["clean"]["outliers"]:
+        raw, index = _without_outliers(raw, index, declared, ledger)
+    findings = audit(raw, index, settings["task"], declared["audit"])
+    refuse(findings, name)
     info = {
         "name": name,
         "kind": settings["kind"],
@@ -63,40 +96,12 @@ def prepare(name: str, settings: Any, raw_folder: Path) -> Dataset:
         "classes": np.unique(raw.y).tolist() if raw.y is not None and settings["task"] != "regression" else None,
         "split": settings["split"],
         "train_fraction": settings["train_fraction"],
-        **raw.facts,
+        **{key: value for key, value in raw.facts.items() if key != "ledger"},
+        "ledger": [entry._asdict() for entry in ledger],
+        "audit": [finding._asdict() for finding in findings],
         "made_from": _made_from(settings, raw_folder),
     }
-    return Dataset(info, **parts)
-
-
-def split(settings: Mapping[str, Any], raw: Raw, train_fraction: float = 1.0) -> dict[str, NDArray[np.int64]]:
-    """The rows of each part, by number, each part in the order of the source.
-
-    Args:
-        settings: `schema.Split`.
-        raw: the rows.
-        train_fraction: share of the training rows that is kept; the other parts do not depend on it.
-
-    Raises:
-        UserError: the classes are too small for a stratified split, or there is no published one.
-    """
-    everything = np.arange(len(raw.rows))
-    strategy, seed = settings["strategy"], settings["seed"]
-    if strategy == "time":
-        n_train, n_val = (round(len(everything) * (1 - settings["test"] - v)) for v in (settings["val"], 0))
-        train, val, test = np.split(everything, [n_train, n_val])
-        labels = None
-    elif strategy == "published":
-        rest, test = _published(raw)
-        labels = raw.y if raw.y is not None and raw.y.dtype.kind != "f" else None
-        train, val = _cut(rest, settings["val"], labels, seed)
-    else:
-        labels = raw.y if strategy == "stratified" else None
-        rest, test = _cut(everything, settings["test"], labels, seed)
-        train, val = _cut(rest, settings["val"] / (1 - settings["test"]), labels, seed)
-    if train_fraction < 1:
-        _, train = _cut(train, train_fraction, labels, seed)
-    return {"train": np.sort(train), "val": np.sort(val), "test": np.sort(test)}
+    return Prepared(Dataset(info, **{part: _part(raw, rows) for part, rows in index.items()}), rejects)
 
 
 def require_raw(data: Path, folder: str) -> Path:
@@ -116,36 +121,68 @@ def _made_from(settings: Any, raw_folder: Path) -> dict[str, str]:
     here = Path(__file__).parent
     code = [here / "prepare.py", here / "dataset.py", *sorted((here / "data").glob("*.py"))]
     return {
-        "raw": contract.folder_digest(raw_folder),
+        "raw": dataset.folder_digest(raw_folder),
         "settings": config.digest(settings),
-        "code": config.digest([contract.file_digest(path) for path in code]),
+        "code": config.digest([dataset.file_digest(path) for path in code]),
     }
 
 
-def _published(raw: Raw) -> tuple[NDArray, NDArray]:
-    """The rows to train with and those to test on, as the source has them."""
-    found = [] if raw.parts is None else np.unique(raw.parts).tolist()
-    if raw.parts is None or found != ["test", "train"]:
-        raise UserError(
-            f"The source publishes no split into `train` and `test` ({found or 'it names no parts'}). Name the column "
-            "that holds it in data.source, if the reader takes one, or choose another data.split.strategy."
-        )
-    return np.flatnonzero(raw.parts == "train"), np.flatnonzero(raw.parts == "test")
+def _checked(raw: Raw, target: str | None, declared: Mapping[str, Any], ledger: Ledger) -> tuple[Raw, pd.DataFrame]:
+    """Rows that keep the contract, and those set aside."""
+    if declared["contract"] is None:
+        ledger.add("contract", "none frozen: make contract data=... infers one", len(raw.rows), len(raw.rows))
+        return raw, pd.DataFrame(columns=["row", "column", "rule"])
+    frame = _frame(raw, target) if isinstance(raw.X, pd.DataFrame) else contract.describe(raw)
+    kept, rejects = contract.enforce(frame, declared["contract"], ledger)
+    return (raw if len(kept) == len(frame) else raw.take(frame.index.isin(kept.index))), rejects
 
 
-def _cut(index: NDArray, share: float, labels: NDArray | None, seed: int) -> tuple[NDArray, NDArray]:
-    from sklearn.model_selection import train_test_split
+def _cleaned(raw: Raw, target: str | None, declared: Mapping[str, Any], ledger: Ledger) -> Raw:
+    """Clean and protect a table, take out the columns that only steer the split, and turn dates into numbers."""
+    frame = clean.clean(_frame(raw, target), declared["clean"], ledger)
+    frame = privacy.protect(frame, declared["privacy"], ledger)
+    steer = {field: declared["split"][name] for field, name in STEER.items() if declared["split"][name]}
+    for name in steer.values():
+        if name not in frame:
+            raise UserError(f"`data.split` names a column `{name}`. {nearest(name, frame.columns)}")
+    popped = {field: frame.pop(name).to_numpy() for field, name in steer.items()}
+    y = None if target is None else _plain(frame.pop(target))
+    rows = frame.index.to_numpy(np.str_)
+    return raw._replace(X=frame.reset_index(drop=True).apply(_number), y=y, rows=rows, **popped)
 
-    stratify = None if labels is None else labels[index]
-    try:
-        return train_test_split(index, test_size=share, stratify=stratify, random_state=seed)
-    except ValueError as error:
-        raise UserError(f"The rows cannot be split: {error} Try data.split.strategy=random.") from None
+
+def _without_outliers(raw: Raw, index: Index, declared: Mapping[str, Any], ledger: Ledger) -> tuple[Raw, Index]:
+    """Learn from the training rows what is usual, and drop, clip or flag what is not."""
+    train = np.zeros(len(raw.rows), bool)
+    train[index["train"]] = True
+    X, train = clean.outliers(raw.X, train, declared["clean"]["outliers"], ledger)
+    return raw._replace(X=X), {**index, "train": np.flatnonzero(train)}
 
 
-def _take(raw: Raw, index: NDArray) -> Part:
-    X = raw.X.iloc[index].reset_index(drop=True) if hasattr(raw.X, "iloc") else raw.X[index]  # type: ignore[index]
-    return Part(X, None if raw.y is None else raw.y[index], raw.rows[index])
+def _frame(raw: Raw, target: str | None) -> pd.DataFrame:
+    """Features and target of a table, by row id."""
+    frame: Any = raw.X
+    return (frame if target is None else frame.assign(**{target: raw.y})).set_axis(raw.rows)
+
+
+def _number(column: pd.Series) -> pd.Series:
+    """Dates as days since 1970-01-01; others as they are."""
+    if not pd.api.types.is_datetime64_any_dtype(column):
+        return column
+    return (column - pd.Timestamp(0)) / pd.Timedelta(days=1)
+
+
+def _plain(target: pd.Series) -> NDArray:
+    """A target as array: whole numbers as such, texts without a length; missing ones stay so for the audit to find."""
+    if pd.api.types.is_numeric_dtype(target):
+        values = target.to_numpy(float)
+        return values.astype(np.int64) if (values % 1 == 0).all() else values
+    return target.to_numpy(object) if target.isna().any() else target.astype(str).to_numpy(np.str_)
+
+
+def _part(raw: Raw, index: NDArray) -> Part:
+    some = raw.take(index)
+    return Part(some.X, some.y, some.rows, some.groups)
 
 
 if __name__ == "__main__":

@@ -33,12 +33,20 @@ def main(cfg: DictConfig) -> None:
 
 
 @contextmanager
-def afterwards(run: Record, cfg: DictConfig) -> Iterator[None]:
-    """Publish a record when the block is done, however it ends; a tracker that is away costs a message, not the run."""
+def afterwards(run: Record, cfg: DictConfig, only_failures: bool = False) -> Iterator[None]:
+    """Publish a record when the block is done, however it ends; a tracker that is away costs a message, not the run.
+
+    Args:
+        run: the record.
+        cfg: the stage's config.
+        only_failures: what ends well is left to the next stage, which publishes it too.
+    """
+    ended_well = False
     try:
         yield
+        ended_well = True
     finally:
-        if cfg.tracking.uri is not None:
+        if cfg.tracking.uri is not None and not (ended_well and only_failures):
             try:
                 _publish(run, cfg)
             except Exception as error:  # whatever is wrong with the tracker, the run itself is not

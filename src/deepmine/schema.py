@@ -64,6 +64,9 @@ class Config(Strict):
     chain: bool
     run: str | None
     port: int = Field(ge=1, lt=2**16)
+    path: str | None
+    target: str | None
+    name: str | None
     paths: Paths
     trusted: list[str]
     data: Data

@@ -136,12 +136,12 @@ class Privacy(Strict):
 
 
 class Audit(Strict):
-    """What is looked for before anything is trained, and whether finding it stops."""
+    """What is looked for before anything is trained, and whether finding it stops; a missing target always does."""
 
-    missing_target: Level = "fail"
     shared_groups: Level = "fail"
     time_order: Level = "fail"
     leaks: Level = "fail"
+    single_predictors: Level = "warn"
     duplicates: Level = "warn"
     constant_columns: Level = "warn"
     identical_columns: Level = "warn"
@@ -153,9 +153,10 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 class Split(Strict):
     """How the rows are cut into train, validation and test.
 
-    `val` and `test` are shares of all rows; of a `published` split the test rows are given, and `val` is a share of
-    the others. `time` puts the earliest rows first, by the column `time` or else in the order of the source. `group`
-    keeps the rows with the same value of the column `group` in one part. Neither column is a feature.
+    `val` and `test` are shares of all rows; of a `published` split the test rows are given (in a table by the words
+    `train` and `test` in the column `part`), and `val` is a share of the others. `time` puts the earliest rows first,
+    by the column `time` or else in the order of the source. `group` keeps the rows with the same value of the column
+    `group` in one part. None of these columns is a feature.
     """
 
     strategy: Literal["random", "stratified", "published", "time", "group"]
@@ -164,6 +165,7 @@ class Split(Strict):
     seed: int
     group: str | None = None
     time: str | None = None
+    part: str | None = None
 
     @model_validator(mode="after")
     def _test_or_published(self) -> Self:

@@ -28,7 +28,7 @@ def main(cfg: DictConfig) -> None:
     info, raw = dataset.require_info(folder), Path(cfg.paths.data)
     papers = passport.issue(cfg.seed, cfg.threads, folder, info, raw, cfg.trial)
     run = record.start(Path(cfg.folders.run), {**config.names(cfg), **settings}, *papers)
-    with publish.afterwards(run, cfg):
+    with publish.afterwards(run, cfg, only_failures=not cfg.chain):
         with record.status(run.folder / "status.json", "train") as status:
             data = dataset.load(folder)
             if cfg.cv:

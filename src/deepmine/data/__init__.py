@@ -21,7 +21,9 @@ class Raw(NamedTuple):
 
     `X`: array `(n, ...)`, sparse or not, or pandas frame of `n` rows. `y`: `(n,)`, or None where there is no target.
     `rows`: `(n,)`, the id of each row, unique. `parts`: `(n,)`, "train" or "test", where the source publishes a split.
-    `facts`: what else the reader knows, for info.json: `columns`, their names, where `X` does not know them.
+    `facts`: what else the reader knows, for info.json: `columns`, their names, where `X` does not know them; and
+    `ledger`, the entries of what it did.
+    `groups`, `times`: `(n,)`, what keeps rows together and what orders them, where the split goes by it.
     """
 
     X: NDArray | object
@@ -29,6 +31,20 @@ class Raw(NamedTuple):
     rows: NDArray[np.str_]
     parts: NDArray[np.str_] | None = None
     facts: Mapping[str, Any] = MappingProxyType({})
+    groups: NDArray | None = None
+    times: NDArray | None = None
+
+    def take(self, index: NDArray) -> "Raw":
+        """Some of the rows, by number or by a mask."""
+
+        def some(values: Any) -> Any:
+            if values is None:
+                return None
+            return values.iloc[index].reset_index(drop=True) if hasattr(values, "iloc") else values[index]
+
+        return self._replace(
+            **{field: some(getattr(self, field)) for field in ("X", "y", "rows", "parts", "groups", "times")}
+        )
 
 
 def raw_file(folder: Path, name: str) -> Path:

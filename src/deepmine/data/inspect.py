@@ -1,0 +1,139 @@
+"""What is this file? A first config for data that nobody has described yet."""
+
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from deepmine.data import Raw, baskets, contract, image_folder, privacy, table
+from deepmine.errors import UserError, nearest
+
+CLASSES = 20  # whole numbers with more different values are a quantity, not a class
+FEWEST = 5  # rows of a class: one in each part, and one to spare
+FREE = 0.5  # share of different texts from which on a column names its rows and describes none of them
+SPLIT = {"strategy": "random", "val": 0.15, "test": 0.25, "seed": 0}
+
+
+class Found(NamedTuple):
+    """`title` and `settings` of conf/data/<name>.yaml, the `frame` that a contract is inferred from, the `models` to
+    begin with, and `notes` for the person.
+    """
+
+    title: str
+    settings: dict[str, Any]
+    frame: pd.DataFrame
+    models: list[str]
+    notes: list[str]
+
+
+def inspect(name: str, folder: Path, file: str, target: str | None) -> Found:
+    """Look at raw files.
+
+    Args:
+        name: of the data set, an SQL identifier.
+        folder: where the files lie.
+        file: the file, or the folder that was copied.
+        target: the column to predict, if any.
+
+    Raises:
+        UserError: they cannot be read, or have no such column.
+    """
+    if not (folder / file).exists():
+        return _images(name, folder)
+    if target is None and baskets.looks_like(folder / file):
+        return _baskets(name, folder, file)
+    return _table(name, folder, file, target)
+
+
+def _table(name: str, folder: Path, file: str, target: str | None) -> Found:
+    source: dict[str, Any] = {"files": {name: file}}
+    X = table.read(folder, **source, query=f"SELECT * FROM {name}").X
+    if target is not None and target not in X:
+        raise UserError(f"{file} has no column `{target}`. {nearest(target, X.columns)}")
+    row_id, notes = _row_id(X, target), []
+    free = [column for column in _free_texts(X) if column not in (row_id, target)]
+    personal = {column: why for column, why in privacy.personal(X).items() if column not in (*free, target)}
+    rare = _rare(X[target]) if target else []
+    query = f"SELECT *{_exclude(free)} FROM {name}{_where(target, rare)}"
+    settings = _declared("table", _task(X, target), name, table, {**source, "query": query})
+    settings["source"] |= {"row_id": row_id, "target": target}
+    if personal:
+        settings["privacy"] = {"columns": dict.fromkeys(personal, "drop")}
+        notes += [f"`{column}` looks personal ({why}): it is dropped." for column, why in personal.items()]
+    if free:
+        notes.append(f"{', '.join(free)}: nearly each row has a text of its own there: left out.")
+    if rare:
+        notes.append(f"Left out: classes with fewer than {FEWEST} rows ({', '.join(map(str, rare))}).")
+    if target is not None and (missing := int(X[target].isna().sum())):
+        settings["clean"] = {"missing": {"drop_rows": [target]}}
+        notes.append(f"`{target}` is missing in {missing} rows, which are dropped.")
+    frame = table.read(folder, **{k: v for k, v in settings["source"].items() if k != "_target_"})
+    models = {"classification": ["tree", "mlp"], "regression": ["regression_tree", "regression_mlp"]}
+    shown = f"{len(X)} rows of {X.shape[1]} columns from {file}"
+    return Found(shown, settings, contract.frame(frame, target), models.get(settings["task"], ["kmeans", "pca"]), notes)
+
+
+def _images(name: str, folder: Path) -> Found:
+    size = image_folder.common_size(folder)
+    raw = image_folder.read(folder, size=size)
+    settings = _declared("image", "classification", name, image_folder, {"size": size})
+    title = f"{len(raw.rows)} images of {len(set(raw.y))} classes"  # type: ignore[arg-type]
+    return Found(title, settings, contract.describe(raw), ["tree", "mlp", "cnn"], [])
+
+
+def _baskets(name: str, folder: Path, file: str) -> Found:
+    raw: Raw = baskets.read(folder, file)
+    settings = _declared("baskets", "rules", name, baskets, {"baskets": file})
+    return Found(f"{len(raw.rows)} baskets from {file}", settings, contract.describe(raw), ["rules"], [])
+
+
+def _declared(kind: str, task: str, name: str, reader: Any, source: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "task": task,
+        "folder": name,
+        "source": {"_target_": f"{reader.__name__}.read", **source},
+        "split": SPLIT | ({"strategy": "stratified"} if task == "classification" else {}),
+    }
+
+
+def _task(X: pd.DataFrame, target: str | None) -> str:
+    if target is None:
+        return "clustering"
+    values = X[target].dropna()
+    whole = not pd.api.types.is_numeric_dtype(values) or (values % 1 == 0).all()
+    return "classification" if whole and (values.nunique() <= CLASSES or values.dtype == "str") else "regression"
+
+
+def _row_id(X: pd.DataFrame, target: str | None) -> str | None:
+    """The first column that is named like an id and names each row once."""
+    named = [c for c in X if re.search(r"(^|_|\b)(id|key|nr|number)$", str(c), re.I) and c != target]
+    return next((c for c in named if X[c].is_unique and X[c].notna().all()), None)
+
+
+def _free_texts(X: pd.DataFrame) -> list[str]:
+    texts = [c for c in X if X[c].dtype == "str"]
+    return [c for c in texts if X[c].nunique() > max(CLASSES, FREE * X[c].notna().sum())]
+
+
+def _rare(values: pd.Series) -> list[Any]:
+    if _task(values.to_frame("y"), "y") != "classification":
+        return []
+    counts = values.value_counts()
+    return counts[counts < FEWEST].index.tolist()
+
+
+def _exclude(columns: list[str]) -> str:
+    return f" EXCLUDE ({', '.join(map(_quoted, columns))})" if columns else ""
+
+
+def _where(target: str | None, rare: list[Any]) -> str:
+    if target is None or not rare:
+        return ""
+    values = ", ".join(f"{v:g}" if isinstance(v, float) else "'" + str(v).replace("'", "''") + "'" for v in rare)
+    return f" WHERE {_quoted(target)} NOT IN ({values}) OR {_quoted(target)} IS NULL"
+
+
+def _quoted(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'

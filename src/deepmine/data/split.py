@@ -1,0 +1,89 @@
+"""Which rows are trained with, validated on and tested on: cut once, the same for every model."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepmine.data import Raw
+from deepmine.errors import UserError
+
+Index = dict[str, NDArray[np.int64]]  # the rows of each part, by number
+
+
+def split(settings: Mapping[str, Any], raw: Raw, train_fraction: float = 1.0) -> Index:
+    """The rows of each part, by number, each part in the order of the source, or of time where that splits.
+
+    Args:
+        settings: `schema_data.Split`.
+        raw: the rows.
+        train_fraction: share of the training rows that is kept; the other parts do not depend on it.
+
+    Raises:
+        UserError: the classes are too small for a stratified split, the groups too few, or there is no published one.
+    """
+    strategy, seed, everything = settings["strategy"], settings["seed"], np.arange(len(raw.rows))
+    labels = raw.y if raw.y is not None and raw.y.dtype.kind != "f" else None
+    if strategy == "time":
+        train, val, test = _by_time(settings, raw)
+    elif strategy == "published":
+        rest, test = _published(raw)
+        train, val = _cut(rest, settings["val"], labels, seed)
+    else:
+        cut = _cut_groups if strategy == "group" else _cut
+        by = {"group": raw.groups, "stratified": raw.y, "random": None}[strategy]
+        rest, test = cut(everything, settings["test"], by, seed)
+        train, val = cut(rest, settings["val"] / (1 - settings["test"]), by, seed)
+    if train_fraction < 1:
+        _, train = _cut(train, train_fraction, None if strategy in ("random", "time", "group") else labels, seed)
+    parts = {"train": train, "val": val, "test": test}
+    return {name: _by_moment(part, raw.times if strategy == "time" else None) for name, part in parts.items()}
+
+
+def _by_moment(part: NDArray, times: NDArray | None) -> NDArray:
+    part = np.sort(part)
+    return part if times is None else part[np.argsort(times[part], kind="stable")]
+
+
+def _by_time(settings: Mapping[str, Any], raw: Raw) -> list[NDArray[np.int64]]:
+    """The earliest rows to train with, the latest to test on; rows of one moment stay in one part."""
+    n = len(raw.rows)
+    ends = [round(n * (1 - settings["test"] - later)) for later in (settings["val"], 0)]
+    if raw.times is None:
+        return np.split(np.arange(n), ends)
+    order = np.argsort(raw.times, kind="stable")
+    times = raw.times[order]
+    return np.split(order, np.searchsorted(times, times[ends]))
+
+
+def _published(raw: Raw) -> tuple[NDArray, NDArray]:
+    """The rows to train with and those to test on, as the source has them."""
+    found = [] if raw.parts is None else np.unique(raw.parts).tolist()
+    if raw.parts is None or found != ["test", "train"]:
+        raise UserError(
+            f"The source publishes no split into `train` and `test` ({found or 'it names no parts'}). Name the column "
+            "that holds it in data.source, if the reader takes one, or choose another data.split.strategy."
+        )
+    return np.flatnonzero(raw.parts == "train"), np.flatnonzero(raw.parts == "test")
+
+
+def _cut(index: NDArray, share: float, labels: NDArray | None, seed: int) -> tuple[NDArray, NDArray]:
+    from sklearn.model_selection import train_test_split
+
+    stratify = None if labels is None else labels[index]
+    try:
+        return train_test_split(index, test_size=share, stratify=stratify, random_state=seed)
+    except ValueError as error:
+        raise UserError(f"The rows cannot be split: {error} Try data.split.strategy=random.") from None
+
+
+def _cut_groups(index: NDArray, share: float, groups: NDArray, seed: int) -> tuple[NDArray, NDArray]:
+    """The share is one of the groups, so that of the rows is near it, not equal."""
+    from sklearn.model_selection import GroupShuffleSplit
+
+    try:
+        kept, cut = next(GroupShuffleSplit(1, test_size=share, random_state=seed).split(index, groups=groups[index]))
+    except ValueError as error:
+        raise UserError(f"The groups cannot be split: {error}") from None
+    return index[kept], index[cut]

@@ -1,0 +1,107 @@
+"""Your own data, without Python: a table, a folder of images by class, or a file of baskets becomes a data set.
+
+make new-data path=/somewhere/churn.csv target=churned
+make new-data path=/somewhere/photos
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from deepmine import ROOT, config
+from deepmine.errors import UserError
+
+NEXT = """conf/data/{name}.yaml says how {name} is read, cleaned, protected and split, conf/data/contract/{name}.yaml
+what it promised. Read and edit both, they are yours. Next:
+  make train data={name} model=forest    another model
+  make compare                       all runs in one table for each data set
+  git add conf data.dvc && git commit; .venv/bin/dvc push
+"""
+
+
+def main(cfg: DictConfig) -> None:
+    """Copy the files below data/, write their config, version them, train and compare."""
+    path, name = _require_path(cfg.path), cfg.name or _slug(Path(cfg.path or "").name.partition(".")[0])
+    raw, yaml, frozen = Path(cfg.paths.data) / name, config.CONF / f"data/{name}.yaml", config.contract_file(name)
+    for taken in (raw, yaml):
+        if taken.exists():
+            raise UserError(f"{taken} is there already. Choose another name: make new-data path={path} name=...")
+    with _all_or_nothing(raw, yaml, frozen):
+        _copy(path, raw)
+        models = _write_config(name, raw, path.name, cfg.target)
+    subprocess.run([str(ROOT / ".venv/bin/dvc"), "add", "--quiet", cfg.paths.data], check=True)
+    _train(name, models)
+    print(NEXT.format(name=name))
+
+
+def _write_config(name: str, raw: Path, file: str, target: str | None) -> list[str]:
+    """Look at the files, and say in conf/ what they are; the models to begin with."""
+    from deepmine.data import contract, inspect
+
+    found = inspect.inspect(name, raw, file, target)
+    for note in found.notes:
+        print(note)
+    contract.write(config.contract_file(name), contract.infer(found.frame))
+    head = f"# {found.title}\n#   make train data={name} model={found.models[0]}\n"
+    config.dump(config.CONF / f"data/{name}.yaml", {"defaults": [{"contract": name}, "_self_"], **found.settings}, head)
+    return found.models
+
+
+def _train(name: str, models: list[str]) -> None:
+    """Train each model, then print the table of this data set's runs."""
+    from deepmine import compare, record, train
+
+    out = ""
+    for model in models:
+        cfg = config.compose("~experiment", f"data={name}", f"model={model}")
+        train.main(cfg)
+        out = cfg.paths.out
+    runs = [run for run in record.find_all(Path(out)) if run.metrics and run.config["choices"]["data"] == name]
+    for title, group in compare.by_rows(runs).items():
+        compare.show(title, compare.leaderboard(group))
+
+
+def _require_path(path: str | None) -> Path:
+    if not path:
+        raise UserError("What are the data? make new-data path=/somewhere/churn.csv target=churned")
+    if not Path(path).expanduser().exists():
+        raise UserError(f"{path} is not there. Wanted: a table, a file of baskets, or a folder of images by class.")
+    return Path(path).expanduser().resolve()
+
+
+def _slug(text: str) -> str:
+    """A name that files, commands and SQL can bear."""
+    name = re.sub(r"\W+", "_", text).strip("_").lower()
+    return f"data_{name}" if not name or name[0].isdigit() else name
+
+
+def _copy(path: Path, raw: Path) -> None:
+    """The file, or all files of the folder, to data/<name>; hidden ones stay behind."""
+    if path.is_dir():
+        shutil.copytree(path, raw, ignore=shutil.ignore_patterns(".*"))
+    else:
+        raw.mkdir(parents=True)
+        shutil.copy2(path, raw / path.name)
+
+
+@contextmanager
+def _all_or_nothing(*made: Path) -> Iterator[None]:
+    """Remove what was made if it cannot be finished."""
+    try:
+        yield
+    except BaseException:
+        for path in made:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        if sys.exc_info()[0] is not KeyboardInterrupt:
+            print("Nothing was kept of it, below data/ or conf/.", file=sys.stderr)
+        raise
+
+
+if __name__ == "__main__":
+    config.run(main, trains=False)

@@ -1,0 +1,126 @@
+"""What the audit finds before training, and what it lets pass; splits by group and by time."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
+
+from conftest import ROOT
+from deepmine.data import Raw
+from deepmine.data.audit import audit, refuse, require_target, row_hashes
+from deepmine.data.split import split
+from deepmine.errors import UserError
+from deepmine.schema_data import Audit
+
+LEVELS = Audit().model_dump()
+N = 300
+
+
+def raw(X: object, y: object = None, **more: object) -> Raw:
+    return Raw(X, y, np.arange(len(X)).astype(str), **more)
+
+
+def found(rows: Raw, task: str = "classification", **levels: str) -> dict[str, str]:
+    index = split({"strategy": "random", "val": 0.2, "test": 0.2, "seed": 0}, rows)
+    return {finding.check: finding.message for finding in audit(rows, index, task, LEVELS | levels)}
+
+
+@pytest.fixture(scope="module")
+def titanic() -> Raw:
+    frame = pd.read_csv(ROOT / "data/titanic/titanic3.csv.gz").drop(columns=["name"])
+    return raw(frame, frame.pop("survived").to_numpy())
+
+
+@pytest.fixture
+def noise() -> pd.DataFrame:
+    return pd.DataFrame(np.random.default_rng(0).normal(size=(N, 3)), columns=list("abc"))
+
+
+def test_the_columns_written_down_after_the_rescue_are_found(titanic: Raw) -> None:
+    index = split({"strategy": "stratified", "val": 0.15, "test": 0.25, "seed": 0}, titanic)
+    leaks = [finding for finding in audit(titanic, index, "classification", LEVELS) if finding.check == "leaks"]
+    assert [finding.message.split("`")[1] for finding in leaks] == ["boat", "body"]
+    with pytest.raises(UserError, match="`boat`(.|\n)*leaks: warn"):
+        refuse(leaks, "titanic")
+
+
+def test_a_number_that_says_it_all_is_only_doubted(noise: pd.DataFrame) -> None:
+    y = (noise["a"] > 0.2).to_numpy(int)
+    assert "`a`" in found(raw(noise, y))["single_predictors"]
+    assert "leaks" not in found(raw(noise, y))
+    assert "single_predictors" not in found(raw(noise, y), task="clustering")
+    shuffled = np.random.default_rng(1).permutation(y)
+    assert found(raw(noise, shuffled)) == {}
+
+
+def test_a_regressions_leak_is_found(noise: pd.DataFrame) -> None:
+    y = noise["b"].to_numpy() * 3 + 1
+    assert "`b`" in found(raw(noise, y), task="regression")["single_predictors"]
+    assert found(raw(noise[["a", "c"]], y), task="regression") == {}
+
+
+@pytest.mark.parametrize("kind", ["table", "image", "baskets", "text"])
+def test_rows_that_stand_in_two_parts_are_counted(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    X = {
+        "table": pd.DataFrame({"x": rng.normal(size=N)}),
+        "image": rng.integers(0, 255, (N, 1, 4, 4), np.uint8),
+        "baskets": csr_matrix(np.unpackbits(np.arange(N, dtype=">u2").view(np.uint8)).reshape(N, 16)),
+        "text": np.array([f"text {n}" for n in range(N)]),
+    }[kind]
+    assert len(np.unique(row_hashes(X))) == N
+    assert found(Raw(X, None, np.arange(N).astype(str)), task="clustering") == {}
+    double = Raw(X, None, np.arange(N).astype(str)).take(np.arange(N) // 2)
+    double = double._replace(rows=np.arange(N).astype(str))
+    assert "equal a training row" in found(double, task="clustering")["duplicates"]
+    assert found(double, task="clustering", duplicates="off") == {}
+
+
+def test_constant_and_identical_columns_are_named(noise: pd.DataFrame) -> None:
+    frame = noise.assign(one=1.0, copy=noise["b"], empty=np.nan)
+    messages = found(raw(frame, None), task="clustering")
+    assert "`one`, `empty`" in messages["constant_columns"]
+    assert messages["identical_columns"] == "`copy` is the same as `b`"
+
+
+def test_shared_groups_and_a_broken_order_of_time_stop() -> None:
+    rows = raw(np.zeros((N, 1, 1, 1)), groups=np.arange(N) // 3, times=np.arange(N))
+    index = split({"strategy": "random", "val": 0.2, "test": 0.2, "seed": 0}, rows)
+    findings = audit(rows, index, "clustering", LEVELS | {"duplicates": "off"})
+    assert [finding.check for finding in findings] == ["shared_groups", "time_order", "time_order"]
+    with pytest.raises(UserError, match=r"strategy: group(.|\n)*strategy: time"):
+        refuse(findings, "x")
+
+
+def test_a_missing_target_stops() -> None:
+    for y in (np.array([1.0, np.nan]), np.array(["a", None], object)):
+        with pytest.raises(UserError, match=r"`grade` is missing in 1 of 2 rows.*drop_rows: \[grade\]"):
+            require_target(raw(np.zeros(2), y), "grade")
+    require_target(raw(np.zeros(2), np.array([1, 0])), "grade")
+
+
+@given(st.lists(st.integers(0, 20), min_size=60, max_size=200).filter(lambda groups: len(set(groups)) > 9))
+def test_a_group_is_in_one_part(groups: list[int]) -> None:
+    rows = raw(np.zeros(len(groups)), groups=np.array(groups))
+    index = split({"strategy": "group", "val": 0.2, "test": 0.2, "seed": 0}, rows)
+    parts = [set(rows.groups[part]) for part in index.values()]
+    assert sum(map(len, parts)) == len(set(groups))
+    assert sorted(np.concatenate(list(index.values()))) == list(range(len(groups)))
+
+
+@given(st.lists(st.dates(), min_size=40, max_size=120, unique=True))
+def test_what_comes_later_is_tested_on(dates: list) -> None:
+    rows = raw(np.zeros(len(dates)), times=np.array(dates, "datetime64[D]"))
+    index = split({"strategy": "time", "val": 0.2, "test": 0.2, "seed": 0}, rows)
+    train, val, test = (rows.times[part] for part in index.values())
+    assert train.max() < val.min() and val.max() < test.min()
+    assert len(test) == round(0.2 * len(dates))
+
+
+def test_rows_of_one_moment_stay_together() -> None:
+    rows = raw(np.zeros(100), times=np.repeat(np.arange(10), 10)[::-1])
+    index = split({"strategy": "time", "val": 0.15, "test": 0.25, "seed": 0}, rows)
+    assert [len(part) for part in index.values()] == [60, 10, 30]
+    assert audit(rows, index, "clustering", LEVELS | {"duplicates": "off"}) == []
