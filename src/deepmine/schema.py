@@ -63,6 +63,7 @@ class Config(Strict):
     cv: int | None = Field(ge=2)
     chain: bool
     run: str | None
+    overwrite: bool
     port: int = Field(ge=1, lt=2**16)
     path: str | None
     target: str | None
@@ -171,15 +172,16 @@ def _validate(schema: Any, values: Mapping[str, Any], prefix: str, choices: Mapp
         TypeAdapter(schema).validate_python(values)
     except ValidationError as invalid:
         error = invalid.errors()[0]
-        key = ".".join([*filter(None, [prefix]), *map(str, error["loc"])])
+        place = [str(part) for part in error["loc"] if not str(part).startswith("(")]  # (a union's member) is no key
+        key = ".".join([*filter(None, [prefix]), *place])
         raise UserError(f"{_describe(key, error, schema)} {_where(key, choices)}") from None
 
 
 def _describe(key: str, error: Any, schema: Any) -> str:
     if error["type"] == "extra_forbidden":
         for part in error["loc"][:-1]:
-            schema = schema.__annotations__[part]
-        return f"There is no `{key}`. {nearest(str(error['loc'][-1]), schema.__annotations__)}"
+            schema = _fields(schema).get(part, schema)  # else the key of a mapping, or the member of a union
+        return f"There is no `{key}`. {nearest(str(error['loc'][-1]), _fields(schema))}"
     if error["type"] == "missing":
         return f"`{key}` is missing."
     wanted = (
@@ -191,9 +193,16 @@ def _describe(key: str, error: Any, schema: Any) -> str:
     return f"`{key}` is {error['input']!r}: {wanted}."
 
 
+def _fields(schema: Any) -> dict[str, Any]:
+    """The fields of a model, or of the models in a type: those of `Contract` in `Contract | None`."""
+    own = schema.__annotations__ if isinstance(schema, type) and hasattr(schema, "__annotations__") else {}
+    return {name: kind for member in get_args(schema) for name, kind in _fields(member).items()} | own
+
+
 def _where(key: str, choices: Mapping[str, str]) -> str:
     group = key.split(".", maxsplit=1)[0]
     home = f"conf/{group}/{choices[group]}.yaml" if choices.get(group) else "conf/config.yaml"
+    home = home.replace("conf/data/", "conf/data/contract/") if key.startswith("data.contract") else home
     home = f"conf/preprocessing/{choices.get('preprocessing')}.yaml" if group == "steps" else home
     also = f" or conf/experiment/{choices['experiment']}.yaml" if choices.get("experiment") else ""
     return f"(It is set in {home}{also}, or on the command line.)"

@@ -3,9 +3,11 @@
 Light on purpose: it is loaded by every stage before anything heavy is.
 """
 
+import re
+from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 Level = Literal["fail", "warn", "off"]
 
@@ -17,28 +19,48 @@ class Strict(BaseModel):
 
 
 class Column(Strict):
-    """What one column promised. `missing` is the largest share of rows without a value; dates are ISO texts."""
+    """What one column promised. Dates are ISO texts, and the last day belongs to it.
+
+    `median`: the two numbers between which the middle value lies, which another unit gives away. `missing`: the largest
+    share of rows without a value.
+    """
 
     type: Literal["integer", "number", "date", "text"]
     min: float | str | None = None
     max: float | str | None = None
+    median: list[float] | None = Field(default=None, min_length=2, max_length=2)
     categories: list[str] | None = None
     pattern: str | None = None  # regular expression for the whole text
     unique: bool = False
     missing: float = Field(0.0, ge=0, le=1)
 
+    @model_validator(mode="after")
+    def _of_its_type(self) -> Self:
+        texts, limits = {"categories", "pattern"}, {"min", "max"}
+        unfit = {"text": limits | {"median"}, "date": texts | {"median"}}.get(self.type, texts)
+        if found := sorted(name for name in unfit if getattr(self, name) is not None):
+            raise ValueError(f"a column of type {self.type} has no `{found[0]}`")
+        for limit in filter(lambda value: value is not None, (self.min, self.max)):
+            if isinstance(limit, str) != (self.type == "date"):
+                raise ValueError("`min` and `max` of a date are ISO texts (2026-01-31), those of numbers are numbers")
+            if isinstance(limit, str):
+                datetime.fromisoformat(limit)
+        if self.pattern is not None:
+            re.compile(self.pattern)
+        return self
+
 
 class Contract(Strict):
     """conf/data/contract/<name>.yaml: what the data promised when it was frozen.
 
-    `unique_rows`: no row stands there twice (the row id aside). `rows`: the least number of rows. With
-    `on_violation: reject` rows that break it go to rejects.csv; a column that is not there, or of another type,
-    always stops.
+    `rows`: the least number of rows. `repeated_rows`: the largest share of rows that equal an earlier one (the row id
+    aside). With `on_violation: reject` rows that break it go to rejects.csv; what no row alone is to blame for always
+    stops: a column that is not there, is new, or of another type, a share, a median.
     """
 
     on_violation: Literal["stop", "reject"] = "stop"
     rows: int = Field(1, ge=1)
-    unique_rows: bool = False
+    repeated_rows: float = Field(1.0, ge=0, le=1)
     columns: dict[str, Column]
 
 
@@ -121,7 +143,11 @@ class Anonymity(Strict):
     on_fewer: Literal["suppress", "fail"] = "fail"
 
 
-Protection = Literal["keep", "drop", "mask", "pseudonymise"] | Generalise
+Word = Literal["keep", "drop", "mask", "pseudonymise"]
+Protection = Annotated[  # by what is given, so that a mistake is judged by the one that was meant
+    Annotated[Word, Tag("(word)")] | Annotated[Generalise, Tag("(generalise)")],
+    Discriminator(lambda given: "(word)" if isinstance(given, str) else "(generalise)"),
+]
 
 
 class Privacy(Strict):
@@ -133,6 +159,12 @@ class Privacy(Strict):
     columns: dict[str, Protection] = {}
     key: str | None = None
     k_anonymity: Anonymity | None = None
+
+    @model_validator(mode="after")
+    def _key(self) -> Self:
+        if self.key is None and "pseudonymise" in self.columns.values():
+            raise ValueError("`pseudonymise` wants `key`, the name of the environment variable that holds the key")
+        return self
 
 
 class Audit(Strict):

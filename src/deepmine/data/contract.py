@@ -1,0 +1,203 @@
+"""What a data set promised: inferred once, frozen as YAML, read by a person, and checked with pandera ever after."""
+
+import math
+from collections.abc import Iterator, Mapping
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from deepmine.data.ledger import Ledger
+from deepmine.data.privacy import personal
+from deepmine.errors import UserError
+
+CATEGORIES = 20  # at most so many different texts, each ten times on average, are categories
+KEYS = 20  # at least so many different values, and no other, promise to be unique
+
+
+def infer(frame: pd.DataFrame) -> dict[str, Any]:
+    """The contract that these rows keep (`schema_data.Contract`, without defaults).
+
+    Limits are rounded outward to three significant digits, shares upward to hundredths. Texts of a column that looks
+    personal are not listed: a contract lies in git.
+    """
+    hidden = personal(frame)
+    columns = {str(name): _promise(column, name in hidden) for name, column in frame.items()}
+    return {"repeated_rows": _share(frame.duplicated()), "columns": columns}
+
+
+def check(frame: pd.DataFrame, contract: Mapping[str, Any]) -> pd.DataFrame:
+    """What breaks a contract: `row`, `column` and `rule` of each violation, row None where no row alone is to blame.
+
+    Args:
+        frame: `(n, columns)`, indexed by row id.
+        contract: `schema_data.Contract`.
+    """
+    found = pd.DataFrame(_columns(frame, contract["columns"]), columns=["row", "column", "rule"])
+    if len(found):  # rules about values make no sense of other columns
+        return found
+    return pd.concat(
+        [
+            pd.DataFrame(_rows(frame, contract), columns=["row", "column", "rule"]),
+            _values(frame, contract["columns"]),
+        ],
+        ignore_index=True,
+    )
+
+
+def enforce(frame: pd.DataFrame, contract: Mapping[str, Any], ledger: Ledger) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows that keep a contract, and what the others broke: `row`, `column`, `rule`.
+
+    A new column stops as one that is missing does: it would become a feature that nobody looked at.
+
+    Raises:
+        UserError: a rule is broken and `on_violation` is `stop`, or no row alone is to blame, or no row is left. It
+            names columns, rules and row ids, and no value, since privacy comes later.
+    """
+    broken = check(frame, contract)
+    rejects = broken["row"].unique()
+    if len(broken) and (contract["on_violation"] == "stop" or broken["row"].isna().any() or len(rejects) == len(frame)):
+        raise UserError(_message(broken))
+    kept = frame[~frame.index.isin(rejects)] if len(rejects) else frame
+    what = f"{len(rejects)} rows broke the contract and were set aside" if len(rejects) else "every row keeps it"
+    ledger.add("contract", what, len(frame), len(kept))
+    return kept, broken
+
+
+def _promise(column: pd.Series, hidden: bool) -> dict[str, Any]:
+    """What one column keeps, without what is the default."""
+    values = column.dropna()
+    kind = _type(column)
+    unique = len(values) >= KEYS and values.is_unique
+    if kind == "number":
+        values = values[np.isfinite(values)]
+        whole = bool(len(values)) and bool((values % 1 == 0).all())
+        promise = {"type": "integer"} if whole else {"type": "number"}
+        promise |= _limits(values) | ({} if whole or values.empty else _middle(values))
+        unique = unique and whole
+    elif kind == "date":
+        years = values.dt.year
+        promise = {"type": "date"} | (
+            {"min": f"{years.min():04}-01-01", "max": f"{years.max():04}-12-31"} if len(values) else {}
+        )
+        unique = False
+    else:
+        promise = {"type": "text", **({} if hidden else _texts(values))}
+    missing = _share(column.isna())
+    return promise | ({"unique": True} if unique else {}) | ({"missing": missing} if missing else {})
+
+
+def _limits(values: pd.Series) -> dict[str, Any]:
+    if values.empty:
+        return {}
+    return {"min": _rounded(values.min(), ROUND_FLOOR), "max": _rounded(values.max(), ROUND_CEILING)}
+
+
+def _middle(values: pd.Series) -> dict[str, Any]:
+    """The quartiles: another delivery's median lies between them, one in another unit most often not."""
+    low, high = values.quantile([0.25, 0.75])
+    return {"median": [_rounded(low, ROUND_FLOOR), _rounded(high, ROUND_CEILING)]}
+
+
+def _texts(values: pd.Series) -> dict[str, Any]:
+    """Categories of texts that are few; else a pattern where all have one shape, such as P0001."""
+    distinct = values.unique()
+    if 0 < len(distinct) <= CATEGORIES and len(values) >= 10 * len(distinct):
+        return {"categories": sorted(map(str, distinct))}
+    shapes = pd.Series(distinct, dtype="str").str.replace(r"[0-9]+", "0", regex=True).unique()
+    if len(shapes) != 1 or "0" not in shapes[0] or not shapes[0].replace("0", "").isalnum():
+        return {}
+    return {"pattern": shapes[0].replace("0", "[0-9]+")}
+
+
+def _rounded(value: float, rounding: str) -> float | int:
+    number = float(Context(3, rounding).create_decimal(repr(float(value))))  # in decimals: 0.17 stays 0.17
+    return int(number) if number.is_integer() else number
+
+
+def _share(which: pd.Series) -> float:
+    return math.ceil(which.mean() * 100) / 100
+
+
+def _type(column: pd.Series) -> str:
+    return {"M": "date"}.get(column.dtype.kind, "number" if column.dtype.kind in "biuf" else "text")
+
+
+def _columns(frame: pd.DataFrame, columns: Mapping[str, Any]) -> Iterator[tuple[None, str, str]]:
+    for name in [*columns, *(str(name) for name in frame if name not in columns)]:
+        wanted = columns.get(name, {"type": None})["type"]
+        found = _type(frame[name]) if name in frame else None
+        if found is None or wanted is None:
+            yield None, name, "is not there" if found is None else "is new; the contract does not name it"
+        elif found != {"integer": "number"}.get(wanted, wanted):
+            yield None, name, f"is of type {found}, wanted {wanted}"
+
+
+def _rows(frame: pd.DataFrame, contract: Mapping[str, Any]) -> Iterator[tuple[str | None, str | None, str]]:
+    if len(frame) < contract["rows"]:
+        yield None, None, f"has {len(frame)} rows, wanted {contract['rows']}"
+    share = contract["repeated_rows"]
+    if share < 1 and (repeated := frame.duplicated()).mean() > share:
+        rule = f"rows that equal an earlier one: at most {share:.0%}"
+        yield from ((row, None, rule) for row in (frame.index[repeated] if share == 0 else [None]))
+
+
+def _values(frame: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
+    """The rules for values, checked by pandera: https://pandera.readthedocs.io"""
+    import pandera.pandas as pa
+
+    schema = pa.DataFrameSchema(
+        {name: pa.Column(checks=_checks(rule), nullable=True) for name, rule in columns.items()}
+    )
+    try:
+        schema.validate(frame, lazy=True, inplace=True)
+    except pa.errors.SchemaErrors as errors:
+        cases = errors.failure_cases
+        return pd.DataFrame({"row": cases["index"], "column": cases["column"], "rule": cases["check"]})
+    return pd.DataFrame(columns=["row", "column", "rule"])
+
+
+def _checks(rule: Mapping[str, Any]) -> list[Any]:
+    """One column's rules. A check of every value says which rows; one of the whole column says none."""
+    from pandera.pandas import Check
+
+    date, low, high = rule["type"] == "date", rule["min"], rule["max"]
+    missing, median = rule["missing"], rule["median"] or (None, None)
+    day = pd.Timedelta(days=1)
+    possible = {
+        "a whole number": rule["type"] == "integer" and Check(lambda x: x % 1 == 0),
+        f"at least {low}": low is not None and Check.ge(pd.Timestamp(low) if date else low),
+        f"at most {high}": high is not None and (Check.lt(pd.Timestamp(high) + day) if date else Check.le(high)),
+        f"the median from {median[0]} to {median[1]} (another unit?)": rule["median"]
+        and Check(lambda x: x.isna().all() or median[0] <= x.median() <= median[1], ignore_na=False),
+        "one of the categories": rule["categories"] is not None and Check.isin(rule["categories"]),
+        f"like {rule['pattern']}": rule["pattern"] is not None and Check(lambda x: x.str.fullmatch(rule["pattern"])),
+        "unique": rule["unique"] and Check(lambda x: ~x.duplicated()),
+        "not missing": missing == 0 and Check(lambda x: x.notna(), ignore_na=False),
+        f"missing in at most {missing:.0%}": 0 < missing < 1
+        and Check(lambda x: x.isna().mean() <= missing, ignore_na=False),
+    }
+    for name, check_ in possible.items():
+        if check_:
+            check_.error = name
+    return [check_ for check_ in possible.values() if check_]
+
+
+def _message(broken: pd.DataFrame) -> str:
+    """Each rule with the number of rows that break it and the first five ids."""
+    lines = []
+    for group, rows in broken.groupby(["column", "rule"], dropna=False, sort=False)["row"]:
+        column, rule = cast(tuple[Any, str], group)
+        ids = rows.dropna()
+        place = "the rows" if pd.isna(column) else f"`{column}`"
+        which = f": {len(ids)} rows, first {', '.join(ids.head(5))}" if len(ids) else ""
+        lines.append(f"  {place}: {rule}{which}")
+    return "\n".join(
+        [
+            "The data break their contract (conf/data/contract):",
+            *lines,
+            "Correct the data, or the contract if the data are right. Single rows that break it are set aside with "
+            "data.contract.on_violation=reject.",
+        ]
+    )
