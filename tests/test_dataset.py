@@ -13,6 +13,7 @@ from scipy import sparse
 from conftest import CONF, prepared
 from deepmine import ROOT, config, dataset, prepare
 from deepmine.data import Raw, idx, table
+from deepmine.data.split import split
 from deepmine.dataset import Dataset, Part
 from deepmine.errors import UserError
 

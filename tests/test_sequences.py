@@ -9,8 +9,9 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from conftest import prepared
-from deepmine import ROOT, config, metrics, prepare
+from deepmine import ROOT, config, metrics
 from deepmine.data import Raw, sequences, series, text
+from deepmine.data.split import split
 from deepmine.dataset import Dataset, Part
 from deepmine.errors import UserError
 from deepmine.models.transformers import SequenceScaler, SequenceSummary, TextCounts, TextEncoder

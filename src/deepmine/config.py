@@ -106,11 +106,6 @@ def dump(path: Path, value: Any, head: str = "") -> None:
     path.write_text(head + yaml.safe_dump(value, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def contract_file(name: str) -> Path:
-    """Where the contract of a data set is frozen."""
-    return CONF / f"data/contract/{name}.yaml"
-
-
 def pipeline() -> dict[str, Any]:
     """conf/pipeline.yaml: the data sets and experiments that `dvc repro` runs."""
     return yaml.safe_load((CONF / "pipeline.yaml").read_text(encoding="utf-8"))

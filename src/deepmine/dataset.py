@@ -178,8 +178,9 @@ def file_digest(path: Path) -> str:
 
 def _load_part(folder: Path, name: str) -> Part:
     X = next(_load_X(path) for path in folder.glob(f"X_{name}.*"))
-    paths = (folder / f"{field}_{name}.npy" for field in ("y", "rows", "groups"))
-    return Part(X, *(np.load(path) if path.is_file() else None for path in paths))
+    paths = {field: folder / f"{field}_{name}.npy" for field in ("y", "rows", "groups")}
+    found: Any = {field: np.load(path) if path.is_file() else None for field, path in paths.items()}
+    return Part(X, **found)
 
 
 def _load_X(path: Path) -> Any:

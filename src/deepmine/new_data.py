@@ -28,7 +28,11 @@ what it promised. Read and edit both, they are yours. Next:
 def main(cfg: DictConfig) -> None:
     """Copy the files below data/, write their config, version them, train and compare."""
     path, name = _require_path(cfg.path), cfg.name or _slug(Path(cfg.path or "").name.partition(".")[0])
-    raw, yaml, frozen = Path(cfg.paths.data) / name, config.CONF / f"data/{name}.yaml", config.contract_file(name)
+    raw, yaml, frozen = (
+        Path(cfg.paths.data) / name,
+        config.CONF / f"data/{name}.yaml",
+        config.CONF / f"data/contract/{name}.yaml",
+    )
     for taken in (raw, yaml):
         if taken.exists():
             raise UserError(f"{taken} is there already. Choose another name: make new-data path={path} name=...")
@@ -41,15 +45,16 @@ def main(cfg: DictConfig) -> None:
 
 
 def _write_config(name: str, raw: Path, file: str, target: str | None) -> list[str]:
-    """Look at the files, and say in conf/ what they are; the models to begin with."""
-    from deepmine.data import contract, inspect
+    """Look at the files, say in conf/ what they are and promise; the models to begin with."""
+    from deepmine import contract
+    from deepmine.data import inspect
 
     found = inspect.inspect(name, raw, file, target)
     for note in found.notes:
         print(note)
-    contract.write(config.contract_file(name), contract.infer(found.frame))
-    head = f"# {found.title}\n#   make train data={name} model={found.models[0]}\n"
-    config.dump(config.CONF / f"data/{name}.yaml", {"defaults": [{"contract": name}, "_self_"], **found.settings}, head)
+    head = f"# {found.title}.\n#   make train data={name} model={found.models[0]}\n"
+    config.dump(config.CONF / f"data/{name}.yaml", found.settings, head)
+    contract.main(config.compose("~experiment", f"data={name}", trains=False))
     return found.models
 
 

@@ -16,10 +16,11 @@ from omegaconf import DictConfig, OmegaConf
 from deepmine import config, dataset
 from deepmine.data import RESTORE, Raw, clean, contract, privacy
 from deepmine.data.audit import audit, refuse, require_target
+from deepmine.data.facts import describe
 from deepmine.data.ledger import Entry, Ledger
 from deepmine.data.split import Index, split
 from deepmine.dataset import Dataset, Part
-from deepmine.errors import UserError, nearest
+from deepmine.errors import UserError
 from deepmine.schema import Data
 
 REJECTS = "rejects.csv"
@@ -79,19 +80,19 @@ def prepare(name: str, settings: Any, raw_folder: Path) -> Prepared:
     declared, source = Data(**settings).model_dump(), dict(settings["source"])
     raw: Raw = hydra.utils.get_method(source.pop("_target_"))(folder=raw_folder, **source)
     ledger = Ledger(raw.facts.get("ledger") or [Entry("read", f"{len(raw.rows)} rows", 0, len(raw.rows))])
-    raw, rejects = _checked(raw, source.get("target"), declared, ledger)
+    target = source.get("target")
+    raw, rejects = _checked(raw, describe(raw, target), declared["contract"], ledger)
     if isinstance(raw.X, pd.DataFrame):
-        raw = _cleaned(raw, source.get("target"), declared, ledger)
-    require_target(raw, source.get("target"))
+        raw = _cleaned(raw, target, declared, ledger)
+    require_target(raw, target)
     index = split(settings["split"], raw, settings["train_fraction"])
-    if declared["clean"]["outliers"]:
-        raw, index = _without_outliers(raw, index, declared, ledger)
+    raw, index = _without_outliers(raw, index, declared["clean"]["outliers"], ledger)
     findings = audit(raw, index, settings["task"], declared["audit"])
     refuse(findings, name)
     info = {
         "name": name,
         "kind": settings["kind"],
-        "target": source.get("target"),
+        "target": target,
         "columns": list(getattr(raw.X, "columns", [])) or None,
         "classes": np.unique(raw.y).tolist() if raw.y is not None and settings["task"] != "regression" else None,
         "split": settings["split"],
@@ -127,42 +128,37 @@ def _made_from(settings: Any, raw_folder: Path) -> dict[str, str]:
     }
 
 
-def _checked(raw: Raw, target: str | None, declared: Mapping[str, Any], ledger: Ledger) -> tuple[Raw, pd.DataFrame]:
+def _checked(raw: Raw, frame: pd.DataFrame, declared: Any, ledger: Ledger) -> tuple[Raw, pd.DataFrame]:
     """Rows that keep the contract, and those set aside."""
-    if declared["contract"] is None:
-        ledger.add("contract", "none frozen: make contract data=... infers one", len(raw.rows), len(raw.rows))
+    if declared is None:
+        ledger.add("contract", "none is frozen (make contract data=...)", len(frame), len(frame))
         return raw, pd.DataFrame(columns=["row", "column", "rule"])
-    frame = _frame(raw, target) if isinstance(raw.X, pd.DataFrame) else contract.describe(raw)
-    kept, rejects = contract.enforce(frame, declared["contract"], ledger)
+    kept, rejects = contract.enforce(frame, declared, ledger)
     return (raw if len(kept) == len(frame) else raw.take(frame.index.isin(kept.index))), rejects
 
 
 def _cleaned(raw: Raw, target: str | None, declared: Mapping[str, Any], ledger: Ledger) -> Raw:
     """Clean and protect a table, take out the columns that only steer the split, and turn dates into numbers."""
-    frame = clean.clean(_frame(raw, target), declared["clean"], ledger)
+    frame = clean.clean(describe(raw, target), declared["clean"], ledger, [target] if target else [])
     frame = privacy.protect(frame, declared["privacy"], ledger)
     steer = {field: declared["split"][name] for field, name in STEER.items() if declared["split"][name]}
-    for name in steer.values():
-        if name not in frame:
-            raise UserError(f"`data.split` names a column `{name}`. {nearest(name, frame.columns)}")
-    popped = {field: frame.pop(name).to_numpy() for field, name in steer.items()}
+    clean.require(frame, steer.values(), "data.split")
+    popped: dict[str, Any] = {field: frame.pop(name).to_numpy() for field, name in steer.items()}
     y = None if target is None else _plain(frame.pop(target))
     rows = frame.index.to_numpy(np.str_)
     return raw._replace(X=frame.reset_index(drop=True).apply(_number), y=y, rows=rows, **popped)
 
 
-def _without_outliers(raw: Raw, index: Index, declared: Mapping[str, Any], ledger: Ledger) -> tuple[Raw, Index]:
+def _without_outliers(raw: Raw, index: Index, declared: Any, ledger: Ledger) -> tuple[Raw, Index]:
     """Learn from the training rows what is usual, and drop, clip or flag what is not."""
+    if declared is None:
+        return raw, index
     train = np.zeros(len(raw.rows), bool)
     train[index["train"]] = True
-    X, train = clean.outliers(raw.X, train, declared["clean"]["outliers"], ledger)
-    return raw._replace(X=X), {**index, "train": np.flatnonzero(train)}
-
-
-def _frame(raw: Raw, target: str | None) -> pd.DataFrame:
-    """Features and target of a table, by row id."""
-    frame: Any = raw.X
-    return (frame if target is None else frame.assign(**{target: raw.y})).set_axis(raw.rows)
+    X, train = clean.outliers(raw.X, train, declared, ledger)
+    usual = X.index.to_numpy()[train]
+    changed = raw._replace(X=X) if len(X) == len(raw.rows) else raw
+    return changed, {**index, "train": index["train"][np.isin(index["train"], usual)]}
 
 
 def _number(column: pd.Series) -> pd.Series:

@@ -26,7 +26,7 @@ class Raw(NamedTuple):
     `groups`, `times`: `(n,)`, what keeps rows together and what orders them, where the split goes by it.
     """
 
-    X: NDArray | object
+    X: Any
     y: NDArray | None
     rows: NDArray[np.str_]
     parts: NDArray[np.str_] | None = None

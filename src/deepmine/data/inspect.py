@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from deepmine.data import Raw, baskets, contract, image_folder, privacy, table
+from deepmine.data import Raw, baskets, image_folder, privacy, table
 from deepmine.errors import UserError, nearest
 
 CLASSES = 20  # whole numbers with more different values are a quantity, not a class
@@ -16,13 +16,10 @@ SPLIT = {"strategy": "random", "val": 0.15, "test": 0.25, "seed": 0}
 
 
 class Found(NamedTuple):
-    """`title` and `settings` of conf/data/<name>.yaml, the `frame` that a contract is inferred from, the `models` to
-    begin with, and `notes` for the person.
-    """
+    """`title` and `settings` of conf/data/<name>.yaml, the `models` to begin with, and `notes` for the person."""
 
     title: str
     settings: dict[str, Any]
-    frame: pd.DataFrame
     models: list[str]
     notes: list[str]
 
@@ -68,24 +65,23 @@ def _table(name: str, folder: Path, file: str, target: str | None) -> Found:
     if target is not None and (missing := int(X[target].isna().sum())):
         settings["clean"] = {"missing": {"drop_rows": [target]}}
         notes.append(f"`{target}` is missing in {missing} rows, which are dropped.")
-    frame = table.read(folder, **{k: v for k, v in settings["source"].items() if k != "_target_"})
     models = {"classification": ["tree", "mlp"], "regression": ["regression_tree", "regression_mlp"]}
     shown = f"{len(X)} rows of {X.shape[1]} columns from {file}"
-    return Found(shown, settings, contract.frame(frame, target), models.get(settings["task"], ["kmeans", "pca"]), notes)
+    return Found(shown, settings, models.get(settings["task"], ["kmeans", "pca"]), notes)
 
 
 def _images(name: str, folder: Path) -> Found:
     size = image_folder.common_size(folder)
     raw = image_folder.read(folder, size=size)
     settings = _declared("image", "classification", name, image_folder, {"size": size})
-    title = f"{len(raw.rows)} images of {len(set(raw.y))} classes"  # type: ignore[arg-type]
-    return Found(title, settings, contract.describe(raw), ["tree", "mlp", "cnn"], [])
+    title = f"{len(raw.rows)} images of {len(set(raw.y))} classes"
+    return Found(title, settings, ["tree", "mlp", "cnn"], [])
 
 
 def _baskets(name: str, folder: Path, file: str) -> Found:
     raw: Raw = baskets.read(folder, file)
     settings = _declared("baskets", "rules", name, baskets, {"baskets": file})
-    return Found(f"{len(raw.rows)} baskets from {file}", settings, contract.describe(raw), ["rules"], [])
+    return Found(f"{len(raw.rows)} baskets from {file}", settings, ["rules"], [])
 
 
 def _declared(kind: str, task: str, name: str, reader: Any, source: dict[str, Any]) -> dict[str, Any]:
@@ -109,11 +105,11 @@ def _task(X: pd.DataFrame, target: str | None) -> str:
 def _row_id(X: pd.DataFrame, target: str | None) -> str | None:
     """The first column that is named like an id and names each row once."""
     named = [c for c in X if re.search(r"(^|_|\b)(id|key|nr|number)$", str(c), re.I) and c != target]
-    return next((c for c in named if X[c].is_unique and X[c].notna().all()), None)
+    return next((str(c) for c in named if X[c].is_unique and X[c].notna().all()), None)
 
 
 def _free_texts(X: pd.DataFrame) -> list[str]:
-    texts = [c for c in X if X[c].dtype == "str"]
+    texts = [str(c) for c in X if X[c].dtype == "str"]
     return [c for c in texts if X[c].nunique() > max(CLASSES, FREE * X[c].notna().sum())]
 
 

@@ -1,6 +1,6 @@
 """Pictures of a prepared data set, by its kind. Features are those of the training rows."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import matplotlib
@@ -80,7 +80,13 @@ def _baskets(dataset: Dataset, X: Any) -> Iterator[tuple[str, Figure]]:
     yield "The most frequent items", _bars(counts / X.shape[0] * 100, "% of the training baskets")
 
 
-KINDS = {"table": _table, "image": _image, "sequence": _sequence, "text": _text, "baskets": _baskets}
+KINDS: dict[str, Callable[[Dataset, Any], Iterator[tuple[str, Figure]]]] = {
+    "table": _table,
+    "image": _image,
+    "sequence": _sequence,
+    "text": _text,
+    "baskets": _baskets,
+}
 
 
 def _balance(dataset: Dataset) -> Figure:
@@ -89,9 +95,9 @@ def _balance(dataset: Dataset) -> Figure:
     axes = figure.add_subplot()
     parts = list(dataset.parts())
     if dataset.info["classes"] is None:
-        edges = np.histogram_bin_edges(np.concatenate([part.y for _, part in parts]), 30)
-        for name, part in parts:
-            axes.hist(part.y, edges, density=True, histtype="step", linewidth=1.6, label=name)
+        edges: Any = np.histogram_bin_edges(np.concatenate([part.y for _, part in parts]), 30)
+        for part_name, part in parts:
+            axes.hist(part.y, edges, density=True, histtype="step", linewidth=1.6, label=part_name)
         axes.set(xlabel=dataset.info["target"], ylabel="density")
     else:
         shares = {name: pd.Series(part.y).value_counts(normalize=True) for name, part in parts}
@@ -148,7 +154,8 @@ def _histogram(values: NDArray, label: str) -> Figure:
     figure = Figure(figsize=(8, 2.6))
     axes = figure.add_subplot()
     whole = values.dtype.kind in "iu" and np.ptp(values) < 60
-    axes.hist(values, bins=np.arange(values.min(), values.max() + 2) - 0.5 if whole else 40)
+    edges: Any = np.arange(values.min(), values.max() + 2) - 0.5 if whole else 40
+    axes.hist(values, edges)
     axes.set(xlabel=label, ylabel="training rows")
     return figure
 

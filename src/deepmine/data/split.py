@@ -32,7 +32,7 @@ def split(settings: Mapping[str, Any], raw: Raw, train_fraction: float = 1.0) ->
         train, val = _cut(rest, settings["val"], labels, seed)
     else:
         cut = _cut_groups if strategy == "group" else _cut
-        by = {"group": raw.groups, "stratified": raw.y, "random": None}[strategy]
+        by: Any = {"group": raw.groups, "stratified": raw.y, "random": None}[strategy]
         rest, test = cut(everything, settings["test"], by, seed)
         train, val = cut(rest, settings["val"] / (1 - settings["test"]), by, seed)
     if train_fraction < 1:
