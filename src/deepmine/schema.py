@@ -5,7 +5,8 @@ they are those of the class that its YAML names.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Required, get_args
+from types import NoneType
+from typing import Any, Literal, Required, get_args, get_type_hints
 
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
@@ -175,8 +176,8 @@ def _validate(schema: Any, values: Mapping[str, Any], prefix: str, choices: Mapp
 def _describe(key: str, error: Any, schema: Any) -> str:
     if error["type"] == "extra_forbidden":
         for part in error["loc"][:-1]:
-            schema = schema.__annotations__[part]
-        return f"There is no `{key}`. {nearest(str(error['loc'][-1]), schema.__annotations__)}"
+            schema = _inside(schema, part)
+        return f"There is no `{key}`. {nearest(str(error['loc'][-1]), get_type_hints(schema))}"
     if error["type"] == "missing":
         return f"`{key}` is missing."
     wanted = (
@@ -186,6 +187,12 @@ def _describe(key: str, error: Any, schema: Any) -> str:
         .replace("an instance of Sequence", "a list")
     )
     return f"`{key}` is {error['input']!r}: {wanted}."
+
+
+def _inside(schema: Any, part: str | int) -> Any:
+    """The type of a field, of the values of a mapping, or of the items of a list; `| None` taken off."""
+    inner = get_type_hints(schema)[str(part)] if hasattr(schema, "__annotations__") else get_args(schema)[-1]
+    return next(iter(set(get_args(inner)) - {NoneType})) if NoneType in get_args(inner) else inner
 
 
 def _where(key: str, choices: Mapping[str, str]) -> str:
