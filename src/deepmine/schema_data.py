@@ -1,13 +1,13 @@
-"""What `clean`, `contract`, `privacy`, `split` and `audit` of a data set may hold (conf/data/<name>.yaml).
+"""What `source`, `clean`, `contract`, `privacy`, `split` and `audit` of a data set may hold (conf/data/<name>.yaml).
 
 Light on purpose: it is loaded by every stage before anything heavy is.
 """
 
 import re
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 Level = Literal["fail", "warn", "off"]
 
@@ -16,6 +16,72 @@ class Strict(BaseModel):
     """No key more, none less, and no guessing of types."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class File(Strict):
+    """A table of a source; `passengers.csv` is short for `{path: passengers.csv}`.
+
+    `path`: a file, or a pattern (`part-*.csv`) for files with the same columns. `table`: one of those of an SQLite
+    file, or of the PostgreSQL database whose URL the environment variable named `url` holds. The others are DuckDB's
+    for CSV (https://duckdb.org/docs/current/data/csv/overview); what is not set is found out.
+    """
+
+    path: str | None = None
+    url: str | None = Field(None, pattern=r"^\w+$")
+    table: str | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    quotechar: str | None = None
+    escapechar: str | None = None
+    decimal: Literal[".", ","] | None = None
+    thousands: str | None = None
+    comment: str | None = None
+    header: bool | None = None
+    names: list[str] | None = None
+    skiprows: int | None = Field(None, ge=0)
+    date_format: str | None = None
+    timestamp_format: str | None = None
+    dtype: dict[str, str] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, given: Any) -> Any:
+        return {"path": given} if isinstance(given, str) else given
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.path is None) == (self.url is None):
+            raise ValueError("wanted either `path`, or `url` and `table`")
+        if self.url is not None and self.table is None:
+            raise ValueError("a database, `url`, wants `table` too")
+        return self
+
+
+Rule = Literal["first", "max", "mean", "drop"]
+
+
+class Join(Strict):
+    """A table to join: each row of those before it gets the one row with its key.
+
+    `using`: the key, as in SQL, or a list of columns, or `{there: here}` where the names differ, `there` in the tables
+    before. `conflict`: which value counts where a key has several, for all columns or `{column: rule}`, in which `*`
+    is all others; `drop` leaves the value empty.
+    """
+
+    table: str
+    using: dict[str, str] = {}
+    conflict: dict[str, Rule] = {}
+
+    @field_validator("using", mode="before")
+    @classmethod
+    def _names(cls, given: Any) -> Any:
+        names = [given] if isinstance(given, str) else given
+        return {name: name for name in names} if isinstance(names, list) else given
+
+    @field_validator("conflict", mode="before")
+    @classmethod
+    def _all(cls, given: Any) -> Any:
+        return {"*": given} if isinstance(given, str) else given
 
 
 class Column(Strict):

@@ -12,6 +12,10 @@ from typing import Any, NamedTuple
 
 import pydantic
 
+from deepmine.schema_data import File, Join
+
+OURS = {"File": File, "Join": Join}  # what a reader's settings may be besides
+
 
 class Parameter(NamedTuple):
     """An argument of a constructor or function: its annotation (`Any` where not simple); whether it must be given."""
@@ -93,6 +97,6 @@ def _evaluate(annotation: ast.expr | None) -> Any:
     if annotation is None:
         return Any
     try:
-        return eval(ast.unparse(annotation), vars(typing) | vars(pydantic.types))
+        return eval(ast.unparse(annotation), vars(typing) | vars(pydantic.types) | OURS)
     except (NameError, TypeError, SyntaxError):  # a type of the module's own: anything goes here
         return Any

@@ -1,86 +1,131 @@
-"""Tables: one or many CSV or Parquet files, made one by an SQL query that DuckDB runs."""
+"""Tables: files or database tables of any size, joined and selected from by DuckDB."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from deepmine.data import Raw, raw_file
+from deepmine.data import Raw, integrate, sources
+from deepmine.data.ledger import Ledger
+from deepmine.data.sources import quoted
 from deepmine.errors import UserError, nearest
+from deepmine.schema_data import File, Join
+
+MEMORY = "1GB"  # for DuckDB; what does not fit lies on disk
+WHOLE = ("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+REAL = ("DOUBLE", "FLOAT", "DECIMAL", "HUGEINT", "UHUGEINT")
 
 
 def read(
     folder: Path,
-    files: dict[str, str],
-    query: str,
-    row_id: str,
+    files: dict[str, File],
+    query: str | None = None,
+    join: list[Join] | None = None,
+    row_id: str | None = None,
     target: str | None = None,
     null_values: Sequence[str] = ("",),
 ) -> Raw:
-    """The rows of `query`, ordered by `row_id`; numbers as float64, the rest as text.
+    """A pandas frame with columns of float64 (numbers, truth values), datetime64 (dates) or text.
 
     Args:
         folder: where the files lie.
-        files: the name of each table in the query, and its file (.csv, .csv.gz, .tsv or .parquet).
-        query: SQL, in DuckDB's dialect: https://duckdb.org/docs/sql/introduction
-        row_id: the column that names a row; unique.
-        target: the column to predict; its rows must have it.
-        null_values: texts that mean "missing".
+        files: the name of each table in `join` and `query`, and what it is read from.
+        query: SQL, in DuckDB's dialect, from the tables, or from `joined`:
+            https://duckdb.org/docs/current/sql/introduction
+        join: makes the table `joined` of the tables; without it and without a query there is one table.
+        row_id: the column that names a row, unique, by which the rows are ordered; None: their number in the source.
+        target: the column to predict; its values may be missing.
+        null_values: texts of CSV files that mean "missing".
 
     Raises:
-        UserError: a file cannot be read, the query fails, a column is missing, ids or targets are not as promised.
+        UserError: a file cannot be read, a join or the query fails, a column is missing, or ids are not unique.
     """
-    frame = _query(folder, files, query, list(null_values))
-    for column in filter(None, (row_id, target)):
-        if column not in frame:
-            raise UserError(f"The query gives no column `{column}`. {nearest(column, frame.columns)}")
-    _check(frame, row_id, target)
-    frame = frame.sort_values(row_id, kind="stable", ignore_index=True)
-    rows = frame.pop(row_id).astype(str).to_numpy(np.str_)
-    y = None if target is None else _plain(frame.pop(target))
-    return Raw(frame.apply(_typed), y, rows)
-
-
-def _query(folder: Path, files: dict[str, str], query: str, null_values: list[str]) -> pd.DataFrame:
-    with duckdb.connect() as db:
+    ledger = Ledger()
+    with TemporaryDirectory(prefix="deepmine-") as scratch, _connect(scratch) as db:
         for table, file in files.items():
-            path = str(raw_file(folder, file))
-            try:
-                scan = db.read_parquet(path) if path.endswith(".parquet") else db.read_csv(path, na_values=null_values)
-                scan.create(table)
-            except duckdb.Error as error:
-                raise UserError(f"{path} cannot be read as a table: {_first_line(error)}") from None
-        try:
-            return db.sql(query).df()
-        except duckdb.Error as error:
-            have = "; ".join(f"{table} has {', '.join(db.table(table).columns)}" for table in files)
-            raise UserError(f"The query in {folder} fails: {_first_line(error)}. Table {have}.") from None
+            sources.load(db, folder, table, File.model_validate(file), null_values, ledger)
+        tables = list(files)
+        if join:
+            integrate.join(db, [Join.model_validate(step) for step in join], ledger)
+            tables = ["joined"]
+        frame = _selected(db, tables, query, row_id, target, ledger)
+    rows = np.arange(len(frame)).astype(np.str_) if row_id is None else _ids(frame.pop(row_id), row_id)
+    y = None if target is None else _plain(frame.pop(target))
+    return Raw(frame, y, rows, facts={"ledger": list(ledger)})
 
 
-def _first_line(error: duckdb.Error) -> str:
-    return str(error).splitlines()[0]
+def _connect(scratch: str) -> duckdb.DuckDBPyConnection:
+    db = duckdb.connect(Path(scratch) / "tables.duckdb", config={"memory_limit": MEMORY, "temp_directory": scratch})
+    db.execute("SET TimeZone = 'UTC'")
+    return db
 
 
-def _check(frame: pd.DataFrame, row_id: str, target: str | None) -> None:
+def _selected(
+    db: duckdb.DuckDBPyConnection,
+    tables: list[str],
+    query: str | None,
+    row_id: str | None,
+    target: str | None,
+    ledger: Ledger,
+) -> pd.DataFrame:
+    """The rows of the query, or of the one table, ordered by their id."""
+    if query is None and len(tables) > 1:
+        raise UserError(f"Say in data.source by `join` or `query` how {', '.join(tables)} become one table.")
+    try:
+        found = db.sql(query or f"FROM {quoted(tables[0])}")
+        _check_columns(found.columns, row_id, target)
+        ordered = found if row_id is None else found.order(quoted(row_id))
+        frame = ordered.project(_typed(found, row_id, target)).to_arrow_table().to_pandas(self_destruct=True)
+    except duckdb.Error as error:
+        have = "; ".join(f"{table} has {', '.join(db.table(quoted(table)).columns)}" for table in tables)
+        raise UserError(f"The query fails: {str(error).splitlines()[0]}. Table {have}.") from None
+    if query is not None:
+        before = sum(db.table(quoted(table)).shape[0] for table in tables)
+        ledger.add("integrate", f"query on {', '.join(tables)}: {len(frame.columns)} columns", before, len(frame))
     if frame.empty:
         raise UserError("The query gives no rows.")
-    twice = frame.loc[frame[row_id].duplicated() | frame[row_id].isna(), row_id]
-    if len(twice):
+    return frame
+
+
+def _check_columns(columns: list[str], row_id: str | None, target: str | None) -> None:
+    for column in filter(None, (row_id, target)):
+        if column not in columns:
+            raise UserError(f"The query gives no column `{column}`. {nearest(column, columns)}")
+    if twice := {column for column in columns if columns.count(column) > 1}:
+        raise UserError(f"The query gives two columns `{min(twice)}`. Name one of them otherwise, with AS.")
+
+
+def _typed(found: duckdb.DuckDBPyRelation, row_id: str | None, target: str | None) -> str:
+    """Every column as one of the three types; the target keeps whole numbers, row ids are text."""
+    columns = []
+    for name, kind in zip(found.columns, map(str, found.types), strict=True):
+        if name == target and kind in WHOLE:
+            wanted = kind
+        elif name != row_id and (kind in WHOLE or kind.startswith(REAL)):
+            wanted = "DOUBLE"
+        elif name not in (row_id, target) and kind.startswith(("DATE", "TIMESTAMP")):
+            wanted = "TIMESTAMP"
+        else:
+            wanted = "VARCHAR"
+        columns.append(f"CAST({quoted(name)} AS {wanted}) AS {quoted(name)}")
+    return ", ".join(columns)
+
+
+def _ids(column: pd.Series, row_id: str) -> NDArray[np.str_]:
+    wrong = column[column.duplicated() | column.isna()]
+    if len(wrong):
         raise UserError(
-            f"`{row_id}` should name each row once; missing or repeated {len(twice)} times, first: {twice.iloc[0]}."
+            f"`{row_id}` should name each row once; missing or repeated {len(wrong)} times, first: {wrong.iloc[0]}."
         )
-    if target is not None and (missing := int(frame[target].isna().sum())):
-        raise UserError(f"`{target}` is missing in {missing} of {len(frame)} rows. Leave them out in the query.")
+    return column.to_numpy(np.str_)
 
 
-def _typed(column: pd.Series) -> pd.Series:
-    """Numbers and truth values as float64, everything else as text; missing stays missing."""
-    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-        return column.astype(float)
-    return column.astype("str").where(column.notna())
-
-
-def _plain(target: pd.Series) -> np.ndarray:
-    return target.to_numpy() if pd.api.types.is_numeric_dtype(target) else target.astype(str).to_numpy(np.str_)
+def _plain(target: pd.Series) -> NDArray:
+    """Numbers as they are; text as NumPy's, or as objects where some is missing."""
+    if pd.api.types.is_numeric_dtype(target):
+        return target.to_numpy()
+    return target.to_numpy(object if target.hasnans else np.str_)

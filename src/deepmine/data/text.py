@@ -7,11 +7,12 @@ import numpy as np
 
 from deepmine.data import Raw, table
 from deepmine.errors import UserError
+from deepmine.schema_data import File
 
 
 def read(
     folder: Path,
-    files: dict[str, str],
+    files: dict[str, File],
     query: str,
     row_id: str,
     target: str | None = None,
@@ -24,7 +25,7 @@ def read(
     Raises:
         UserError: as there; or there is another number of columns, or a text is missing.
     """
-    raw = table.read(folder, files, query, row_id, target, null_values)
+    raw = table.read(folder, files, query, None, row_id, target, null_values)
     columns = list(raw.X)  # type: ignore[call-overload]
     if len(columns) != 1:
         raise UserError(f"The query should give one column of text beside id and target, but gives {columns}.")
@@ -33,4 +34,4 @@ def read(
     if (missing := int(column.isna().sum())) or column.dtype == float:
         found = f"is missing in {missing} of {len(column)} rows" if missing else "holds numbers"
         raise UserError(f"`{text}` should be text in every row, but {found}. Change the query, or null_values.")
-    return raw._replace(X=column.to_numpy(np.str_), facts={"columns": columns})
+    return raw._replace(X=column.to_numpy(np.str_), facts={**raw.facts, "columns": columns})
