@@ -23,7 +23,7 @@ def main(cfg: DictConfig) -> None:
     """Write out/datasets/<name>."""
     folder = Path(cfg.folders.dataset)
     settings = OmegaConf.to_container(cfg.data, resolve=True)
-    raw_folder = require_raw(Path(cfg.paths.data), cfg.data.folder)
+    raw_folder = require_raw(cfg)
     dataset = prepare(cfg.choices.data, settings, raw_folder)
     contract.save(dataset, folder)
     shares = ", ".join(f"{len(part)} {name}" for name, part in dataset.parts())
@@ -32,7 +32,7 @@ def main(cfg: DictConfig) -> None:
 
 def ensure(cfg: DictConfig) -> None:
     """Prepare the data set unless it is there and made from the same files, settings and code."""
-    raw_folder, folder = require_raw(Path(cfg.paths.data), cfg.data.folder), Path(cfg.folders.dataset)
+    raw_folder, folder = require_raw(cfg), Path(cfg.folders.dataset)
     with contract.locked(folder):  # two trials of a sweep at once: the second finds what the first made
         info = contract.read_info(folder)
         if info is None or info["made_from"] != _made_from(OmegaConf.to_container(cfg.data, resolve=True), raw_folder):
@@ -99,16 +99,21 @@ def split(settings: Mapping[str, Any], raw: Raw, train_fraction: float = 1.0) ->
     return {"train": np.sort(train), "val": np.sort(val), "test": np.sort(test)}
 
 
-def require_raw(data: Path, folder: str) -> Path:
-    """The folder of one data set's raw files.
+def require_raw(cfg: DictConfig) -> Path:
+    """The folder of one data set's raw files, downloaded first where its settings say from where.
 
     Raises:
         UserError: it is not there.
     """
-    if not (data / folder).is_dir():
-        have = f"{data}/ is not there" if not data.is_dir() else f"{data}/{folder}/ is not there"
+    data, folder = Path(cfg.paths.data), Path(cfg.paths.data, cfg.data.folder)
+    if "download" in cfg.data and cfg.data.download is not None:
+        from deepmine.data import download
+
+        download.fetch(folder, cfg.data.download.files, [*cfg.paths.mirrors, *cfg.data.download.mirrors])
+    if not folder.is_dir():
+        have = f"{data}/ is not there" if not data.is_dir() else f"{folder}/ is not there"
         raise UserError(f"{have}. Restore what data.dvc lists: {RESTORE}")
-    return data / folder
+    return folder
 
 
 def _made_from(settings: Any, raw_folder: Path) -> dict[str, str]:
