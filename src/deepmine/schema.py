@@ -177,7 +177,8 @@ def _validate(schema: Any, values: Mapping[str, Any], prefix: str, choices: Mapp
 def _describe(key: str, error: Any, schema: Any) -> str:
     if error["type"] == "extra_forbidden":
         for part in error["loc"][:-1]:
-            schema = schema.__annotations__[part]
+            if part in schema.__annotations__:  # else the key of a mapping
+                schema = _model(schema.__annotations__[part])
         return f"There is no `{key}`. {nearest(str(error['loc'][-1]), schema.__annotations__)}"
     if error["type"] == "missing":
         return f"`{key}` is missing."
@@ -188,6 +189,12 @@ def _describe(key: str, error: Any, schema: Any) -> str:
         .replace("an instance of Sequence", "a list")
     )
     return f"`{key}` is {error['input']!r}: {wanted}."
+
+
+def _model(annotation: Any) -> Any:
+    """The model in `Model | None` or `dict[str, Model]`."""
+    inside = [found for found in map(_model, get_args(annotation)) if hasattr(found, "__annotations__")]
+    return inside[0] if inside else annotation
 
 
 def _where(key: str, choices: Mapping[str, str]) -> str:

@@ -41,21 +41,20 @@ def fetch(folder: Path, files: Mapping[str, str], mirrors: Sequence[str]) -> Non
     """
     if all((folder / name).is_file() for name in files):
         return
-    with locked(folder), _progress() as progress, requests.Session() as session:
+    with locked(folder), requests.Session() as session:
         for scheme in ("http://", "https://"):
             session.mount(scheme, HTTPAdapter(max_retries=BUSY))
         for name, md5 in files.items():
             if not (folder / name).is_file():
-                _fetch(folder / name, md5, mirrors, session, progress)
+                _fetch(folder / name, md5, mirrors, session)
 
 
-def _fetch(path: Path, md5: str, mirrors: Sequence[str], session: requests.Session, progress: Progress) -> None:
+def _fetch(path: Path, md5: str, mirrors: Sequence[str], session: requests.Session) -> None:
     part, problems = path.with_name(f"{path.name}.part"), []
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         for mirror in mirrors:
             if mirror.startswith(("http://", "https://")):
-                problem = _gather(f"{mirror.rstrip('/')}/{path.name}", part, md5, session, progress)
+                problem = _gather(f"{mirror.rstrip('/')}/{path.name}", part, md5, session)
             else:
                 problem = _copy(Path(mirror).expanduser() / path.name, part, md5)
             if problem is None:
@@ -69,25 +68,26 @@ def _fetch(path: Path, md5: str, mirrors: Sequence[str], session: requests.Sessi
             "what came so far is kept."
         ) from None
     raise UserError(
-        f"{path} could not be downloaded:\n" + "\n".join(problems) + "\nStart again when the network is back; what "
-        f"came so far is kept. Or get {path.name} another way, and name the folder where it lies: "
+        f"{path} could not be downloaded:\n" + "\n".join(problems) + "\nCheck the network and start again: what came "
+        "so far is kept. Or get the files of this set another way and name the folder where they lie: "
         "paths.mirrors=[/that/folder]"
     )
 
 
-def _gather(url: str, part: Path, md5: str, session: requests.Session, progress: Progress) -> str | None:
+def _gather(url: str, part: Path, md5: str, session: requests.Session) -> str | None:
     """Load what is missing of a file; what is wrong with it or with the server, or None."""
     problem = None
     for _ in range(TRIES):
         resumed = part.is_file()
         try:
-            _append(url, part, session, progress)
+            _append(url, part, session)
         except requests.HTTPError as error:
             return f"{error.response.status_code} {error.response.reason}"
         except requests.RequestException as error:
-            return str(getattr(error.args[0], "reason", error) if error.args else error)
+            reason = getattr(error.args[0], "reason", error) if error.args else error
+            return str(reason).partition("): ")[2] or str(reason)  # without the name of the connection
         except BrokenStream:
-            problem = "the connection broke again and again"
+            problem = f"the connection broke {TRIES} times"
             continue
         problem = _wrong(part, md5)
         if problem is None or not resumed:  # else what was there may have been the beginning of another file
@@ -95,18 +95,19 @@ def _gather(url: str, part: Path, md5: str, session: requests.Session, progress:
     return problem
 
 
-def _append(url: str, part: Path, session: requests.Session, progress: Progress) -> None:
+def _append(url: str, part: Path, session: requests.Session) -> None:
     begin = part.stat().st_size if part.is_file() else 0
-    headers = {"Accept-Encoding": "identity", "Range": f"bytes={begin}-"}
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={begin}-"} if begin else {})
     with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-        if response.status_code == requests.codes.requested_range_not_satisfiable and begin:
+        if begin and response.status_code == requests.codes.requested_range_not_satisfiable:
             return  # there is no more
         response.raise_for_status()
         if response.status_code != requests.codes.partial_content:
             begin = 0  # the server sends the whole
         length = response.headers.get("Content-Length")
-        bar = progress.add_task(part.stem, total=begin + int(length) if length else None, completed=begin)
-        with part.open("ab" if begin else "wb") as file:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("ab" if begin else "wb") as file, _progress() as progress:
+            bar = progress.add_task(part.stem, total=begin + int(length) if length else None, completed=begin)
             for piece in response.raw.stream(2**16, decode_content=False):
                 file.write(piece)
                 progress.advance(bar, len(piece))
@@ -116,6 +117,7 @@ def _copy(source: Path, part: Path, md5: str) -> str | None:
     """Take a file from a folder; what is wrong with it, or None."""
     if not source.is_file():
         return "no such file"
+    part.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, part)
     return _wrong(part, md5)
 
