@@ -26,7 +26,7 @@ def main(cfg: DictConfig) -> None:
             f"There is a contract already: {path}. To infer it anew: make contract data={name} overwrite=true"
         )
     source: Any = OmegaConf.to_container(cfg.data.source, resolve=True)
-    raw_folder = prepare.require_raw(Path(cfg.paths.data), cfg.data.folder)
+    raw_folder = prepare.require_raw(cfg)
     raw = hydra.utils.get_method(source.pop("_target_"))(folder=raw_folder, **source)
     frame = describe(raw, source.get("target"))
     head = f"# What {name} promised on {date.today()}, inferred from its {len(frame):,} rows (deepmine.contract).\n"

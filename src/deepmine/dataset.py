@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import md5
+from os.path import relpath
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -27,8 +28,10 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 from numpy.typing import NDArray
+from pathspec import GitIgnoreSpec
 from scipy import sparse
 
+from deepmine import ROOT
 from deepmine.errors import UserError
 
 PARTS = ("train", "val", "test")
@@ -159,10 +162,14 @@ def require_info(folder: Path) -> dict[str, Any]:
 def folder_digest(folder: Path) -> str:
     """Names and content of all files below a folder, as DVC counts them: the md5 that a .dvc file gives for it.
 
+    What .dvcignore names is left out, unless it is the folder itself, such as a downloaded data set.
     Algorithm: md5 of the JSON list of `{md5, relpath}`, sorted by path (dvc-data, `hashfile/tree.py`).
     """
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != ".gitignore")
-    entries = [{"md5": file_digest(path), "relpath": path.relative_to(folder).as_posix()} for path in files]
+    ignored = GitIgnoreSpec.from_lines((ROOT / ".dvcignore").read_text(encoding="utf-8").splitlines())
+    whole = ignored.match_file(relpath(folder, ROOT))
+    files = [p for p in folder.rglob("*") if p.is_file() and p.name != ".gitignore"]
+    kept = [p for p in files if whole or not ignored.match_file(relpath(p, ROOT))]
+    entries = [{"md5": file_digest(path), "relpath": path.relative_to(folder).as_posix()} for path in kept]
     entries.sort(key=lambda entry: tuple(entry["relpath"].split("/")))
     return md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
 

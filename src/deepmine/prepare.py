@@ -40,7 +40,7 @@ def main(cfg: DictConfig) -> None:
 
     folder = Path(cfg.folders.dataset)
     settings = OmegaConf.to_container(cfg.data, resolve=True)
-    raw_folder = require_raw(Path(cfg.paths.data), cfg.data.folder)
+    raw_folder = require_raw(cfg)
     made, rejects = prepare(cfg.choices.data, settings, raw_folder)
     more = {REJECTS: rejects.to_csv(index=False), report.FILE: report.page(made, rejects)}
     dataset.save(made, folder, more)
@@ -59,7 +59,7 @@ def show(made: Dataset, folder: Path) -> None:
 
 def ensure(cfg: DictConfig) -> None:
     """Prepare the data set unless it is there and made from the same files, settings and code."""
-    raw_folder, folder = require_raw(Path(cfg.paths.data), cfg.data.folder), Path(cfg.folders.dataset)
+    raw_folder, folder = require_raw(cfg), Path(cfg.folders.dataset)
     with dataset.locked(folder):  # two trials of a sweep at once: the second finds what the first made
         info = dataset.read_info(folder)
         if info is None or info["made_from"] != _made_from(OmegaConf.to_container(cfg.data, resolve=True), raw_folder):
@@ -105,16 +105,21 @@ def prepare(name: str, settings: Any, raw_folder: Path) -> Prepared:
     return Prepared(Dataset(info, **{part: _part(raw, rows) for part, rows in index.items()}), rejects)
 
 
-def require_raw(data: Path, folder: str) -> Path:
-    """The folder of one data set's raw files.
+def require_raw(cfg: DictConfig) -> Path:
+    """The folder of one data set's raw files, downloaded first where its settings say from where.
 
     Raises:
         UserError: it is not there.
     """
-    if not (data / folder).is_dir():
-        have = f"{data}/ is not there" if not data.is_dir() else f"{data}/{folder}/ is not there"
+    data, folder = Path(cfg.paths.data), Path(cfg.paths.data, cfg.data.folder)
+    if "download" in cfg.data and cfg.data.download is not None:
+        from deepmine.data import download
+
+        download.fetch(folder, cfg.data.download.files, [*cfg.paths.mirrors, *cfg.data.download.mirrors])
+    if not folder.is_dir():
+        have = f"{data}/ is not there" if not data.is_dir() else f"{folder}/ is not there"
         raise UserError(f"{have}. Restore what data.dvc lists: {RESTORE}")
-    return data / folder
+    return folder
 
 
 def _made_from(settings: Any, raw_folder: Path) -> dict[str, str]:

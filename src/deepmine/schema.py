@@ -13,7 +13,7 @@ from typing_extensions import TypedDict  # pydantic wants this one before Python
 
 from deepmine import ROOT
 from deepmine.errors import UserError, nearest
-from deepmine.schema_data import Audit, Clean, Contract, Privacy, Split, Strict
+from deepmine.schema_data import Audit, Clean, Contract, Download, Privacy, Split, Strict
 from deepmine.signature import signature
 
 Kind = Literal["image", "sequence", "text", "table", "baskets"]
@@ -31,6 +31,7 @@ class Data(Strict):
     kind: Kind
     task: Task
     folder: str
+    download: Download | None = None
     source: dict[str, Any]
     contract: Contract | None = None
     clean: Clean = Clean()
@@ -41,9 +42,10 @@ class Data(Strict):
 
 
 class Paths(Strict):
-    """Where raw data lie and where stages write."""
+    """Where raw data lie, where they are looked for before their own mirrors, and where stages write."""
 
     data: str
+    mirrors: list[str]
     out: str
 
 

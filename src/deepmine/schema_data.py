@@ -1,4 +1,4 @@
-"""What `source`, `clean`, `contract`, `privacy`, `split` and `audit` of a data set may hold (conf/data/<name>.yaml).
+"""What conf/data/<name>.yaml may hold: `download`, `source`, `contract`, `clean`, `privacy`, `split`, `audit`.
 
 Light on purpose: it is loaded by every stage before anything heavy is.
 """
@@ -243,6 +243,13 @@ class Audit(Strict):
     duplicates: Level = "warn"
     constant_columns: Level = "warn"
     identical_columns: Level = "warn"
+
+
+class Download(Strict):
+    """Raw files that are fetched where they are not there: `deepmine.data.download.fetch` says what these are."""
+
+    mirrors: list[str]
+    files: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{32}$")]] = Field(min_length=1)
 
 
 Share = Annotated[float, Field(gt=0, lt=1)]

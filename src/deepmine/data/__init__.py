@@ -47,6 +47,23 @@ class Raw(NamedTuple):
         )
 
 
+def published(X: NDArray, y: NDArray | None, X_test: NDArray, y_test: NDArray | None) -> Raw:
+    """The rows of a source that publishes its test rows apart; the id of a row is `train-` or `test-` and its place.
+
+    Raises:
+        UserError: rows of the two parts have another shape, or only one of them has a target.
+    """
+    if X.shape[1:] != X_test.shape[1:] or (y is None) != (y_test is None):
+        raise UserError(
+            f"Rows to train have shape {X.shape[1:]} and {'no' if y is None else 'a'} target, those to test "
+            f"{X_test.shape[1:]} and {'no' if y_test is None else 'a'} target; wanted the same for both."
+        )
+    numbers = np.concatenate([np.arange(len(X)), np.arange(len(X_test))])
+    parts = np.repeat(["train", "test"], [len(X), len(X_test)])
+    rows = np.array([f"{part}-{number}" for part, number in zip(parts, numbers, strict=True)])
+    return Raw(np.concatenate([X, X_test]), None if y is None else np.concatenate([y, y_test]), rows, parts)
+
+
 def raw_file(folder: Path, name: str) -> Path:
     """A raw file.
 

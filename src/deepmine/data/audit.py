@@ -179,7 +179,7 @@ def _identical_columns(raw: Raw, index: Index, task: str) -> Iterator[str]:
 def row_hashes(X: Any) -> NDArray[np.uint64]:
     """A number for each row; equal rows have the same."""
     if isinstance(X, pd.DataFrame):
-        return pd.util.hash_pandas_object(X, index=False).to_numpy(np.uint64)
+        return np.asarray(pd.util.hash_pandas_object(X, index=False), np.uint64)
     if sparse.issparse(X):
         rows = np.split(X.indices, X.indptr[1:-1])
         return np.array([hash(np.sort(row).tobytes()) for row in rows], np.int64).view(np.uint64)

@@ -1,10 +1,14 @@
-"""Baskets: who has which items. Two CSV files: the baskets, and the names of the items."""
+"""Baskets: who has which items. Two CSV files: the baskets, and the names of the items.
+
+One file, with a basket on each line or an item on each line, is read by `deepmine.data.transactions`.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from deepmine.data import Raw, raw_file
@@ -34,9 +38,6 @@ def read(
     """
     names = _two_columns(folder, items)
     held = _two_columns(folder, baskets)
-    for name in leave_out:
-        if name not in set(names):
-            raise UserError(f"`leave_out` names {name!r}, but {items} has no such item. {nearest(name, names)}")
     ids = held.str.split()
     codes = pd.Index(names.index).get_indexer(pd.Index(ids.explode().dropna()))
     if (codes < 0).any():
@@ -45,14 +46,41 @@ def read(
     ends = np.concatenate([[0], np.cumsum([len(some) for some in ids])])
     X = csr_matrix((np.ones(len(codes), np.uint8), codes, ends), (len(held), len(names)))  # MLflow takes no csr_array
     X.sum_duplicates()
+    return select(X, held.index.to_numpy(np.str_), names.to_numpy(), folder / baskets, leave_out, min_items, max_items)
+
+
+def select(
+    X: csr_matrix,
+    rows: NDArray[np.str_],
+    names: NDArray,
+    path: Path,
+    leave_out: Sequence[str],
+    min_items: int,
+    max_items: int | None,
+) -> Raw:
+    """The baskets of `path`, without the items in `leave_out` and then those with too few items or too many.
+
+    Args:
+        X: `(n, items)`, not 0 where a basket holds an item.
+        rows: `(n,)`, the id of each basket.
+        names: `(items,)`.
+        path: where they were read, for messages.
+        leave_out: as in `read`, with `min_items` and `max_items`.
+
+    Raises:
+        UserError: `leave_out` names no item, or no basket is left.
+    """
+    for name in leave_out:
+        if name not in names:
+            raise UserError(f"`leave_out` names {name!r}, but {path} has no such item. {nearest(name, names)}")
     X.data[:] = 1
-    items_kept = np.flatnonzero(~names.isin(list(leave_out)))
+    items_kept = np.flatnonzero(~np.isin(names, list(leave_out)))
     X = X[:, items_kept]
     sizes = np.diff(X.indptr)
     keep = np.flatnonzero((sizes >= min_items) & (sizes <= (X.shape[1] if max_items is None else max_items)))
     if not len(keep):
-        raise UserError(f"{folder / baskets} has no basket of {min_items} to {max_items} items.")
-    return Raw(X[keep], None, held.index[keep].to_numpy(np.str_), facts={"columns": names.iloc[items_kept].tolist()})
+        raise UserError(f"{path} has no basket of {min_items} to {max_items} items.")
+    return Raw(X[keep], None, rows[keep], facts={"columns": names[items_kept].tolist()})
 
 
 def _two_columns(folder: Path, file: str) -> pd.Series:

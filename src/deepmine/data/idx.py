@@ -4,43 +4,57 @@ Format: https://yann.lecun.com/exdb/mnist/ (two zero bytes, type, number of dime
 """
 
 import gzip
+import zlib
 from math import prod
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepmine.data import RESTORE, Raw, raw_file
+from deepmine.data import RESTORE, Raw, published, raw_file
 from deepmine.errors import UserError
 
 UINT8 = 0x08
 
 
-def read(folder: Path, images: str, labels: str) -> Raw:
+def read(folder: Path, images: str, labels: str, test_images: str | None = None, test_labels: str | None = None) -> Raw:
     """Images as uint8 `(n, 1, height, width)` with their labels; a row's id is its place in the file.
 
+    Plain files are mapped into memory, not loaded. `test_images` and `test_labels` are those of a published split.
+
     Raises:
-        UserError: a file is no IDX file, is cut short, or the two do not belong together.
+        UserError: a file is no IDX file, is cut short, or two do not belong together.
     """
+    train = _pair(folder, images, labels)
+    if test_images is None or test_labels is None:
+        return Raw(*train, np.arange(len(train[0])).astype(str))
+    return published(*train, *_pair(folder, test_images, test_labels))
+
+
+def _pair(folder: Path, images: str, labels: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     X, y = _array(raw_file(folder, images)), _array(raw_file(folder, labels))
     if X.ndim != 3 or y.shape != (len(X),):
         raise UserError(
             f"{folder / images} holds {X.shape} values and {folder / labels} {y.shape}: "
             "wanted (n, height, width) images and one label for each."
         )
-    return Raw(X[:, None], y.astype(np.int64), np.arange(len(X)).astype(str))
+    return X[:, None], y.astype(np.int64)
 
 
 def _array(path: Path) -> NDArray[np.uint8]:
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (EOFError, OSError) as error:
-        raise UserError(f"{path} cannot be unpacked ({error}). Restore it: {RESTORE}") from None
-    if len(content) < 4 or content[:3] != bytes([0, 0, UINT8]):
-        raise UserError(f"{path} is no IDX file of bytes: it starts with {content[:4].hex()}, wanted 000008.")
-    n_dimensions = content[3]
-    start = 4 + 4 * n_dimensions
-    shape = tuple(np.frombuffer(content[4:start], ">u4").astype(int))
+    content = _unpacked(path) if path.suffix == ".gz" else np.memmap(path, np.uint8, "r")
+    head = content[:4].tobytes()
+    if len(head) < 4 or head[:3] != bytes([0, 0, UINT8]):
+        raise UserError(f"{path} is no IDX file of bytes: it starts with {head.hex()}, wanted 000008.")
+    start = 4 + 4 * head[3]
+    shape = tuple(content[4:start].view(">u4").astype(int))
     if len(content) != start + prod(shape):
         raise UserError(f"{path} should hold {prod(shape)} values {shape}, but has {len(content) - start}.")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    return content[start:].reshape(shape)
+
+
+def _unpacked(path: Path) -> NDArray[np.uint8]:
+    try:
+        return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8)
+    except (EOFError, OSError, zlib.error) as error:
+        raise UserError(f"{path} cannot be unpacked ({error}). Delete it, and restore it: {RESTORE}") from None

@@ -4,14 +4,16 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from deepmine.data import Raw, baskets, image_folder, privacy, table
+from deepmine.data import image_folder, privacy, sources, table, transactions
 from deepmine.errors import UserError, nearest
 
 CLASSES = 20  # whole numbers with more different values are a quantity, not a class
 FEWEST = 5  # rows of a class: one in each part, and one to spare
 FREE = 0.5  # share of different texts from which on a column names its rows and describes none of them
+SIDE = 64  # pixels of an image, where they differ
 SPLIT = {"strategy": "random", "val": 0.15, "test": 0.25, "seed": 0}
 
 
@@ -38,7 +40,7 @@ def inspect(name: str, folder: Path, file: str, target: str | None) -> Found:
     """
     if not (folder / file).exists():
         return _images(name, folder)
-    if target is None and baskets.looks_like(folder / file):
+    if target is None and _ragged(folder / file):
         return _baskets(name, folder, file)
     return _table(name, folder, file, target)
 
@@ -71,17 +73,34 @@ def _table(name: str, folder: Path, file: str, target: str | None) -> Found:
 
 
 def _images(name: str, folder: Path) -> Found:
-    size = image_folder.common_size(folder)
-    raw = image_folder.read(folder, size=size)
-    settings = _declared("image", "classification", name, image_folder, {"size": size})
-    title = f"{len(raw.rows)} images of {len(set(raw.y))} classes"
-    return Found(title, settings, ["tree", "mlp", "cnn"], [])
+    notes: list[str] = []
+    source: dict[str, Any] = {}
+    try:
+        raw = image_folder.read(folder)
+    except UserError:  # of several sizes, or not readable at all, which the next line says
+        source = {"size": [SIDE, SIDE]}
+        raw = image_folder.read(folder, **source)
+        notes.append(f"The images are of several sizes: all are scaled to {SIDE} x {SIDE} (source.size).")
+    settings = _declared("image", "classification", name, image_folder, source)
+    if raw.parts is not None:
+        settings["split"] |= {"strategy": "published", "test": None}
+    title = f"{len(raw.rows)} images of {len(np.unique(raw.y))} classes"
+    return Found(title, settings, ["tree", "mlp", "cnn"], notes)
 
 
 def _baskets(name: str, folder: Path, file: str) -> Found:
-    raw: Raw = baskets.read(folder, file)
-    settings = _declared("baskets", "rules", name, baskets, {"baskets": file})
+    raw = transactions.read(folder, file)
+    settings = _declared("baskets", "rules", name, transactions, {"file": file})
     return Found(f"{len(raw.rows)} baskets from {file}", settings, ["rules"], [])
+
+
+def _ragged(path: Path) -> bool:
+    """A text whose first lines hold different numbers of items: baskets, not a table."""
+    if not path.name.removesuffix(".gz").endswith((".csv", ".txt", ".basket", ".dat")):
+        return False
+    with sources.opened(path) as file:
+        lines = [line for line in file.read(2**16).split(b"\n")[:100] if line.strip()]
+    return len({line.count(b",") for line in lines[:-1]}) > 1 and b'"' not in b"".join(lines)
 
 
 def _declared(kind: str, task: str, name: str, reader: Any, source: dict[str, Any]) -> dict[str, Any]:

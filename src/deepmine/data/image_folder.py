@@ -1,0 +1,123 @@
+"""Image files (PNG, JPEG, whatever Pillow reads) in a folder for each class."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from deepmine.data import Raw
+from deepmine.errors import UserError
+
+NO_IMAGES = ("Thumbs.db", "desktop.ini")  # what file browsers leave; hidden files are left out too
+TURNED = (5, 6, 7, 8)  # values of EXIF's Orientation for which height and width change places
+EXIF_ORIENTATION = 0x0112
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)  # what Pillow raises
+
+
+def read(folder: Path, size: Sequence[int] | None = None, grey: bool = False) -> Raw:
+    """Images as uint8 `(n, channels, height, width)`, the name of their folder as class, their path as row id.
+
+    Below `folder` stands a folder for each class; its images may lie in further folders. Are there exactly two folders
+    `train` and `test`, with the classes in them, then they are a published split. Cameras' EXIF rotation is applied,
+    and what is transparent becomes white.
+
+    Args:
+        folder: where the classes are.
+        size: height and width; other images are scaled to it, without keeping their proportions. None: all have the
+            same already.
+        grey: one channel instead of red, green and blue.
+
+    Raises:
+        UserError: there are no classes, one is empty, a file is no image, or the sizes differ.
+    """
+    files, parts = _files(folder)
+    height, width = _common_size(files) if size is None else _checked(size)
+    X = np.empty((len(files), 1 if grey else 3, height, width), np.uint8)
+    for number, file in enumerate(files):
+        X[number] = _pixels(file, (width, height), "L" if grey else "RGB")
+    paths = [file.relative_to(folder) for file in files]
+    y = np.array([path.parts[0 if parts is None else 1] for path in paths])
+    return Raw(X, y, np.array([path.as_posix() for path in paths]), parts)
+
+
+def _files(folder: Path) -> tuple[list[Path], NDArray[np.str_] | None]:
+    """The images, sorted, and the published part of each, if there is a split."""
+    if {path.name for path in _folders(folder)} == {"train", "test"}:
+        by_part = {part: _images(folder / part) for part in ("train", "test")}
+        parts = np.repeat(list(by_part), [len(files) for files in by_part.values()])
+        return [file for files in by_part.values() for file in files], parts
+    return _images(folder), None
+
+
+def _images(folder: Path) -> list[Path]:
+    classes = _folders(folder)
+    if not classes:
+        raise UserError(f"{folder} should hold a folder of images for each class, but it holds no folder.")
+    found = {
+        path: sorted(file for file in path.rglob("*") if _is_image(file.relative_to(folder), file)) for path in classes
+    }
+    for path, files in found.items():
+        if not files:
+            raise UserError(f"{path} holds no image. Put those of the class `{path.name}` there, or delete it.")
+    return [file for files in found.values() for file in files]
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _is_image(name: Path, file: Path) -> bool:
+    hidden = any(part.startswith(".") for part in name.parts)
+    return file.is_file() and not hidden and name.name not in NO_IMAGES
+
+
+def _checked(size: Sequence[int]) -> tuple[int, int]:
+    if len(size) != 2 or min(size) < 1:
+        raise UserError(f"`data.source.size` is {list(size)}; wanted height and width, such as [64, 64].")
+    return size[0], size[1]
+
+
+def _common_size(files: list[Path]) -> tuple[int, int]:
+    """Height and width, read from the heads of the files."""
+    sizes = Counter(map(_size, files))
+    if len(sizes) > 1:
+        (height, width), _ = sizes.most_common(1)[0]
+        found = ", ".join(f"{count} are {h} x {w}" for (h, w), count in sizes.most_common(5))
+        more = ", ..." if len(sizes) > 5 else ""
+        raise UserError(
+            f"The images have {len(sizes)} sizes, height x width: {found}{more}. "
+            f"Say to which they should be scaled: data.source.size=[{height},{width}]"
+        )
+    return next(iter(sizes))
+
+
+def _size(file: Path) -> tuple[int, int]:
+    try:
+        with Image.open(file) as image:
+            turned = image.getexif().get(EXIF_ORIENTATION) in TURNED
+            return image.size if turned else image.size[::-1]
+    except UNREADABLE as error:
+        raise _unreadable(file, error) from None
+
+
+def _pixels(file: Path, size: tuple[int, int], mode: str) -> NDArray[np.uint8]:
+    """One image `(channels, height, width)`; `size` is Pillow's, width first."""
+    try:
+        with Image.open(file) as stored:
+            image = ImageOps.exif_transpose(stored)
+    except UNREADABLE as error:
+        raise _unreadable(file, error) from None
+    if image.mode[0] in "IF":  # Pillow would cut its values at 255
+        raise UserError(f"{file} has more than 8 bits a channel ({image.mode}). Convert it to 8 bits first.")
+    if image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    image = image.convert(mode)
+    pixels = np.asarray(image if image.size == size else image.resize(size))
+    return np.atleast_3d(pixels).transpose(2, 0, 1)
+
+
+def _unreadable(file: Path, error: Exception) -> UserError:
+    return UserError(f"{file} is no image, or a damaged one ({error}). Replace it, or take it out of the folder.")
