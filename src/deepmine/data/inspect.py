@@ -84,7 +84,7 @@ def _images(name: str, folder: Path) -> Found:
     settings = _declared("image", "classification", name, image_folder, source)
     if raw.parts is not None:
         settings["split"] |= {"strategy": "published", "test": None}
-    title = f"{len(raw.rows)} images of {len(np.unique(raw.y))} classes"
+    title = f"{len(raw.rows)} images of {len(np.unique(np.asarray(raw.y)))} classes"
     return Found(title, settings, ["tree", "mlp", "cnn"], notes)
 
 

@@ -26,11 +26,11 @@ def read(
         UserError: as there; or there is another number of columns, or a text is missing.
     """
     raw = table.read(folder, files, query, None, row_id, target, null_values)
-    columns = list(raw.X)  # type: ignore[call-overload]
+    columns = list(raw.X)
     if len(columns) != 1:
         raise UserError(f"The query should give one column of text beside id and target, but gives {columns}.")
     [text] = columns
-    column = raw.X[text]  # type: ignore[index]
+    column = raw.X[text]
     if (missing := int(column.isna().sum())) or column.dtype == float:
         found = f"is missing in {missing} of {len(column)} rows" if missing else "holds numbers"
         raise UserError(f"`{text}` should be text in every row, but {found}. Change the query, or null_values.")
