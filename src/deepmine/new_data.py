@@ -62,13 +62,8 @@ def _train(name: str, models: list[str]) -> None:
     """Train each model, then print the table of this data set's runs."""
     from deepmine import compare, record, train
 
-    out = ""
-    for model in models:
-        cfg = config.compose("~experiment", f"data={name}", f"model={model}")
-        train.main(cfg)
-        out = cfg.paths.out
-    runs = [run for run in record.find_all(Path(out)) if run.metrics and run.config["choices"]["data"] == name]
-    for title, group in compare.by_rows(runs).items():
+    folders = [train.train(config.compose("~experiment", f"data={name}", f"model={model}")) for model in models]
+    for title, group in compare.by_rows(map(record.find, folders)).items():
         compare.show(title, compare.leaderboard(group))
 
 

@@ -18,7 +18,14 @@ NEXT = """The record of this run is {folder}. Next:
 
 
 def main(cfg: DictConfig) -> None:
-    """Write a record; by hand (`chain`) also prepare what is stale before, and evaluate after."""
+    """Write a record; by hand (`chain`) say what to do next."""
+    folder = train(cfg)
+    if cfg.chain:
+        print(NEXT.format(folder=folder))
+
+
+def train(cfg: DictConfig) -> Path:
+    """Write a record, and return its folder; by hand also prepare what is stale before, and evaluate after."""
     if cfg.chain:
         prepare.ensure(cfg)
     from deepmine import crossvalidation, dataset, evaluate, model, passport, publish, record
@@ -40,7 +47,7 @@ def main(cfg: DictConfig) -> None:
         if cfg.chain:
             evaluate.evaluate(run, cfg.trusted)
             evaluate.show(run)
-            print(NEXT.format(folder=run.folder))
+    return run.folder
 
 
 if __name__ == "__main__":

@@ -51,15 +51,15 @@ def _table(name: str, folder: Path, file: str, target: str | None) -> Found:
     if target is not None and target not in X:
         raise UserError(f"{file} has no column `{target}`. {nearest(target, X.columns)}")
     row_id, notes = _row_id(X, target), []
-    free = [column for column in _free_texts(X) if column not in (row_id, target)]
-    personal = {column: why for column, why in privacy.personal(X).items() if column not in (*free, target)}
+    personal = {column: why for column, why in privacy.personal(X).items() if column not in (row_id, target)}
+    free = [column for column in _free_texts(X) if column not in (row_id, target, *personal)]
     rare = _rare(X[target]) if target else []
     query = f"SELECT *{_exclude(free)} FROM {name}{_where(target, rare)}"
     settings = _declared("table", _task(X, target), name, table, {**source, "query": query})
     settings["source"] |= {"row_id": row_id, "target": target}
     if personal:
         settings["privacy"] = {"columns": dict.fromkeys(personal, "drop")}
-        notes += [f"`{column}` looks personal ({why}): it is dropped." for column, why in personal.items()]
+        notes += [f"`{column}` looks personal ({why}): dropped." for column, why in personal.items()]
     if free:
         notes.append(f"{', '.join(free)}: nearly each row has a text of its own there: left out.")
     if rare:
