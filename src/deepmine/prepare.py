@@ -148,7 +148,7 @@ def _cleaned(raw: Raw, target: str | None, declared: Mapping[str, Any], ledger: 
     frame = privacy.protect(frame, declared["privacy"], ledger)
     steer = {field: declared["split"][name] for field, name in STEER.items() if declared["split"][name]}
     clean.require(frame, steer.values(), "data.split")
-    popped: dict[str, Any] = {field: frame.pop(name).to_numpy() for field, name in steer.items()}
+    popped = {field: _steering(frame.pop(name)) for field, name in steer.items()}
     y = None if target is None else _plain(frame.pop(target))
     rows = frame.index.to_numpy(np.str_)
     return raw._replace(X=frame.reset_index(drop=True).apply(_number), y=y, rows=rows, **popped)
@@ -164,6 +164,15 @@ def _without_outliers(raw: Raw, index: Index, declared: Any, ledger: Ledger) -> 
     usual = X.index.to_numpy()[train]
     changed = raw._replace(X=X) if len(X) == len(raw.rows) else raw
     return changed, {**index, "train": index["train"][np.isin(index["train"], usual)]}
+
+
+def _steering(column: pd.Series) -> Any:
+    """A column that steers the split, as array."""
+    if column.isna().any():
+        raise UserError(f"`{column.name}`, by which `data.split` goes, is missing in {column.isna().sum()} rows.")
+    if pd.api.types.is_numeric_dtype(column) or column.dtype.kind == "M":
+        return column.to_numpy()
+    return column.to_numpy(np.str_)
 
 
 def _number(column: pd.Series) -> pd.Series:

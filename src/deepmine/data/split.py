@@ -1,6 +1,7 @@
 """Which rows are trained with, validated on and tested on: cut once, the same for every model."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ def split(settings: Mapping[str, Any], raw: Raw, train_fraction: float = 1.0) ->
     Raises:
         UserError: the classes are too small for a stratified split, the groups too few, or there is no published one.
     """
+    if settings["strategy"] == "group" and raw.groups is None:
+        raise UserError("`split.strategy: group` goes by a column of a table, and this source has none. Take random.")
     strategy, seed, everything = settings["strategy"], settings["seed"], np.arange(len(raw.rows))
     labels = raw.y if raw.y is not None and raw.y.dtype.kind != "f" else None
     if strategy == "time":
@@ -31,8 +34,8 @@ def split(settings: Mapping[str, Any], raw: Raw, train_fraction: float = 1.0) ->
         rest, test = _published(raw)
         train, val = _cut(rest, settings["val"], labels, seed)
     else:
-        cut = _cut_groups if strategy == "group" else _cut
-        by: Any = {"group": raw.groups, "stratified": raw.y, "random": None}[strategy]
+        cut: Any = partial(_cut_groups, np.asarray(raw.groups)) if strategy == "group" else _cut
+        by = {"group": labels, "stratified": raw.y, "random": None}[strategy]
         rest, test = cut(everything, settings["test"], by, seed)
         train, val = cut(rest, settings["val"] / (1 - settings["test"]), by, seed)
     if train_fraction < 1:
@@ -78,12 +81,16 @@ def _cut(index: NDArray, share: float, labels: NDArray | None, seed: int) -> tup
         raise UserError(f"The rows cannot be split: {error} Try data.split.strategy=random.") from None
 
 
-def _cut_groups(index: NDArray, share: float, groups: NDArray, seed: int) -> tuple[NDArray, NDArray]:
-    """The share is one of the groups, so that of the rows is near it, not equal."""
-    from sklearn.model_selection import GroupShuffleSplit
+def _cut_groups(
+    groups: NDArray, index: NDArray, share: float, labels: NDArray | None, seed: int
+) -> tuple[NDArray, NDArray]:
+    """One fold of `1 / share`, so the share of the rows is near the one asked for; classes keep theirs nearly too."""
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
+    folds = {"n_splits": max(2, round(1 / share)), "shuffle": True, "random_state": seed}
+    cutter = GroupKFold(**folds) if labels is None else StratifiedGroupKFold(**folds)
     try:
-        kept, cut = next(GroupShuffleSplit(1, test_size=share, random_state=seed).split(index, groups=groups[index]))
+        kept, cut = next(cutter.split(index, None if labels is None else labels[index], groups[index]))
     except ValueError as error:
         raise UserError(f"The groups cannot be split: {error}") from None
     return index[kept], index[cut]
