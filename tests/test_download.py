@@ -157,7 +157,7 @@ def test_a_full_disk_is_said(mirror: Mirror, tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (CUT, hard))  # no file may grow beyond it
     try:
-        with pytest.raises(UserError, match="a cannot be written .File too large; .* MB are free"):
+        with pytest.raises(UserError, match="a cannot be read or written .File too large; .* MB are free"):
             download.fetch(tmp_path, {"a": MD5}, [mirror.url])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

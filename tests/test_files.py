@@ -200,7 +200,8 @@ def test_a_damaged_or_unnamed_array_is_named(tmp_path: Path) -> None:
     np.save(tmp_path / "cut.npy", np.ones((9, 9)))
     (tmp_path / "cut.npy").write_bytes((tmp_path / "cut.npy").read_bytes()[:-9])
     (tmp_path / "cut.npz").write_bytes((tmp_path / "two.npz").read_bytes()[:-50])
-    for name in ("cut.npy", "cut.npz"):
+    (tmp_path / "head.npy").write_bytes((tmp_path / "cut.npy").read_bytes().replace(b"}", b" ", 1))
+    for name in ("cut.npy", "head.npy", "cut.npz"):
         with pytest.raises(UserError, match=f"{name} is damaged"):
             arrays.read(tmp_path, "table", name)
 
