@@ -64,8 +64,8 @@ def _fetch(path: Path, md5: str, mirrors: Sequence[str], session: requests.Sessi
     except OSError as error:
         free = f"; {shutil.disk_usage(path.parent).free / 1e6:.0f} MB are free there" if path.parent.is_dir() else ""
         raise UserError(
-            f"{error.filename or path} cannot be read or written ({error.strerror}{free}). Make room or see to its rights, and start again: "
-            "what came so far is kept."
+            f"{error.filename or path} cannot be read or written ({error.strerror}{free}). Make room or see to its "
+            "rights, and start again: what came so far is kept."
         ) from None
     raise UserError(
         f"{path} could not be downloaded:\n" + "\n".join(problems) + "\nCheck the network and start again: what came "
