@@ -46,17 +46,17 @@ def fetch(folder: Path, files: Mapping[str, str], mirrors: Sequence[str]) -> Non
             session.mount(scheme, HTTPAdapter(max_retries=BUSY))
         for name, md5 in files.items():
             if not (folder / name).is_file():
-                _fetch(folder / name, md5, mirrors, session)
+                _fetch(folder, name, md5, mirrors, session)
 
 
-def _fetch(path: Path, md5: str, mirrors: Sequence[str], session: requests.Session) -> None:
-    part, problems = path.with_name(f"{path.name}.part"), []
+def _fetch(folder: Path, name: str, md5: str, mirrors: Sequence[str], session: requests.Session) -> None:
+    path, part, problems = folder / name, folder / f"{name}.part", []
     try:
         for mirror in mirrors:
             if mirror.startswith(("http://", "https://")):
-                problem = _gather(f"{mirror.rstrip('/')}/{path.name}", part, md5, session)
+                problem = _gather(f"{mirror.rstrip('/')}/{name}", part, md5, session)
             else:
-                problem = _copy(Path(mirror).expanduser() / path.name, part, md5)
+                problem = _copy(Path(mirror).expanduser() / name, part, md5)
             if problem is None:
                 part.replace(path)
                 return
