@@ -52,6 +52,8 @@ def test_every_command_in_a_head_composes(path: Path, command: str) -> None:
     [
         ("sead=1", "no `sead`. Did you mean `seed`?"),
         ("seed=1.5", "`seed` is 1.5: it should be a valid integer"),
+        ("data=mnist data.download.mirors=[a]", "no `data.download.mirors`. Did you mean `mirrors`?"),
+        ("data=mnist data.download.files.x=abc", "`data.download.files.x` is 'abc'"),
         ("seed=-1", "`seed` is -1: it should be greater"),
         ("model=treee", "no conf/model/treee.yaml. Did you mean `tree`?"),
         ("experiment=titanic_tre", "Did you mean `titanic_tree`?"),

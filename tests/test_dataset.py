@@ -174,8 +174,8 @@ def test_idx_images_are_read_with_their_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda content: content[:30], "cannot be unpacked"),
-        (lambda content: b"no gzip", "cannot be unpacked"),
+        (lambda content: content[:30], "cannot be read"),
+        (lambda content: b"no gzip", "cannot be read"),
         (lambda content: gzip.compress(b"\0\0\x0d\x01"), "no IDX file"),
         (lambda content: gzip.compress(gzip.decompress(content)[:-1]), "should hold 24 values"),
         (lambda content: None, "is not there"),

@@ -145,6 +145,13 @@ def test_a_gz_file_may_be_compressed_in_another_way(tmp_path: Path) -> None:
         download.fetch(tmp_path / "cut", {"a.gz": MD5}, [str(tmp_path / "mirror")])
 
 
+def test_a_file_may_lie_in_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "mirror/train").mkdir(parents=True)
+    (tmp_path / "mirror/train/a").write_bytes(CONTENT)
+    download.fetch(tmp_path / "set", {"train/a": MD5}, [str(tmp_path / "mirror")])
+    assert names(tmp_path / "set") == ["a", "train"]
+
+
 def test_no_network_leaves_nothing(tmp_path: Path) -> None:
     with Mirror() as server:
         url = server.url  # nobody answers there any more
@@ -157,7 +164,7 @@ def test_a_full_disk_is_said(mirror: Mirror, tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (CUT, hard))  # no file may grow beyond it
     try:
-        with pytest.raises(UserError, match="a cannot be written .File too large; .* MB are free"):
+        with pytest.raises(UserError, match="a cannot be read or written .File too large; .* MB are free"):
             download.fetch(tmp_path, {"a": MD5}, [mirror.url])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -4,6 +4,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from deepmine.data import Raw, published, raw_file
 from deepmine.errors import UserError, nearest
 
 CHANNELS = (1, 3, 4)
+UNREADABLE = (ValueError, OSError, EOFError, RuntimeError, TokenError, zipfile.BadZipFile, zlib.error)  # by NumPy
 
 
 def read(
@@ -72,7 +74,7 @@ def _array(folder: Path, name: str) -> NDArray:
         names = [] if isinstance(stored, np.ndarray) else stored.files
         if key in names or (not key and len(names) == 1):
             return stored[key or names[0]]
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error):
+    except UNREADABLE:
         raise UserError(
             f"{path} is damaged, of another format, or holds Python objects (pickles), which are never read. Save it "
             "again as numbers or text: np.save(file, X, allow_pickle=False)."

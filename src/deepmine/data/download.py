@@ -46,17 +46,17 @@ def fetch(folder: Path, files: Mapping[str, str], mirrors: Sequence[str]) -> Non
             session.mount(scheme, HTTPAdapter(max_retries=BUSY))
         for name, md5 in files.items():
             if not (folder / name).is_file():
-                _fetch(folder / name, md5, mirrors, session)
+                _fetch(folder, name, md5, mirrors, session)
 
 
-def _fetch(path: Path, md5: str, mirrors: Sequence[str], session: requests.Session) -> None:
-    part, problems = path.with_name(f"{path.name}.part"), []
+def _fetch(folder: Path, name: str, md5: str, mirrors: Sequence[str], session: requests.Session) -> None:
+    path, part, problems = folder / name, folder / f"{name}.part", []
     try:
         for mirror in mirrors:
             if mirror.startswith(("http://", "https://")):
-                problem = _gather(f"{mirror.rstrip('/')}/{path.name}", part, md5, session)
+                problem = _gather(f"{mirror.rstrip('/')}/{name}", part, md5, session)
             else:
-                problem = _copy(Path(mirror).expanduser() / path.name, part, md5)
+                problem = _copy(Path(mirror).expanduser() / name, part, md5)
             if problem is None:
                 part.replace(path)
                 return
@@ -64,8 +64,8 @@ def _fetch(path: Path, md5: str, mirrors: Sequence[str], session: requests.Sessi
     except OSError as error:
         free = f"; {shutil.disk_usage(path.parent).free / 1e6:.0f} MB are free there" if path.parent.is_dir() else ""
         raise UserError(
-            f"{path} cannot be written ({error.strerror}{free}). Make room or see to its rights, and start again: "
-            "what came so far is kept."
+            f"{error.filename or path} cannot be read or written ({error.strerror}{free}). Make room or see to its "
+            "rights, and start again: what came so far is kept."
         ) from None
     raise UserError(
         f"{path} could not be downloaded:\n" + "\n".join(problems) + "\nCheck the network and start again: what came "

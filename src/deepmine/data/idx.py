@@ -42,19 +42,21 @@ def _pair(folder: Path, images: str, labels: str) -> tuple[NDArray[np.uint8], ND
 
 
 def _array(path: Path) -> NDArray[np.uint8]:
-    content = _unpacked(path) if path.suffix == ".gz" else np.memmap(path, np.uint8, "r")
+    content = _content(path)
     head = content[:4].tobytes()
-    if len(head) < 4 or head[:3] != bytes([0, 0, UINT8]):
+    start = 4 + 4 * sum(head[3:])  # the fourth byte is the number of dimensions
+    if head[:3] != bytes([0, 0, UINT8]) or len(content) < start:
         raise UserError(f"{path} is no IDX file of bytes: it starts with {head.hex()}, wanted 000008.")
-    start = 4 + 4 * head[3]
     shape = tuple(content[4:start].view(">u4").astype(int))
     if len(content) != start + prod(shape):
         raise UserError(f"{path} should hold {prod(shape)} values {shape}, but has {len(content) - start}.")
     return content[start:].reshape(shape)
 
 
-def _unpacked(path: Path) -> NDArray[np.uint8]:
+def _content(path: Path) -> NDArray[np.uint8]:
     try:
+        if path.suffix != ".gz":
+            return np.memmap(path, np.uint8, "r")
         return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8)
-    except (EOFError, OSError, zlib.error) as error:
-        raise UserError(f"{path} cannot be unpacked ({error}). Delete it, and restore it: {RESTORE}") from None
+    except (EOFError, OSError, ValueError, zlib.error) as error:
+        raise UserError(f"{path} cannot be read ({error}). Delete it, and restore it: {RESTORE}") from None

@@ -105,18 +105,24 @@ def _size(file: Path) -> tuple[int, int]:
 
 def _pixels(file: Path, size: tuple[int, int], mode: str) -> NDArray[np.uint8]:
     """One image `(channels, height, width)`; `size` is Pillow's, width first."""
-    try:
-        with Image.open(file) as stored:
-            image = ImageOps.exif_transpose(stored)
-    except UNREADABLE as error:
-        raise _unreadable(file, error) from None
+    image = _upright(file)
     if image.mode[0] in "IF":  # Pillow would cut its values at 255
         raise UserError(f"{file} has more than 8 bits a channel ({image.mode}). Convert it to 8 bits first.")
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    image = image.convert(mode)
-    pixels = np.asarray(image if image.size == size else image.resize(size))
+    image = image if image.mode == mode else image.convert(mode)
+    pixels = np.asarray(image if image.size == size else image.resize(size, reducing_gap=3.0))
     return np.atleast_3d(pixels).transpose(2, 0, 1)
+
+
+def _upright(file: Path) -> Image.Image:
+    try:
+        with Image.open(file) as image:
+            ImageOps.exif_transpose(image, in_place=True)
+            image.load()
+            return image
+    except UNREADABLE as error:
+        raise _unreadable(file, error) from None
 
 
 def _unreadable(file: Path, error: Exception) -> UserError:

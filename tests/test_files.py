@@ -1,0 +1,291 @@
+"""Readers of common files: image folders, NumPy arrays, IDX, and baskets in one file."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+from PIL import Image
+
+from deepmine import config, prepare
+from deepmine.data import arrays, idx, image_folder, transactions
+from deepmine.errors import UserError
+
+RED, GREEN = (250, 0, 0), (0, 250, 0)
+
+
+def image(path: Path, colour: object = RED, size: tuple[int, int] = (4, 3), mode: str = "RGB", **settings) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, colour).save(path, **settings)
+    return path
+
+
+def test_a_folder_is_a_class(tmp_path: Path) -> None:
+    image(tmp_path / "cat/b.png", RED)
+    image(tmp_path / "cat/winter/a.png", GREEN)
+    image(tmp_path / "ant/c.bmp", RED)
+    for left_out in ("cat/.hidden.png", "cat/Thumbs.db", ".git/x.png", "labels.csv"):
+        (tmp_path / left_out).parent.mkdir(exist_ok=True)
+        (tmp_path / left_out).write_text("no image")
+    raw = image_folder.read(tmp_path)
+    assert raw.X.shape == (3, 3, 3, 4) and raw.X.dtype == np.uint8 and raw.parts is None  # 4 wide, 3 high
+    assert raw.rows.tolist() == ["ant/c.bmp", "cat/b.png", "cat/winter/a.png"] and raw.y.tolist() == [
+        "ant",
+        "cat",
+        "cat",
+    ]
+    assert [tuple(pixels[:, 0, 0]) for pixels in raw.X] == [RED, RED, GREEN]
+    assert image_folder.read(tmp_path, grey=True).X.shape == (3, 1, 3, 4)
+
+
+def test_folders_train_and_test_are_a_published_split(tmp_path: Path) -> None:
+    for name in ("train/cat/1.png", "train/ant/1.png", "test/cat/1.png"):
+        image(tmp_path / name)
+    raw = image_folder.read(tmp_path)
+    assert list(zip(raw.rows, raw.y, raw.parts, strict=True)) == [
+        ("train/ant/1.png", "ant", "train"),
+        ("train/cat/1.png", "cat", "train"),
+        ("test/cat/1.png", "cat", "test"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "seen"),
+    [
+        ("L", 100, (100, 100, 100)),
+        ("1", 1, (255, 255, 255)),
+        ("RGBA", (*RED, 255), RED),
+        ("RGBA", (*RED, 0), (255, 255, 255)),
+        ("LA", (100, 0), (255, 255, 255)),
+        ("P", 0, (0, 0, 0)),
+    ],
+)
+def test_any_mode_becomes_colour(tmp_path: Path, mode: str, colour: object, seen: tuple) -> None:
+    image(tmp_path / "a/1.png", RED)
+    image(tmp_path / "a/2.png", colour, mode=mode)
+    assert tuple(image_folder.read(tmp_path).X[1, :, 0, 0]) == seen
+
+
+def test_a_turned_photo_stands_upright(tmp_path: Path) -> None:
+    photo = Image.new("RGB", (4, 3), RED)
+    photo.paste(GREEN, (0, 0, 1, 3))  # the left column, which the camera's note says is the top row
+    exif = Image.Exif()
+    exif[image_folder.EXIF_ORIENTATION] = 6
+    (tmp_path / "a").mkdir()
+    photo.save(tmp_path / "a/1.png", exif=exif)
+    pixels = image_folder.read(tmp_path).X[0]
+    assert pixels.shape == (3, 4, 3)
+    assert (pixels[1, 0] == 250).all() and (pixels[1, 1:] == 0).all()
+
+
+def test_sizes_are_made_the_same_where_a_size_is_given(tmp_path: Path) -> None:
+    for number, size in enumerate([(4, 3), (4, 3), (8, 2)]):
+        image(tmp_path / f"a/{number}.png", size=size)
+    with pytest.raises(UserError, match=r"2 sizes.*2 are 3 x 4, 1 are 2 x 8.*data.source.size=\[3,4\]"):
+        image_folder.read(tmp_path)
+    assert image_folder.read(tmp_path, size=[6, 5]).X.shape == (3, 3, 6, 5)
+    with pytest.raises(UserError, match="wanted height and width"):
+        image_folder.read(tmp_path, size=[6])
+
+
+@pytest.mark.parametrize("size", [None, [3, 4]])
+@pytest.mark.parametrize(
+    ("name", "spoil", "says"),
+    [
+        ("a/2.png", lambda path: path.write_bytes(path.read_bytes()[:-30]), "2.png is no image, or a damaged one"),
+        ("a/2.png", lambda path: path.write_bytes(b""), "2.png is no image"),
+        ("a/notes.txt", lambda path: path.write_text("a note"), "notes.txt is no image"),
+        ("a/2.png", lambda path: Image.new("I;16", (4, 3)).save(path), "2.png has more than 8 bits"),
+        ("b", lambda path: path.mkdir(), "b holds no image. Put those of the class `b`"),
+    ],
+)
+def test_a_spoilt_image_is_named(tmp_path: Path, size: list | None, name: str, spoil, says: str) -> None:
+    image(tmp_path / "a/1.png")
+    image(tmp_path / "a/2.png")
+    spoil(tmp_path / name)
+    with pytest.raises(UserError, match=says):
+        image_folder.read(tmp_path, size=size)
+
+
+def test_images_beside_each_other_have_no_class(tmp_path: Path) -> None:
+    image(tmp_path / "1.png")
+    with pytest.raises(UserError, match="a folder of images for each class, but it holds no folder"):
+        image_folder.read(tmp_path)
+
+
+def test_a_class_with_one_image_is_named_by_the_split(tmp_path: Path) -> None:
+    for name in (*(f"cat/{number}.png" for number in range(9)), "ant/1.png"):
+        image(tmp_path / name)
+    settings = {"strategy": "stratified", "val": 0.2, "test": 0.2, "seed": 0}
+    with pytest.raises(UserError, match="'ant'"):
+        prepare.split(settings, image_folder.read(tmp_path))
+
+
+def test_an_array_is_mapped_and_not_loaded(tmp_path: Path) -> None:
+    X = np.arange(24, dtype=np.uint8).reshape(4, 2, 3)
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "y.npy", np.array([[1], [0], [1], [0]], np.uint8))
+    raw = arrays.read(tmp_path, "image", "X.npy", "y.npy")
+    assert isinstance(raw.X, np.memmap) and raw.y.tolist() == [1, 0, 1, 0] and raw.rows.tolist() == list("0123")
+    np.testing.assert_array_equal(raw.X, X[:, None])
+
+
+def test_channels_may_come_last_and_integers_be_wide(tmp_path: Path) -> None:
+    np.save(tmp_path / "X.npy", np.arange(240).reshape(2, 8, 5, 3))
+    raw = arrays.read(tmp_path, "image", "X.npy")
+    assert raw.X.shape == (2, 3, 8, 5) and raw.X.dtype == np.uint8
+    assert raw.X[1, 2, 7, 4] == 239
+
+
+def test_one_file_of_several_arrays_with_a_published_split(tmp_path: Path) -> None:
+    np.savez(tmp_path / "all.npz", x=np.ones((3, 2)), y=["a", "b", "a"], x_test=np.zeros((1, 2)), y_test=["b"])
+    names = {"X": "all.npz:x", "y": "all.npz:y", "X_test": "all.npz:x_test", "y_test": "all.npz:y_test"}
+    raw = arrays.read(tmp_path, "table", **names, columns=["length", "width"])
+    assert raw.X.columns.tolist() == ["length", "width"] and raw.X.dtypes.tolist() == [float, float]
+    assert raw.rows.tolist() == ["train-0", "train-1", "train-2", "test-0"] and raw.y.tolist() == ["a", "b", "a", "b"]
+    assert raw.parts.tolist() == ["train"] * 3 + ["test"] and raw.X["width"].tolist() == [1, 1, 1, 0]
+
+
+def test_sequences_end_with_nan(tmp_path: Path) -> None:
+    X = np.array([[[1.0], [2.0], [np.nan]], [[1.0], [2.0], [3.0]]])
+    np.save(tmp_path / "X.npy", X)
+    raw = arrays.read(tmp_path, "sequence", "X.npy", columns=["height"])
+    assert raw.X.dtype == np.float32 and raw.facts["columns"] == ["height"]
+    np.testing.assert_array_equal(raw.X, X)
+    np.save(tmp_path / "X.npy", X[:, :, 0])
+    np.testing.assert_array_equal(arrays.read(tmp_path, "sequence", "X.npy").X, X)
+
+
+NAN = np.nan
+
+
+@pytest.mark.parametrize(
+    ("kind", "X", "y", "settings", "says"),
+    [
+        ("image", np.ones((2, 3, 4)), None, {}, "integers from 0 to 255.*astype"),
+        ("image", np.full((2, 3, 4), 256), None, {}, "integers from 0 to 255"),
+        ("image", np.zeros((2, 3), np.uint8), None, {}, r"holds uint8 of shape \(2, 3\)"),
+        ("table", np.ones((2, 3, 4)), None, {}, "numbers in 2 dimensions"),
+        ("table", np.array([["a"]]), None, {}, "holds <U1"),
+        ("table", np.array([[{}]]), None, {}, "pickles.*never read"),
+        ("table", np.ones((2, 3)), None, {"columns": ["a", "b", "b"]}, "2 names for the 3 features"),
+        ("sequence", np.array([[NAN, 1], [1, 2]]), None, {}, "row 0, has missing"),
+        ("sequence", np.array([[1, 2, 3], [1, NAN, 2]]), None, {}, "row 1, has missing"),
+        ("sequence", np.array([[1, 2], [1, np.inf]]), None, {}, "row 1, has missing or infinite"),
+        ("sequence", np.array([[[1, NAN]], [[1, 2]]]), None, {}, "row 0, has missing"),
+        ("table", np.ones((2, 3)), np.ones(3), {}, "each of the 2 rows"),
+        ("table", np.ones((2, 3)), np.eye(2), {}, "argmax"),
+        ("table", np.ones((2, 3)), np.array([1, NAN]), {}, "missing or infinite in 1 of 2 rows"),
+        ("table", np.ones((2, 3)), None, {"X_test": "X.npy", "y_test": "X.npy"}, "one number or text"),
+        ("table", np.ones((2, 3)), np.ones(2), {"X_test": "X.npy"}, "those to test .* no target"),
+        ("table", np.ones((2, 3)), None, {"X": "X.npy:a"}, "write `X.npy` instead"),
+        ("table", np.ones((2, 3)), None, {"X": "Z.npy"}, "Z.npy is not there"),
+    ],
+)
+def test_an_array_that_cannot_be_used_is_named(tmp_path: Path, kind: str, X, y, settings: dict, says: str) -> None:
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "y.npy", y)
+    wanted = {"X": "X.npy", "y": None if y is None else "y.npy", **settings}
+    with pytest.raises(UserError, match=says):
+        arrays.read(tmp_path, kind, **wanted)
+
+
+def test_a_damaged_or_unnamed_array_is_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "two.npz", first=np.ones((2, 2)), second=np.zeros((2, 2)))
+    with pytest.raises(UserError, match="Did you mean `first`"):
+        arrays.read(tmp_path, "table", "two.npz:firs")
+    with pytest.raises(UserError, match="write `two.npz:` and its name.*first, second"):
+        arrays.read(tmp_path, "table", "two.npz")
+    np.save(tmp_path / "cut.npy", np.ones((9, 9)))
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "cut.npy").read_bytes()[:-9])
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "two.npz").read_bytes()[:-50])
+    (tmp_path / "head.npy").write_bytes((tmp_path / "cut.npy").read_bytes().replace(b"}", b" ", 1))
+    for name in ("cut.npy", "head.npy", "cut.npz"):
+        with pytest.raises(UserError, match=f"{name} is damaged"):
+            arrays.read(tmp_path, "table", name)
+
+
+def idx_file(path: Path, array: np.ndarray) -> None:
+    content = bytes([0, 0, 8, array.ndim, *np.array(array.shape, ">u4").tobytes()]) + array.astype(np.uint8).tobytes()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+
+
+def test_plain_idx_files_are_mapped_and_not_loaded(tmp_path: Path) -> None:
+    images = np.arange(24).reshape(4, 2, 3)
+    idx_file(tmp_path / "images", images)
+    idx_file(tmp_path / "labels", np.arange(4))
+    raw = idx.read(tmp_path, "images", "labels")
+    assert isinstance(raw.X, np.memmap)
+    np.testing.assert_array_equal(raw.X[:, 0], images)
+    for content, says in ((b"", "cannot be read"), (b"\0\0\x08\x03\0", "no IDX file"), (b"\0\0", "no IDX file")):
+        (tmp_path / "images").unlink()  # what is mapped stays as it was
+        (tmp_path / "images").write_bytes(content)
+        with pytest.raises(UserError, match=f"images.*{says}"):
+            idx.read(tmp_path, "images", "labels")
+
+
+def test_mnist_keeps_its_published_test_rows(tmp_path: Path) -> None:
+    settings = OmegaConf.to_container(config.compose("data=mnist", "~experiment", trains=False).data, resolve=True)
+    for part, n in (("train", 200), ("t10k", 30)):
+        idx_file(tmp_path / f"{part}-images-idx3-ubyte.gz", np.full((n, 28, 28), n))
+        idx_file(tmp_path / f"{part}-labels-idx1-ubyte.gz", np.arange(n) % 10)
+    made = prepare.prepare("mnist", settings, tmp_path)
+    assert [len(part) for _, part in made.parts()] == [180, 20, 30]
+    assert (made.test.X == 30).all() and (made.train.X == 200).all()
+    assert made.test.rows.tolist() == [f"test-{number}" for number in range(30)]
+
+
+def held(raw) -> dict[str, set]:
+    names = np.array(raw.facts["columns"])
+    return {str(row): set(names[items.indices]) for row, items in zip(raw.rows, raw.X, strict=True)}
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "expected"),
+    [
+        ("milk,bread\n\nbread, milk ,bread,,\n", {}, {"1": {"milk", "bread"}, "3": {"milk", "bread"}}),
+        ('"cheese, old",tea\n', {}, {"1": {"cheese, old", "tea"}}),
+        ("milk;bread\n", {"separator": ";"}, {"1": {"milk", "bread"}}),
+        ("milk,POSTAGE\nPOSTAGE\n", {"leave_out": ["POSTAGE"]}, {"1": {"milk"}}),
+        ("milk\nmilk,tea\n", {"min_items": 2}, {"2": {"milk", "tea"}}),
+        (
+            "n,who,what\n1,bob,tea\n2,ann,milk\n3,bob,milk\n4,bob,tea\n",
+            {"basket": "who", "item": "what"},
+            {"bob": {"tea", "milk"}, "ann": {"milk"}},
+        ),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_baskets_in_one_file(tmp_path: Path, text: str, settings: dict, expected: dict, packed: bool) -> None:
+    name, content = ("b.csv.gz", gzip.compress(text.encode())) if packed else ("b.csv", text.encode("utf-8-sig"))
+    (tmp_path / name).write_bytes(content)
+    raw = transactions.read(tmp_path, name, **settings)
+    assert held(raw) == expected
+    assert raw.X.format == "csr" and raw.X.dtype == np.uint8 and set(raw.X.data) == {1}
+
+
+def test_an_item_named_256_times_is_there_once(tmp_path: Path) -> None:
+    (tmp_path / "b.txt").write_text(",".join(["tea"] * 256))
+    assert transactions.read(tmp_path, "b.txt").X.toarray().tolist() == [[1]]
+
+
+@pytest.mark.parametrize(
+    ("content", "settings", "says"),
+    [
+        (b"who,what\nbob,tea\n", {"basket": "who", "item": "wat"}, "no column `wat`. Did you mean `what`"),
+        (b"who,what\nbob,tea\n,tea\n", {"basket": "who", "item": "what"}, "is empty in row 2"),
+        (b"who,what\n", {"basket": "who", "item": "what"}, "holds no item"),
+        (b"milk\n", {"basket": "who"}, "Name both columns"),
+        (b"milk\n", {"separator": ", "}, "the separator is one character"),
+        (b"milk\n", {"leave_out": ["milkk"]}, "no such item. Did you mean `milk`"),
+        (b"milk\n", {"min_items": 2}, "no basket of 2"),
+        (b"caf\xe9\n", {}, "UTF-8"),
+        (b"", {}, "holds no item"),
+        (b"", {"basket": "who", "item": "what"}, "cannot be read"),
+    ],
+)
+def test_a_mistake_in_a_basket_file_is_named(tmp_path: Path, content: bytes, settings: dict, says: str) -> None:
+    (tmp_path / "b.csv").write_bytes(content)
+    with pytest.raises(UserError, match=f"{says}"):
+        transactions.read(tmp_path, "b.csv", **settings)
