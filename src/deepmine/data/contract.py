@@ -167,9 +167,10 @@ def _checks(rule: Mapping[str, Any]) -> list[Any]:
     day = pd.Timedelta(days=1)
     possible = {
         "a whole number": rule["type"] == "integer" and Check(lambda x: x % 1 == 0),
-        f"at least {low}": low is not None and Check.ge(pd.Timestamp(low) if date else low),
-        f"at most {high}": high is not None and (Check.lt(pd.Timestamp(high) + day) if date else Check.le(high)),
-        f"the median from {median[0]} to {median[1]} (another unit?)": rule["median"]
+        f"at least {_plain(low)}": low is not None and Check.ge(pd.Timestamp(low) if date else low),
+        f"at most {_plain(high)}": high is not None
+        and (Check.lt(pd.Timestamp(high) + day) if date else Check.le(high)),
+        f"the median from {_plain(median[0])} to {_plain(median[1])} (another unit?)": rule["median"]
         and Check(lambda x: x.isna().all() or median[0] <= x.median() <= median[1], ignore_na=False),
         "one of the categories": rule["categories"] is not None and Check.isin(rule["categories"]),
         f"like {rule['pattern']}": rule["pattern"] is not None and Check(lambda x: x.str.fullmatch(rule["pattern"])),
@@ -182,6 +183,10 @@ def _checks(rule: Mapping[str, Any]) -> list[Any]:
         if check_:
             check_.error = name
     return [check_ for check_ in possible.values() if check_]
+
+
+def _plain(limit: float | str | None) -> str:
+    return f"{limit:.12g}" if isinstance(limit, float) else str(limit)
 
 
 def _message(broken: pd.DataFrame) -> str:

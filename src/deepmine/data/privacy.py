@@ -23,18 +23,18 @@ DEMO_KEY = "deepmine's public demo key protects nobody"
 SHORTEST_KEY = 16  # characters
 LOOKED_AT = 10_000  # rows, spread evenly
 PATTERNS = {  # what a text looks like, the pattern, and the share of the texts from which it counts
-    "an e-mail address": (r"[\w.+-]+@[\w-]+\.[A-Za-z]{2,}", 0.01),
-    "a phone number": (
-        r"^\s*(?:\+[1-9][\d ()/.-]{7,18}\d|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}|0\d{1,5}[ /-]\d[\d -]{4,11})\s*$",
-        0.5,
-    ),
-    "the name of a person": (r"\b(?:Mr|Mrs|Ms|Miss|Dr|Mme|Herr|Frau)\b\.? [A-Z]", 0.1),
     "an identity number": (
         r"^\s*(?:\d{3}-\d{2}-\d{4}"  # social security (US)
         r"|[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?"  # bank account (IBAN)
         r"|\d{4}([ -])\d{4}\1\d{4}\1\d{4})\s*$",  # credit card
         0.5,
     ),
+    "an e-mail address": (r"[\w.+-]+@[\w-]+\.[A-Za-z]{2,}", 0.01),
+    "a phone number": (
+        r"^\s*(?:\+[1-9][\d ()/.-]{7,18}\d|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}|0\d{1,5}[ /-]\d[\d -]{4,11})\s*$",
+        0.5,
+    ),
+    "the name of a person": (r"\b(?:Mr|Mrs|Ms|Miss|Dr|Mme|Herr|Frau)\b\.? [A-Z]", 0.1),
 }
 NAMES = {  # what a column is called, its words joined by `_`
     "an e-mail address": r"e_?mail(_address)?",

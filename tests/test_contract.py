@@ -1,0 +1,273 @@
+"""Contracts: what is inferred holds, what changes is caught, and no text reaches a message."""
+
+import re
+import shutil
+from functools import cache
+from pathlib import Path
+
+import hydra
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+from scipy import sparse
+
+from conftest import CONF
+from deepmine import ROOT, config
+from deepmine import contract as stage
+from deepmine.data import Raw
+from deepmine.data.contract import check, enforce, infer
+from deepmine.data.facts import describe
+from deepmine.data.ledger import Ledger
+from deepmine.errors import UserError
+from deepmine.schema_data import Contract
+
+NAMES = sorted(path.stem for path in (CONF / "data/contract").glob("*.yaml"))
+VALUES = st.one_of(st.none(), st.floats(-1e9, 1e9, allow_subnormal=False))
+FRAMES = st.lists(
+    st.tuples(VALUES, st.sampled_from([1.0, 2.0, 3.0]), st.sampled_from(["a", "b", None]), st.dates()), min_size=1
+).map(lambda rows: typed(pd.DataFrame(rows, columns=["size", "class", "town", "day"])))
+
+
+def typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """As a reader gives it."""
+    types = {"size": "float", "class": "float", "town": "str", "day": "datetime64[us]"}
+    return frame.astype(types).set_axis(pd.Index([f"r{n}" for n in range(len(frame))], dtype="str"))
+
+
+def full(contract: dict) -> dict:
+    """With every default, as a stage gets it."""
+    return Contract(**contract).model_dump()
+
+
+@cache
+def source(name: str) -> tuple[Raw, str | None, dict]:
+    """Raw rows, target and frozen contract of a starter set."""
+    data = OmegaConf.to_container(config.compose("~experiment", f"data={name}", trains=False).data, resolve=True)
+    read = hydra.utils.get_method(data["source"].pop("_target_"))
+    return read(ROOT / "data" / data["folder"], **data["source"]), data["source"].get("target"), full(data["contract"])
+
+
+def rules(name: str, raw: Raw) -> list[str]:
+    """The rules that rows break."""
+    _, target, contract = source(name)
+    return check(describe(raw, target), contract)["rule"].tolist()
+
+
+def test_every_starter_set_has_a_contract() -> None:
+    assert [path.stem for path in sorted((CONF / "data").glob("*.yaml"))] == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_starter_set_keeps_its_contract(name: str) -> None:
+    assert rules(name, source(name)[0]) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_column_dropped_added_or_of_another_type_is_caught(name: str) -> None:
+    raw, target, contract = source(name)
+    frame = describe(raw, target)
+    for column in frame:
+        assert check(frame.drop(columns=column), contract)["rule"].tolist() == ["is not there"]
+        swapped = frame[column].astype("str") if frame[column].dtype.kind == "f" else frame[column].str.len() * 1.0
+        assert "is of type" in check(frame.assign(**{column: swapped}), contract)["rule"].item()
+    assert "is new" in check(frame.assign(extra=1.0), contract)["rule"].item()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_doubled_rows_are_caught(name: str) -> None:
+    raw, target, contract = source(name)
+    frame = describe(raw, target)
+    twice = pd.concat([frame, frame.set_axis(frame.index + "again")])
+    assert any("equal an earlier one" in rule for rule in check(twice, contract)["rule"])
+
+
+def shifted(raw: Raw, factor: float) -> list[Raw]:
+    """The raw rows with one feature in another unit, for each feature of numbers."""
+    if isinstance(raw.X, pd.DataFrame):
+        columns = raw.X.select_dtypes("number").columns
+        return [raw._replace(X=raw.X.assign(**{column: raw.X[column] * factor})) for column in columns]
+    if raw.X.ndim == 4:
+        return [raw._replace(X=raw.X * factor)]
+    features = np.eye(raw.X.shape[2]) * (factor - 1) + 1
+    return [raw._replace(X=(raw.X * feature).astype(np.float32)) for feature in features]
+
+
+@pytest.mark.parametrize("factor", [10, 1 / 255, 1 / 1000], ids=["x10", "pixels", "milli"])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("japanese_vowels", marks=pytest.mark.slow), "mnist5k", "penguins", "sunspots", "titanic"],
+)
+def test_another_unit_is_caught_in_every_feature(name: str, factor: float) -> None:
+    for other in shifted(source(name)[0], factor):
+        assert rules(name, other)
+
+
+def test_other_texts_and_baskets_are_caught() -> None:
+    names, _, _ = source("census_names")
+    for other in (np.char.lower(names.X), np.char.add(names.X, " B."), np.char.multiply(names.X, 3)):
+        assert rules("census_names", names._replace(X=other))
+    shop, _, _ = source("online_retail_customers")
+    assert rules(
+        "online_retail_customers", shop._replace(X=sparse.csr_matrix(1 - shop.X[:50].toarray()), rows=shop.rows[:50])
+    )
+
+
+@given(FRAMES)
+@settings(max_examples=30, deadline=None)
+def test_rows_keep_what_is_inferred_from_them(frame: pd.DataFrame) -> None:
+    contract = full(infer(frame))
+    assert check(frame, contract).empty
+    ledger = Ledger()
+    kept, broken = enforce(frame, contract, ledger)
+    assert kept is frame and broken.empty
+    assert [entry[2:] for entry in ledger] == [(len(frame), len(frame), 0)]
+
+
+@given(FRAMES, st.integers(-5, 5))
+@settings(max_examples=30, deadline=None)
+def test_rejected_rows_are_all_accounted_for_and_the_rest_keeps_the_contract(frame: pd.DataFrame, most: int) -> None:
+    columns = {
+        "size": {"type": "number", "max": most, "missing": 1.0},
+        "class": {"type": "integer", "max": 2},
+        "town": {"type": "text", "categories": ["a"], "missing": 1.0},
+        "day": {"type": "date", "max": "1999-12-31"},
+    }
+    contract = full({"columns": columns, "on_violation": "reject"})
+    bad = (frame["size"] > most) | (frame["class"] > 2) | (frame["town"] == "b") | (frame["day"] >= "2000")
+    ledger = Ledger()
+    if bad.all():
+        with pytest.raises(UserError, match="break their contract"):
+            enforce(frame, contract, ledger)
+        return
+    kept, broken = enforce(frame, contract, ledger)
+    assert set(broken["row"]) == set(frame.index[bad]) and list(kept.index) == list(frame.index[~bad])
+    assert [entry[2:4] for entry in ledger] == [(len(frame), len(kept))]
+    assert enforce(kept, contract, ledger)[0] is kept
+
+
+@pytest.mark.parametrize(
+    ("column", "rule", "value", "says"),
+    [
+        ("size", {"min": 0}, -7.25, "at least 0"),
+        ("size", {"max": 5}, 99.25, "at most 5"),
+        ("size", {}, None, "not missing"),
+        ("class", {"type": "integer"}, 1.5, "a whole number"),
+        ("town", {"categories": ["a", "b"]}, "Secretville", "one of the categories"),
+        ("town", {"pattern": "[ab]"}, "Secretville", "like [ab]"),
+        ("day", {"min": "2000-01-01"}, "1987-06-05", "at least 2000-01-01"),
+        ("day", {"max": "2026-12-31"}, "2027-01-01", "at most 2026-12-31"),
+    ],
+)
+def test_a_row_that_breaks_a_rule_is_named_without_its_value(column: str, rule: dict, value: object, says: str) -> None:
+    frame = typed(pd.DataFrame({"size": 1.0, "class": 1.0, "town": ["a"] * 9, "day": "2026-12-31 23:00"}))
+    types = {"size": "number", "class": "number", "town": "text", "day": "date"}
+    columns = {name: {"type": kind} | (rule if name == column else {}) for name, kind in types.items()}
+    contract = full({"columns": columns})
+    assert check(frame, contract).empty
+    frame.loc["r4", column] = value
+    assert check(frame, contract).to_numpy().tolist() == [["r4", column, says]]
+    with pytest.raises(UserError, match=re.escape(f"`{column}`: {says}: 1 rows, first r4")) as error:
+        enforce(frame, contract, Ledger())
+    assert str(value) not in str(error.value)
+    kept, _ = enforce(frame, {**contract, "on_violation": "reject"}, Ledger())
+    assert "r4" not in kept.index and len(kept) == 8
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"rows": 10}, "has 9 rows, wanted 10"),
+        ({"repeated_rows": 0.5}, "rows that equal an earlier one: at most 50%"),
+        ({"columns": {"size": {"type": "number", "median": [2, 3]}}}, "the median from 2 to 3"),
+        ({"columns": {"size": {"type": "number", "missing": 0.1}}}, "missing in at most 10%"),
+    ],
+)
+def test_what_no_row_is_to_blame_for_stops_always(change: dict, says: str) -> None:
+    frame = pd.DataFrame({"size": [None, None, *[1.0] * 7]}, index=[f"r{n}" for n in range(9)])
+    contract = full({"columns": {"size": {"type": "number", "missing": 1.0}}, "on_violation": "reject"} | change)
+    with pytest.raises(UserError, match=says):
+        enforce(frame, contract, Ledger())
+
+
+def test_what_is_inferred_is_short_and_plain() -> None:
+    n = 200
+    frame = pd.DataFrame(
+        {
+            "height": np.linspace(1.23456, 98.7654, n),
+            "legs": np.tile([2.0, 4.0], n // 2),
+            "code": pd.array([f"P{k:04}" for k in range(n)], dtype="str"),
+            "town": pd.array(["Rome", None] * (n // 2), dtype="str"),
+            "day": pd.date_range("2020-03-04", periods=n),
+            "surname": pd.array(["Smith", "Jones"] * (n // 2), dtype="str"),
+        }
+    )
+    assert infer(frame) == {
+        "repeated_rows": 0,
+        "columns": {
+            "height": {"type": "number", "min": 1.23, "max": 98.8, "median": [25.6, 74.4]},
+            "legs": {"type": "integer", "min": 2, "max": 4},
+            "code": {"type": "text", "pattern": "P[0-9]+", "unique": True},
+            "town": {"type": "text", "categories": ["Rome"], "missing": 0.5},
+            "day": {"type": "date", "min": "2020-01-01", "max": "2020-12-31"},
+            "surname": {"type": "text"},  # of people: their names do not belong into git
+        },
+    }
+
+
+def test_facts_of_sequences_images_texts_and_baskets() -> None:
+    X = np.array([[[1, 5], [3, 7]], [[2, 4], [np.nan, np.nan]]], np.float32)
+    facts = describe(Raw(X, np.array([0, 1]), np.array(["a", "b"]), facts={"columns": ["u", "v"]}), "label")
+    assert facts.drop(columns="content").loc["a"].tolist() == [2, 1, 3, 2, 5, 7, 6, 0]
+    assert facts.drop(columns="content").loc["b"].tolist() == [1, 2, 2, 2, 4, 4, 4, 1]
+    image = describe(Raw(np.arange(12, dtype=np.uint8).reshape(1, 3, 2, 2), None, np.array(["a"])))
+    assert image.drop(columns="content").loc["a"].tolist() == [3, 2, 2, 0, 11, 5.5]
+    text = describe(Raw(np.array(["Ab 1!", "b", "b"]), None, np.array(["a", "b", "c"])))
+    assert text["characters"].tolist() == ["upper lower digits blanks signs", "lower", "lower"]
+    assert text["length"].tolist() == [5, 1, 1] and text.duplicated().tolist() == [False, False, True]
+    baskets = describe(Raw(sparse.csr_matrix([[1, 0, 1], [0, 1, 0]]), None, np.array(["a", "b"])))
+    assert baskets["items"].tolist() == [2, 1] and baskets["content"].is_unique
+
+
+@pytest.fixture
+def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(config, "CONF", Path(shutil.copytree(CONF, tmp_path / "conf")))
+    return config.CONF
+
+
+def test_the_stage_writes_a_contract_that_the_data_set_then_has(conf: Path) -> None:
+    file, written = conf / "data/titanic.yaml", conf / "data/contract/titanic.yaml"
+    with_contract = file.read_text()
+    file.write_text(with_contract.replace("defaults:\n  - contract: titanic\n  - _self_\n", ""))
+    written.unlink()
+    cfg = config.compose("~experiment", "data=titanic", trains=False)
+    assert "contract" not in cfg.data
+    stage.main(cfg)
+    assert file.read_text() == with_contract
+    assert config.compose("~experiment", "data=titanic", trains=False).data.contract == yaml.safe_load(
+        written.read_text()
+    )
+    with pytest.raises(UserError, match="overwrite=true"):
+        stage.main(cfg)
+    stage.bring_in(file, "titanic")
+    assert file.read_text() == with_contract
+
+
+def test_the_line_goes_into_a_defaults_list_that_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("# A head.\n\ndefaults:\n  - other: b\nkind: table\n")
+    stage.bring_in(path, "a")
+    assert path.read_text() == "# A head.\n\ndefaults:\n  - contract: a\n  - other: b\nkind: table\n"
+    path.write_text("defaults: [other]\nkind: table\n")
+    with pytest.raises(UserError, match="Add `contract: a`"):
+        stage.bring_in(path, "a")
+
+
+@pytest.mark.parametrize("name", ["Culmen (mm)", "y", "no", "1", "a: b", "a,b", "#", "'", '"', "{", "é", "-"])
+def test_any_column_name_survives_the_file(name: str, tmp_path: Path) -> None:
+    contract = {"repeated_rows": 0.5, "columns": {name: {"type": "text", "categories": ["yes", "1", "a, b: {c}"]}}}
+    stage.write(tmp_path / "a.yaml", "# A head.\n", contract)
+    assert yaml.safe_load((tmp_path / "a.yaml").read_text(encoding="utf-8")) == contract
