@@ -3,55 +3,130 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import IsolationForest
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.tree import DecisionTreeRegressor
 
 from conftest import cut, prepared
 from deepmine import config, interpret, model, tasks
-from deepmine.dataset import Part
+from deepmine.dataset import Dataset, Part
+from deepmine.models.transformers import Flatten, SequenceScaler, SequenceSummary, TextCounts, TextEncoder
+from deepmine.tasks import anomalies, attributions, classification, dependence, regression, trees
+
+TABLE = {"kind": "table", "columns": ["noise", "tells", "flat"]}
+
+
+def part_of(X, y) -> Part:
+    return Part(X, y, np.arange(len(y)).astype(str))
 
 
 def table(n: int = 200) -> Part:
     """The class is the sign of `tells`; `noise` says nothing, `flat` neither."""
     rng = np.random.default_rng(0)
     X = pd.DataFrame({"noise": rng.normal(size=n), "tells": rng.normal(size=n), "flat": np.zeros(n)})
-    return Part(X, np.where(X["tells"] > 0, "yes", "no"), np.arange(n).astype(str))
+    return part_of(X, np.where(X["tells"] > 0, "yes", "no"))
 
 
-def classifier(part: Part):
+def sequences(n: int = 200) -> Part:
+    """3 to 6 steps of two features; the class is whether the second is above 0 at step 1."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, 6, 2)).astype(np.float32)
+    X[np.arange(6) >= rng.integers(3, 7, n)[:, None]] = np.nan
+    return part_of(X, (X[:, 1, 1] > 0).astype(int))
+
+
+def texts(n: int = 200) -> Part:
+    """Two to five letters; the class is whether the last is an a."""
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("bcd"), rng.integers(1, 5))) + rng.choice(["a", "e"]) for _ in range(n)]
+    return part_of(np.array(words), np.array([word[-1] for word in words]))
+
+
+def images(n: int = 200) -> Part:
+    """8 x 6 pixels; the class is whether that at 5,2 is bright."""
+    X = np.random.default_rng(0).integers(0, 256, (n, 1, 8, 6), np.uint8)
+    return part_of(X, (X[:, 0, 5, 2] > 127).astype(int))
+
+
+def classifier(part: Part) -> Pipeline:
     return make_pipeline(FunctionTransformer(), LogisticRegression()).fit(part.X, part.y)
 
 
-def test_the_column_that_tells_is_found() -> None:
-    part = table()
-    found = interpret.importance(classifier(part), part, "accuracy")
-    assert list(found) == ["column", "importance", "deviation"]
-    assert found["column"][0] == "tells" and 0.4 < found["importance"][0] < 0.6
-    assert found.set_index("column")["importance"][["noise", "flat"]].abs().max() < 0.05
-    assert interpret.in_words(found, "accuracy").startswith("It leans most on tells (0.")
-    assert interpret.most_important_numbers(found, part, 1) == ["tells"]
-    pd.testing.assert_frame_equal(found, interpret.importance(classifier(part), part, "accuracy"))
+SECOND = FunctionTransformer(lambda X: X[:, 1])  # its two features at step 1, which every sequence has
+
+
+@pytest.mark.parametrize(
+    ("part", "step", "info", "tells", "kinds"),
+    [
+        (table(), FunctionTransformer(), TABLE, ["tells"], ["column"]),
+        (sequences(), SECOND, {"kind": "sequence", "columns": ["a", "b"]}, ["step 1", "b"], ["feature", "step"]),
+        (texts(), TextCounts(longest=1), {"kind": "text"}, ["last letter"], ["letter"]),
+        (images(), Flatten(), {"kind": "image"}, ["patch at pixel 4,2"], ["patch"]),
+    ],
+    ids=["table", "sequence", "text", "image"],
+)
+def test_the_part_that_tells_is_found(part: Part, step, info: dict, tells: list, kinds: list) -> None:
+    pipeline = make_pipeline(step, StandardScaler(), LogisticRegression(max_iter=1000)).fit(part.X, part.y)
+    found = interpret.importance(pipeline, part, info, "accuracy")
+    assert list(found) == ["kind", "input", "importance", "deviation"] and list(found["kind"].unique()) == kinds
+    ranked = found.sort_values("importance", ascending=False, ignore_index=True)
+    first, others = ranked[: len(kinds)], ranked[len(kinds) :]
+    assert first["input"].tolist() == tells and first["importance"].between(0.3, 0.7).all()
+    assert others["importance"].max() < 0.2  # letter 3 is the last of some texts
+    assert interpret.in_words(ranked, "accuracy").startswith(f"It leans most on {tells[0]} (0.")
+    pd.testing.assert_frame_equal(found, interpret.importance(pipeline, part, info, "accuracy"))
+    assert len(interpret.importance_figure(found, part.X, "accuracy").axes) >= len(kinds)
 
 
 def test_a_model_that_leans_on_nothing_says_so() -> None:
     part = table()
-    found = interpret.importance(classifier(Part(part.X * 0, part.y, part.rows)), part, "accuracy")
+    found = interpret.importance(classifier(part_of(part.X * 0, part.y)), part, TABLE, "accuracy")
     assert "no more than chance" in interpret.in_words(found, "accuracy")
-    assert interpret.most_important_numbers(found, part) == []
+    assert dependence.most_important_numbers(found, part.X) == []
+
+
+def test_an_exchange_moves_values_between_the_rows_that_have_them() -> None:
+    X, order = sequences().X, np.random.default_rng(1).permutation(200)
+    new = interpret._values([(step, 1) for step in range(6)], X, order)
+    np.testing.assert_array_equal(np.isnan(new), np.isnan(X))
+    np.testing.assert_array_equal(new[:, :, 0], X[:, :, 0])
+    np.testing.assert_array_equal(np.sort(new[:, :, 1], axis=0), np.sort(X[:, :, 1], axis=0))
+    there = ~np.isnan(X[:, :, 1])
+    assert (new[:, :, 1] != X[:, :, 1])[there].all()  # none is its own donor
+
+
+def test_letters_are_exchanged_from_either_end() -> None:
+    X, order = np.array(["anna", "bo", "", "ünal"]), np.arange(4)
+    assert interpret._letter(-1, X, order).tolist() == ["annl", "ba", "", "ünao"]
+    assert interpret._letter(2, X, order).tolist() == ["anaa", "bo", "", "ünnl"]
+
+
+def test_steps_are_taken_together_where_there_are_many() -> None:
+    info = {"kind": "sequence", "columns": ["a"]}
+    names = [name for _, name, _ in interpret._inputs(np.zeros((2, 50, 1)), info)]
+    assert names[0] == "steps 0-2" and names[-1] == "steps 48-49" and len(names) == 17
+
+
+def test_patches_cover_an_image_once() -> None:
+    seen = np.zeros((1, 30, 5))
+    for place in interpret.patches(30, 5):
+        seen[place] += 1
+    assert (seen == 1).all()
 
 
 def test_the_rows_looked_at_are_limited() -> None:
-    X, y = interpret._some(table(interpret.ROWS * 3))
-    assert len(X) == len(y) == interpret.ROWS and X.index[[0, -1]].tolist() == [0, interpret.ROWS * 3 - 1]
+    X, y = interpret._some(table(3000), 1000)
+    assert len(X) == len(y) == 1000 and X.index[[0, -1]].tolist() == [0, 2999]
 
 
 def test_partial_dependence_of_a_line_is_its_slope() -> None:
     part = table()
     line = make_pipeline(FunctionTransformer(), LinearRegression()).fit(part.X, 3 * part.X["tells"] + 1)
-    grid, [mean] = interpret._dependence(line, part.X, "tells")
+    grid, [mean] = dependence._dependence(line, part.X, "tells")
     np.testing.assert_allclose(mean, 3 * grid + 1, atol=1e-6)
-    [axes] = interpret.dependence_figure(line, part, ["tells"]).axes
+    [axes] = dependence.figure(line, part.X, ["tells"]).axes
     assert axes.get_ylabel() == "mean prediction"
 
 
@@ -66,7 +141,7 @@ def test_pixels_that_matter_are_found_and_add_up() -> None:
     scale = FunctionTransformer(lambda X: (np.asarray(X) / 255).astype(np.float32))
     net = LightningClassifier(lr=0.01, random_state=0, trainer={"max_epochs": 60})
     pipeline = make_pipeline(scale, net).fit(X, y)
-    added = interpret.attributions(pipeline, X[:20], y[:20])
+    added = attributions.attributions(pipeline, X[:20], y[:20])
     assert added.shape == (20, 1, 4, 4)
     assert np.unravel_index(np.abs(added).mean(axis=(0, 1)).argmax(), (4, 4)) == (1, 2)
     with torch.inference_mode():
@@ -75,26 +150,128 @@ def test_pixels_that_matter_are_found_and_add_up() -> None:
     np.testing.assert_allclose(added.sum(axis=(1, 2, 3)), difference, atol=0.2 * np.abs(difference).max())
 
 
-def test_a_tree_on_images_has_no_gradients() -> None:
-    X = np.zeros((4, 1, 2, 2), np.uint8)
-    flat = make_pipeline(FunctionTransformer(lambda X: X.reshape(len(X), -1)), LogisticRegression())
-    assert interpret.attributions(flat.fit(X, [0, 1, 0, 1]), X, np.zeros(4)) is None
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_what_steps_add_is_in_the_unit_of_the_target_and_padding_adds_nothing(cell: str) -> None:
+    from deepmine.models.lightning import LightningRegressor
+
+    X = sequences(60).X
+    y = 50 + 10 * X[:, 0, 0].astype(float)
+    net = LightningRegressor("deepmine.models.networks.RNN", {"cell": cell, "hidden_size": 8}, lr=0.05, random_state=0)
+    pipeline = make_pipeline(SequenceScaler(), net.set_params(trainer={"max_epochs": 30})).fit(X, y)
+    added = attributions.attributions(pipeline, X, pipeline.predict(X))
+    np.testing.assert_array_equal(np.isnan(added), np.isnan(X))
+    assert np.nanmean(np.abs(added), axis=0).argmax() == 0  # feature 0 at step 0
+    scaler = pipeline[0].scaler_
+    empty = np.where(np.isnan(X), np.nan, scaler.mean_).astype(np.float32)
+    difference = pipeline.predict(X) - pipeline.predict(empty)
+    np.testing.assert_allclose(np.nansum(added, axis=(1, 2)), difference, atol=0.05 * np.abs(difference).max())
+
+
+def test_what_letters_add_is_drawn_on_them() -> None:
+    from deepmine.models.lightning import LightningClassifier
+
+    part = texts()
+    net = LightningClassifier("deepmine.models.networks.RNN", {"hidden_size": 8}, lr=0.03, random_state=0)
+    pipeline = make_pipeline(TextEncoder(), net.set_params(trainer={"max_epochs": 20})).fit(part.X, part.y)
+    data = Dataset({"kind": "text"}, *(Part(part.X, part.y, np.char.add(n, part.rows)) for n in "abc"))
+    predicted = pipeline.predict(part.X)
+    assert np.mean(predicted == part.y) > 0.95
+    added = attributions.attributions(pipeline, part.X, predicted).sum(axis=2)
+    lengths = np.char.str_len(part.X)
+    last = added[np.arange(len(added)), lengths - 1]
+    assert np.mean(last == np.nanmax(added, axis=1)) > 0.9
+    figure = attributions.figure(pipeline, data, predicted)
+    drawn = "".join(text.get_text() for text in figure.axes[0].texts)
+    assert drawn == "".join(part.X[attributions._examples(part.y, True)])
+
+
+def test_examples_are_spread_over_classes_or_rows() -> None:
+    y = np.repeat(["a", "b"], [100, 3])
+    assert attributions._examples(y, True).tolist() == [0, 33, 66, 99, 100, 101, 102]
+    assert attributions._examples(np.arange(15.0), False).tolist() == [0, 2, 4, 6, 8, 10, 12, 14]
+    assert len(attributions._examples(np.arange(30), True)) == attributions.EXAMPLES
+
+
+def test_only_networks_on_arrays_have_attributions() -> None:
+    part = images(20)
+    flat = make_pipeline(Flatten(), LogisticRegression()).fit(part.X, part.y)
+    assert not attributions.explains(flat, part.X)
+
+
+def test_the_most_confident_mistakes_come_first_with_what_they_are() -> None:
+    y, guesses, sure = np.array(["a", "b", "a"]), np.array(["b", "b", "b"]), np.array([0.6, 0.9, 0.8])
+    outcome = {"y": y, "predicted": guesses, "probabilities": np.stack([1 - sure, sure], axis=1)}
+    for X, columns in ((pd.DataFrame({"size": [1.0, 2, 3]}), ["size"]), (np.array(["x", "y", "z"]), ["text"])):
+        found = classification.confident_mistakes(part_of(X, y), **outcome)
+        assert list(found) == ["row", *columns, "actual", "predicted", "confidence"]
+        assert found["row"].tolist() == ["2", "0"] and found["confidence"].tolist() == [0.8, 0.6]
+    assert found["text"].tolist() == ["z", "x"]
+
+
+def test_a_tree_on_sequences_speaks_in_their_units() -> None:
+    X = 100 + 10 * sequences().X[:, :3]
+    tree = make_pipeline(SequenceSummary(["values"]), StandardScaler(), DecisionTreeRegressor(max_depth=1))
+    tree.fit(X, np.where(X[:, 1, 1] > 105, 7.0, 3.0))
+    rules = trees.rules_table(tree, X, ["a", "b"])
+    assert rules["rule"].str.fullmatch(r"step1_b (<=|>) 105(\.\d)?").all() and set(rules["prediction"]) == {3.0, 7.0}
+    texts = [text.get_text() for text in trees.tree_figure(tree, X, ["a", "b"]).axes[0].texts]
+    assert any("predicts 7.0" in text for text in texts)
+
+
+def test_the_column_that_makes_a_row_strange_is_named_behind_any_step() -> None:
+    X = table().X.assign(colour="red")
+    rows = X.iloc[[0, 1]].copy()
+    rows["noise"], rows["tells"] = [9.0, 0], [0.0, 9]
+    numbers = FunctionTransformer(lambda X: X[["noise", "tells"]] @ np.array([[1.0, 1], [1, -1]]))  # a code that mixes
+    pipeline = make_pipeline(numbers, IsolationForest(random_state=0)).fit(X)
+    fall = anomalies.falls(pipeline, X, rows)
+    assert fall.idxmax(axis=1).tolist() == ["noise", "tells"] and fall.max(axis=1).min() > 0.1
+    assert (fall[["flat", "colour"]] == 0).all(axis=None)
+
+
+def test_a_regression_on_a_table_has_partial_dependence_too() -> None:
+    part = table()
+    line = make_pipeline(StandardScaler(), LinearRegression()).fit(part.X, 3 * part.X["tells"])
+    parts = [Part(part.X, 3 * part.X["tells"].to_numpy(), np.char.add(name, part.rows)) for name in "abc"]
+    data = Dataset({**TABLE, "target": "y"}, *parts)
+    outcomes = {name: regression.predict(line, rows) for name, rows in data.parts()}
+    regression.enrich(line, data, outcomes, 0)
+    drawn = {name for name, _ in regression.figures(line, data, outcomes)}
+    assert drawn == {"predictions", "residuals", "importance", "partial_dependence"}
+    assert list(regression.knowledge(line, data, outcomes).tables["largest_errors"]) == [
+        *("row", "noise", "tells", "flat", "actual", "predicted", "residual")
+    ]
+
+
+BOTH = {"confusion_matrix", "roc_pr_calibration", "importance"}
+FITS = {"predictions", "residuals", "forecast", "importance"}
 
 
 @pytest.mark.parametrize(
     ("name", "pictures"),
     [
-        ("titanic_tree", {"tree", "confusion_matrix", "roc_pr_calibration", "importance", "partial_dependence"}),
-        ("mnist_mlp", {"confusion_matrix", "roc_pr_calibration", "confident_mistakes", "attributions"}),
-        ("mnist_tree", {"tree", "confusion_matrix", "roc_pr_calibration", "confident_mistakes"}),
+        ("titanic_tree", BOTH | {"tree", "partial_dependence"}),
+        ("mnist_mlp", BOTH | {"confident_mistakes", "attributions"}),
+        ("mnist_tree", BOTH | {"tree", "confident_mistakes"}),
+        ("vowels_gru", BOTH | {"attributions"}),
+        pytest.param("vowels_boosting", BOTH, marks=pytest.mark.slow),
+        pytest.param("names_gru", BOTH | {"attributions"}, marks=pytest.mark.slow),
+        ("names_logistic", BOTH),
+        ("sunspots_gru", FITS | {"attributions"}),
+        ("sunspots_tree", FITS | {"tree"}),
     ],
 )
-def test_a_classifier_shows_what_suits_its_data(name: str, pictures: set) -> None:
+def test_a_supervised_model_shows_what_suits_it(name: str, pictures: set, monkeypatch: pytest.MonkeyPatch) -> None:
     cfg = config.compose(f"experiment={name}", "trainer.max_epochs=1")
     settings, data = config.decisive(cfg), cut(prepared(cfg.choices.data))
     pipeline = model.build(settings["steps"], settings["model"])
     model.fit(pipeline, cfg.task, data.train, data.val, lambda *_: None)
     task = tasks.find(cfg.task)
     outcomes = {part: task.predict(pipeline, rows) for part, rows in data.parts()}
+    task.enrich(pipeline, data, outcomes, 0)
+    monkeypatch.setattr(interpret, "importance", None)  # once is enough
     assert {name for name, _ in task.figures(pipeline, data, outcomes)} == pictures
-    assert ("importance" in task.knowledge(pipeline, data, outcomes).tables) == ("importance" in pictures)
+    found = task.knowledge(pipeline, data, outcomes)
+    assert found.tables["importance"]["importance"].is_monotonic_decreasing
+    assert ("rules" in found.tables) == ("tree" in pictures)
+    assert {"confident_mistakes", "largest_errors"} & set(found.tables)

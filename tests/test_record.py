@@ -43,7 +43,7 @@ def test_a_record_is_whole(finished: record.Record) -> None:
         "evaluation/figures/learning_curves.png", "evaluation/figures/roc_pr_calibration.png",
         "evaluation/figures/importance.png", "evaluation/figures/partial_dependence.png",
         "evaluation/knowledge/importance.csv", "evaluation/knowledge/knowledge.md",
-        "evaluation/knowledge/classes.csv",
+        "evaluation/knowledge/classes.csv", "evaluation/knowledge/confident_mistakes.csv",
     }  # fmt: skip
     assert finished.status["status"] == "FINISHED"
     assert [line["epoch"] for line in finished.curves] == [1, 2, 3]

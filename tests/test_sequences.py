@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
 
 from conftest import prepared
 from deepmine import ROOT, config, metrics
@@ -330,14 +332,17 @@ def test_the_baseline_is_the_mean_or_for_a_series_the_value_before() -> None:
     np.testing.assert_array_equal(regression.baseline(data, {}, 0)["predicted"], data.test.y - 1)
 
 
-@pytest.mark.parametrize(("info", "drawn"), [({}, 2), ({"persistence": 1}, 3)])
+@pytest.mark.parametrize(("info", "drawn"), [({}, 3), ({"persistence": 1}, 4)])
 def test_what_a_regression_found_is_said_and_drawn(info: dict, drawn: int) -> None:
-    data = made(info)
+    data = made({"columns": ["a", "b"], **info})
+    pipeline = make_pipeline(SequenceSummary(["last"]), Ridge()).fit(data.train.X, data.train.y)
     outcomes = {name: {"y": part.y, "predicted": part.y - 0.5} for name, part in data.parts()}
-    found = regression.knowledge(None, data, outcomes)
+    regression.enrich(pipeline, data, outcomes, 0)
+    found = regression.knowledge(pipeline, data, outcomes)
     assert "It is better (" in found.findings[1] and "too low by 0.5" in found.findings[2]
+    assert found.findings[3].startswith("It leans most on step 2 (")
     assert list(found.tables["largest_errors"]["residual"]) == [0.5] * 4
-    assert len(list(regression.figures(None, data, outcomes))) == drawn
+    assert len(list(regression.figures(pipeline, data, outcomes))) == drawn
 
 
 @pytest.mark.parametrize(

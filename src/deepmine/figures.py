@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 # colours that most colour-blind people can tell apart (Okabe and Ito, https://jfly.uni-koeln.de/color/)
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
@@ -79,6 +80,15 @@ def write_curves(folder: Path, curves: list[dict[str, Any]]) -> None:
             if f"{part}_{quantity}" in line
         ]
         pd.DataFrame(rows).to_csv(folder / f"{quantity}.csv", index=False, lineterminator="\n")
+
+
+def show_image(axes: Axes, image: NDArray) -> None:
+    """Draw one image `(channels, height, width)`, values 0 to 255, grey or in colour."""
+    axes.axis("off")
+    if len(image) == 1:
+        axes.imshow(image[0], cmap="gray_r", vmin=0, vmax=255)
+    else:
+        axes.imshow(np.moveaxis(image[:3], 0, -1).astype(np.uint8))
 
 
 def _mark_best(axes: Axes, curves: list[dict[str, Any]], quantity: str) -> None:

@@ -4,7 +4,7 @@
 - `COLUMNS`: the scores that a table of runs shows, the one that ranks them first.
 - `predict(pipeline, part)`: the arrays that the functions below take, by name; `y` and `predicted` among them, and
   in `columns`, by name, what else a line of predictions.csv should say.
-- `enrich(pipeline, data, outcomes, seed)`: optional; adds arrays that need several parts, or the model fitted again.
+- `enrich(pipeline, data, outcomes, seed)`: optional; adds what is dear or needs several parts, once for all below.
 - `score(**arrays)`: a flat dict of floats.
 - `baseline(data, outcomes, seed)`: the arrays of the test rows as one predicts them who learned nothing; or None.
 - `figures(pipeline, data, outcomes)`: name and picture of what a person should see.
@@ -18,6 +18,9 @@ from types import ModuleType
 from typing import NamedTuple
 
 import pandas as pd
+from numpy.typing import NDArray
+
+from deepmine.dataset import Part
 
 
 class Knowledge(NamedTuple):
@@ -30,6 +33,14 @@ class Knowledge(NamedTuple):
 def find(task: str) -> ModuleType:
     """The module of a task."""
     return import_module(f"deepmine.tasks.{task}")
+
+
+def readable(part: Part, index: NDArray) -> pd.DataFrame:
+    """What a person can read of some rows, by number: `row`, their id; of a table its columns; of texts the `text`."""
+    rows = pd.DataFrame({"row": part.rows[index]})
+    if isinstance(part.X, pd.DataFrame):
+        return pd.concat([rows, part.X.iloc[index].reset_index(drop=True)], axis=1)
+    return rows.assign(text=part.X[index]) if part.X.dtype.kind == "U" else rows
 
 
 def markdown(table: pd.DataFrame) -> list[str]:

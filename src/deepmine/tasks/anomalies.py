@@ -3,8 +3,9 @@
 The model gives each row a score (`score_samples`, turned round: higher is stranger) and flags some (`predict` is -1).
 A model that needs no labels has none to be measured by: the scores here say how much it flags, not how rightly.
 
-Why a row is strange is measured apart from the model, column by column, against the training rows: a number by its
-robust z-score, a text by how rare it is (`reasons`).
+Why is a row strange? Of the data: a number by its robust z-score against the training rows, a text by how rare it is
+(`reasons`). Of the model, whatever stands before it: what the score falls by when one column, or one patch of an image,
+is made typical (`falls`).
 """
 
 from collections.abc import Iterator
@@ -16,12 +17,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
+from deepmine import interpret
 from deepmine.dataset import Dataset, Part
-from deepmine.tasks import Knowledge
+from deepmine.tasks import Knowledge, attributions, readable
 
 SCORES = {"share_flagged": None, "mean_score": None, "highest_score": None}
 COLUMNS = ("share_flagged", "mean_score", "highest_score")
 FLAGGED = -1  # scikit-learn's label of an outlier
+IMAGES = 8  # that are drawn, the strangest first
 SHOWN = 20  # rows in the table, the strangest first
 IN_WORDS = 5  # flagged rows that get a sentence
 STRANGE = 3.5  # robust z-scores from here on are reasons (Iglewicz and Hoaglin 1993)
@@ -31,11 +34,10 @@ REASONS = 3  # of a row
 
 def predict(pipeline: Pipeline, part: Part) -> dict[str, Any]:
     """-1 for an anomaly, 1 for the rest (`predicted`); how strange each row is (`strangeness`); where flags begin."""
-    X = pipeline[:-1].transform(part.X)
-    strangeness = -pipeline[-1].score_samples(X)
+    strangeness = _strangeness(pipeline, part.X)
     return {
         "y": part.y,
-        "predicted": pipeline[-1].predict(X),
+        "predicted": pipeline.predict(part.X),
         "strangeness": strangeness,
         "threshold": -pipeline[-1].offset_,
         "columns": {"score": strangeness},
@@ -61,8 +63,10 @@ def score(predicted: NDArray, strangeness: NDArray, **_: Any) -> dict[str, float
 
 
 def figures(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]]) -> Iterator[tuple[str, Figure]]:
-    """The scores of training and test rows."""
+    """The scores of training and test rows, and the strangest images."""
     yield "scores", histogram(outcomes["train"]["strangeness"], **outcomes["test"])
+    if data.info["kind"] == "image":
+        yield "strangest", strangest(pipeline, data, outcomes["test"]["strangeness"])
 
 
 def knowledge(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]]) -> Knowledge:
@@ -70,20 +74,59 @@ def knowledge(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, A
     test, train = outcomes["test"], outcomes["train"]
     flagged = test["predicted"] == FLAGGED
     order = np.argsort(-test["strangeness"], kind="stable")[:SHOWN]
-    table = pd.DataFrame({"row": data.test.rows, "score": test["strangeness"], "flagged": flagged.astype(str)})
+    table = pd.DataFrame({"score": test["strangeness"], "flagged": flagged.astype(str)}).iloc[order]
+    table = table.reset_index(drop=True)
     findings = [
         f"{flagged.sum()} of {len(flagged)} test rows are flagged ({flagged.mean():.1%}; of the training rows "
         f"{np.mean(train['predicted'] == FLAGGED):.1%})."
     ]
     if isinstance(data.train.X, pd.DataFrame):
-        table.loc[order, "reasons"] = reasons(data.train.X, data.test.X.iloc[order])
-        first = table.loc[[n for n in order[:IN_WORDS] if flagged[n]]]
-        findings += [f"Row {row.row} (score {row.score:.3f}): {row.reasons}." for row in first.itertuples()]
+        rows = data.test.X.iloc[order]
+        fall = falls(pipeline, data.train.X, rows)
+        table["reasons"], table["counts_most"] = reasons(data.train.X, rows), fall.idxmax(axis=1).to_numpy()
+        table["score_without"] = table["score"] - fall.max(axis=1).to_numpy()
+        first = table.assign(name=data.test.rows[order])[flagged[order]].head(IN_WORDS)
+        findings += [
+            f"Row {row.name} (score {row.score:.3f}): {row.reasons}. With a typical {row.counts_most} its score would "
+            f"be {row.score_without:.3f}."
+            for row in first.itertuples()
+        ]
         findings.append(
             "The reasons: a number's distance from the median of the training rows, in robust standard deviations "
-            f"(z; from {STRANGE} on it is strange by itself); a text that less than {RARE:.0%} of them have."
+            f"(z; from {STRANGE} on it is strange by itself); a text that less than {RARE:.0%} of them have. Typical: "
+            "their median, or their most frequent text."
         )
-    return Knowledge({"anomalies": table.loc[order]}, findings)
+    return Knowledge({"anomalies": pd.concat([readable(data.test, order), table], axis=1)}, findings)
+
+
+def falls(pipeline: Pipeline, train: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """What the score of each row falls by when one column is made typical: the median, or the most frequent text.
+
+    It asks the whole pipeline, so it holds for a model on components or on a code as well.
+
+    Returns:
+        One line for each row, one column for each column.
+    """
+    numbers: dict[Any, Any] = train.select_dtypes("number").median().to_dict()
+    typical = {name: numbers[name] if name in numbers else next(iter(train[name].mode()), None) for name in train}
+    score = _strangeness(pipeline, rows)
+    changed = {name: score - _strangeness(pipeline, rows.assign(**{str(name): typical[name]})) for name in rows}
+    return pd.DataFrame(changed, rows.index)
+
+
+def strangest(pipeline: Pipeline, data: Dataset, strangeness: NDArray) -> Figure:
+    """The strangest test images, above what their score falls by when a patch is that of the mean training image."""
+    order = np.argsort(-strangeness, kind="stable")[:IMAGES]
+    X, typical = data.test.X[order], data.train.X.mean(axis=0).astype(data.train.X.dtype)
+    added = np.zeros((len(X), 1, *X.shape[2:]))
+    for place in interpret.patches(*X.shape[2:]):
+        changed = X.copy()
+        changed[(slice(None), *place)] = typical[place]
+        fall = strangeness[order] - _strangeness(pipeline, changed)
+        added[(slice(None), *place)] = fall[:, None, None, None]
+    titles = [f"row {data.test.rows[n]}\nscore {strangeness[n]:.3f}" for n in order]
+    says = "The strangest test images. Blue: a patch that makes it stranger than that of the mean image would"
+    return attributions.image_figure(X, added, titles, says)
 
 
 def reasons(train: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
@@ -130,6 +173,10 @@ def histogram(train: NDArray, strangeness: NDArray, threshold: float, **_: Any) 
     axes.set(xlabel="score", ylabel="share of the rows", title="How strange the rows are")
     axes.legend(frameon=False)
     return figure
+
+
+def _strangeness(pipeline: Pipeline, X: Any) -> NDArray[np.float64]:
+    return -pipeline[-1].score_samples(pipeline[:-1].transform(X))
 
 
 def _words(row: pd.Series, z: pd.Series, shares: dict[str, float]) -> str:

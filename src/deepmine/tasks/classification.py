@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 
 from deepmine import interpret
 from deepmine.dataset import Dataset, Part
-from deepmine.tasks import Knowledge, trees
+from deepmine.tasks import Knowledge, readable
 from deepmine.tasks import classification_figures as pictures
 
 SCORES = {
@@ -32,6 +32,7 @@ SCORES = {
     "brier": False,
     "calibration_error": False,
 }
+MISTAKES = 20  # in the table of the most confident
 BINS = 15  # of confidence, for the calibration error
 OVERFIT, UNDERFIT = 0.05, 0.5  # see `fit_in_words`
 COLUMNS = ("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "log_loss")
@@ -43,6 +44,11 @@ def predict(pipeline: Pipeline, part: Part) -> dict[str, Any]:
     if hasattr(pipeline, "predict_proba"):
         arrays |= {"probabilities": pipeline.predict_proba(part.X), "classes": pipeline.classes_}
     return arrays
+
+
+def enrich(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]], seed: int) -> None:
+    """What the model leans on, measured on the test rows (`importance`)."""
+    outcomes["test"]["importance"] = interpret.importance(pipeline, data.test, data.info, "accuracy")
 
 
 def baseline(data: Dataset, outcomes: dict[str, dict[str, Any]], seed: int) -> dict[str, Any]:
@@ -114,11 +120,7 @@ def figures(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any
         worst = pictures.confident_mistakes(data.test, **test)
         if worst is not None:
             yield "confident_mistakes", worst
-        yield from interpret.image_figures(pipeline, data.test, test["predicted"])
-    if trees.is_tree(pipeline):
-        yield "tree", trees.tree_figure(pipeline, data.train.X)
-    if data.info["kind"] == "table":
-        yield from interpret.table_figures(pipeline, data.test, "accuracy", pipeline.classes_)
+    yield from interpret.figures(pipeline, data, test, "accuracy")
 
 
 def knowledge(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]]) -> Knowledge:
@@ -135,12 +137,26 @@ def knowledge(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, A
         actual, guess = mistakes.index[0]
         findings.append(f"Mixed up most: {actual} taken for {guess}, {mistakes.iloc[0]} of {len(y)} test rows.")
     tables = {"classes": table}
-    if trees.is_tree(pipeline):
-        tables["rules"] = trees.rules_table(pipeline, data.train.X)
-    if data.info["kind"] == "table":
-        tables["importance"] = interpret.importance(pipeline, data.test, "accuracy")
-        findings.append(interpret.in_words(tables["importance"], "accuracy"))
-    return Knowledge(tables, findings)
+    if "probabilities" in outcomes["test"]:
+        tables["confident_mistakes"] = confident_mistakes(data.test, **outcomes["test"])
+    leans = interpret.knowledge(pipeline, data, outcomes["test"], "accuracy")
+    return Knowledge(tables | leans.tables, findings + leans.findings)
+
+
+def confident_mistakes(part: Part, y: NDArray, predicted: NDArray, probabilities: NDArray, **_: Any) -> pd.DataFrame:
+    """The rows that the model was most sure of and wrong about, at most `MISTAKES`: what they are and what they say.
+
+    Args:
+        part: the rows.
+        y: true classes, `(n,)`.
+        predicted: `(n,)`.
+        probabilities: `(n, classes)`.
+    """
+    confidence = probabilities.max(axis=1)
+    wrong = np.flatnonzero(y != predicted)
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES]
+    table = pd.DataFrame({"actual": y[worst], "predicted": predicted[worst], "confidence": confidence[worst]})
+    return pd.concat([readable(part, worst), table], axis=1)
 
 
 def fit_in_words(train: float, val: float, baseline: float) -> str:

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from sklearn import metrics
 
 from deepmine.dataset import Part
-from deepmine.figures import COLOURS
-from deepmine.interpret import show_image
+from deepmine.figures import COLOURS, show_image
 
 LEGIBLE = 10  # curves in one frame
 LINES = [(colour, line) for line in ("-", "--") for colour in COLOURS]

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from sklearn import metrics
 from sklearn.pipeline import Pipeline
 
+from deepmine import interpret
 from deepmine.dataset import Dataset, Part
 from deepmine.figures import COLOURS
-from deepmine.tasks import Knowledge
+from deepmine.tasks import Knowledge, readable
 
 SCORES = {
     "mae": False,
@@ -31,6 +32,11 @@ OVERFIT, UNDERFIT = 0.1, 0.5  # see `fit_in_words`
 def predict(pipeline: Pipeline, part: Part) -> dict[str, Any]:
     """True and predicted numbers."""
     return {"y": part.y, "predicted": pipeline.predict(part.X)}
+
+
+def enrich(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]], seed: int) -> None:
+    """What the model leans on, measured on the test rows (`importance`)."""
+    outcomes["test"]["importance"] = interpret.importance(pipeline, data.test, data.info, "r2")
 
 
 def baseline(data: Dataset, outcomes: dict[str, dict[str, Any]], seed: int) -> dict[str, Any]:
@@ -63,12 +69,13 @@ def score(y: NDArray, predicted: NDArray, **_: Any) -> dict[str, float]:
 
 
 def figures(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]]) -> Iterator[tuple[str, Figure]]:
-    """Predicted against actual, what is left over, and a series over time."""
-    target = data.info["target"]
-    yield "predictions", predictions(target, **outcomes["test"])
-    yield "residuals", residuals(target, **outcomes["test"])
+    """Predicted against actual, what is left over, a series over time, and what the model leans on."""
+    target, test = data.info["target"], outcomes["test"]
+    yield "predictions", predictions(target, **test)
+    yield "residuals", residuals(target, **test)
     if _is_series(data):
-        yield "forecast", forecast(target, data.test.rows, _last_values(data, data.test), **outcomes["test"])
+        yield "forecast", forecast(target, data.test.rows, _last_values(data, data.test), **test)
+    yield from interpret.figures(pipeline, data, test, "r2")
 
 
 def knowledge(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]]) -> Knowledge:
@@ -80,15 +87,17 @@ def knowledge(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, A
     word = "better" if found < guess else "worse"
     share = f" ({abs(1 - found / guess):.0%})" if guess > 0 else ""
     y, predicted = outcomes["test"]["y"], outcomes["test"]["predicted"]
-    table = pd.DataFrame({"row": data.test.rows, "actual": y, "predicted": predicted, "residual": y - predicted})
-    worst = table.loc[table["residual"].abs().sort_values(ascending=False, kind="stable").index[:20]]
+    worst = np.argsort(-np.abs(y - predicted), kind="stable")[:20]
+    table = pd.DataFrame({"actual": y, "predicted": predicted, "residual": y - predicted})
+    errors = pd.concat([readable(data.test, worst), table.iloc[worst].reset_index(drop=True)], axis=1)
     shift = float(np.mean(y - predicted))
     findings = [
         fit_in_words(scores["train"]["r2"], scores["val"]["r2"]),
         f"On the test rows it is wrong by {found:.4g} on average; {named} by {guess:.4g}. It is {word}{share}.",
         f"Its predictions of them are too {'low' if shift > 0 else 'high'} by {abs(shift):.4g} on average.",
     ]
-    return Knowledge({"largest_errors": worst}, findings)
+    leans = interpret.knowledge(pipeline, data, outcomes["test"], "r2")
+    return Knowledge({"largest_errors": errors} | leans.tables, findings + leans.findings)
 
 
 def fit_in_words(train: float, val: float) -> str:
@@ -104,7 +113,7 @@ def fit_in_words(train: float, val: float) -> str:
     return f"It fits: {gap} (at most {OVERFIT}), at least {UNDERFIT:.0%} of the variance is explained."
 
 
-def predictions(target: str, y: NDArray, predicted: NDArray) -> Figure:
+def predictions(target: str, y: NDArray, predicted: NDArray, **_: Any) -> Figure:
     """Predicted against actual numbers; on the line they are equal."""
     figure = Figure(figsize=(4.8, 4.6))
     axes = figure.add_subplot()
@@ -117,7 +126,7 @@ def predictions(target: str, y: NDArray, predicted: NDArray) -> Figure:
     return figure
 
 
-def residuals(target: str, y: NDArray, predicted: NDArray) -> Figure:
+def residuals(target: str, y: NDArray, predicted: NDArray, **_: Any) -> Figure:
     """What is left over (actual less predicted), over the prediction, and how often each amount."""
     figure = Figure(figsize=(7.2, 3.6))
     axes, counts = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
@@ -129,7 +138,7 @@ def residuals(target: str, y: NDArray, predicted: NDArray) -> Figure:
     return figure
 
 
-def forecast(target: str, rows: NDArray[np.str_], last: NDArray, y: NDArray, predicted: NDArray) -> Figure:
+def forecast(target: str, rows: NDArray[np.str_], last: NDArray, y: NDArray, predicted: NDArray, **_: Any) -> Figure:
     """A series over time, its forecast, and the baseline that says the value before."""
     time = pd.to_numeric(pd.Series(rows), errors="coerce")
     figure = Figure(figsize=(9, 3.8))

@@ -3,6 +3,7 @@
 The steps before a tree scale numbers; here thresholds are given back in the units that the data came in.
 """
 
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -12,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import BaseDecisionTree, export_text, plot_tree
 
 DEPTH = 3  # of the tree that a picture shows
@@ -22,17 +24,18 @@ def is_tree(pipeline: Pipeline) -> bool:
     return isinstance(pipeline[-1], BaseDecisionTree)
 
 
-def rules_table(pipeline: Pipeline, X: Any) -> pd.DataFrame:
+def rules_table(pipeline: Pipeline, X: Any, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """One line for each leaf: the way there, what it says, how many training rows came there, the largest first.
 
     Args:
         pipeline: fitted, with a decision tree at the end.
         X: the training rows, as the pipeline takes them.
+        columns: names of the features of a sequence.
 
     Returns:
         Columns `rule`, `prediction`, `rows`, and for classes `share`: of the prediction among the leaf's rows.
     """
-    tree, names = _readable(pipeline, X), feature_names(pipeline, X)
+    tree, names = _readable(pipeline, X), feature_names(pipeline, X, columns)
     is_a = _categories(names, X)
     lines = [
         _leaf(tree, node, [_condition(names, is_a, *step) for step in _tightest(way)])
@@ -47,9 +50,9 @@ def rules_text(pipeline: Pipeline, X: Any, max_depth: int = 10) -> str:
     return export_text(_readable(pipeline, X), feature_names=names, max_depth=max_depth, decimals=3)
 
 
-def tree_figure(pipeline: Pipeline, X: Any) -> Figure:
-    """The first splits: scikit-learn's `plot_tree`, with the names and units of the data."""
-    tree, names = _readable(pipeline, X), feature_names(pipeline, X)
+def tree_figure(pipeline: Pipeline, X: Any, columns: Sequence[str] | None = None) -> Figure:
+    """The first splits: scikit-learn's `plot_tree`, with the names and units of the data; see `rules_table`."""
+    tree, names = _readable(pipeline, X), feature_names(pipeline, X, columns)
     depth = min(DEPTH, tree.get_depth())
     figure = FigureCanvasAgg(Figure()).figure  # plot_tree measures its text, which needs a canvas
     figure.set_size_inches(max(5, 2.1 * 2**depth), 1.6 + 1.35 * (depth + 1))
@@ -75,12 +78,12 @@ def tree_figure(pipeline: Pipeline, X: Any) -> Figure:
     return figure
 
 
-def feature_names(pipeline: Pipeline, X: Any) -> list[str]:
+def feature_names(pipeline: Pipeline, X: Any, columns: Sequence[str] | None = None) -> list[str]:
     """The names of the numbers that the model gets: columns, pixels by row and column, or their number."""
     steps: Any
     for steps in (pipeline[:-1], pipeline[-2] if len(pipeline) > 1 else None):
         try:
-            return [str(name) for name in steps.get_feature_names_out()]
+            return [str(name) for name in steps.get_feature_names_out(columns if np.ndim(X) == 3 else None)]
         except (AttributeError, ValueError):  # a step that has no names for its columns
             continue
     n, shape = pipeline[-1].n_features_in_, np.shape(X)
@@ -90,10 +93,19 @@ def feature_names(pipeline: Pipeline, X: Any) -> list[str]:
 
 
 def _readable(pipeline: Pipeline, X: Any) -> Any:
-    """A copy of the tree with its thresholds in the units of the data, where a feature is a scaled column."""
+    """A copy of the tree with its thresholds in the units of the data, where a feature is a scaled column.
+
+    Or, where a `StandardScaler` stands right before the tree, in the units that this scaler was given.
+    """
     tree = deepcopy(pipeline[-1])
-    if isinstance(X, pd.DataFrame):
-        feature, threshold = tree.tree_.feature, tree.tree_.threshold
+    feature, threshold = tree.tree_.feature, tree.tree_.threshold
+    if len(pipeline) > 1 and isinstance(pipeline[-2], StandardScaler):
+        nodes = np.flatnonzero(feature >= 0)
+        scaled = np.zeros((len(nodes), tree.n_features_in_))
+        places = np.arange(len(nodes)), feature[nodes]
+        scaled[places] = threshold[nodes]
+        threshold[nodes] = pipeline[-2].inverse_transform(scaled)[places]
+    elif isinstance(X, pd.DataFrame):
         for number, (shift, scale) in _scaled(pipeline, X).items():
             threshold[feature == number] = (threshold[feature == number] - shift) / scale
     return tree
@@ -132,6 +144,7 @@ def _in_words(box: str, is_a: dict[str, str]) -> list[str]:
     """The lines in a box of `plot_tree`: categories by name, and no counts where there are many classes."""
     head, _, values = box.partition("value = ")
     values, _, kind = values.replace("\n", " ").partition(" class = ")
+    values = values if kind else f"predicts {values}"
     lines = [*head.strip().split("\n"), *([values] if len(values) < 24 else []), *([f"class {kind}"] if kind else [])]
     first = lines[0].removesuffix(" <= 0.5")
     lines[0] = is_a[first].replace(" = ", " != ") if first in is_a else lines[0]
