@@ -7,12 +7,16 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import hypothesis
 import pytest
 import yaml
 from omegaconf import OmegaConf
 
 from deepmine import ROOT, config, prepare
 from deepmine.dataset import Dataset, Part
+
+hypothesis.settings.register_profile("same each time", derandomize=True, database=None, deadline=None, max_examples=100)
+hypothesis.settings.load_profile("same each time")
 
 CONF = ROOT / "conf"
 FEW = ("mnist_mlp", "mnist_tree", "penguins_kmeans", "titanic_mlp", "titanic_tree")  # what a clone's pipeline runs
