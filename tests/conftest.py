@@ -7,6 +7,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import yaml
@@ -14,6 +15,9 @@ from omegaconf import OmegaConf
 
 from deepmine import ROOT, config, prepare
 from deepmine.dataset import Dataset
+
+hypothesis.settings.register_profile("same each time", derandomize=True, database=None, deadline=None, max_examples=100)
+hypothesis.settings.load_profile("same each time")
 
 CONF = ROOT / "conf"
 FEW = ("mnist_mlp", "mnist_tree", "penguins_kmeans", "titanic_mlp", "titanic_tree")  # what a clone's pipeline runs

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from conftest import stage
-from deepmine import ROOT, config, dataset, passport, record, tracking
+from deepmine import ROOT, config, dataset, passport, record, sweep, tracking
 from deepmine.dataset import Dataset, Part
 
 
@@ -19,11 +19,15 @@ def runs_of(uri: str) -> list[mlflow.entities.Run]:
 
 
 def trial(folder: Path, number: int, fails: bool = False) -> record.Record:
-    """The record of a trial that fitted nothing."""
-    cfg = config.compose("experiment=titanic_tree", f"model.max_depth={number + 1}")
+    """The record of a trial that fitted nothing, better on the validation rows the higher its number."""
+    overrides = ["experiment=titanic_tree", f"model.max_depth={number + 1}"]
+    cfg = config.compose(*overrides)
     info, place = {"digest": "some"}, {"sweep": "20260101-120000-abcd", "number": number}
     papers = passport.issue(0, 1, folder / "data", info, ROOT / "data/titanic", place)
+    papers[0]["command"] = ["train", *overrides]
     run = record.start(folder / f"trial-{number}", {**config.names(cfg), **config.decisive(cfg)}, *papers)
+    scores = {"val/accuracy": 0.7 + number / 100, "test/accuracy": 0.8 - number / 100, "train/accuracy": 0.9}
+    record.write_json(run.folder / "metrics.json", scores)
     try:
         with record.status(run.folder / "status.json", "train"):
             assert not fails
@@ -46,6 +50,30 @@ def test_trials_stand_below_one_parent_and_stay_as_many(tmp_path: Path) -> None:
     tracking.publish(trial(tmp_path, 2, fails=True), uri, False, [])
     [parent] = [run for run in runs_of(uri) if run.data.tags.get("kind") == "sweep"]
     assert parent.info.status == "FAILED"
+
+
+def test_the_parent_says_which_trial_the_validation_rows_choose(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    for number in (1, 0, 2):
+        tracking.publish(trial(tmp_path, number), uri, False, [])
+    [parent] = [run for run in runs_of(uri) if run.data.tags.get("kind") == "sweep"]
+    assert parent.data.metrics == {"best/val/accuracy": 0.72, "best/test/accuracy": 0.78}
+    assert (parent.data.tags["best_trial"], parent.data.tags["best_settings"]) == ("2", "model.max_depth=3")
+    lines = parent.data.tags["mlflow.note.content"].splitlines()
+    assert lines[0] == "Best on the validation rows: trial 2."
+    assert lines[4:] == [
+        "| 2 | model.max_depth=3 | 0.7200 | 0.7800 |",
+        "| 1 | model.max_depth=2 | 0.7100 | 0.7900 |",
+        "| 0 | model.max_depth=1 | 0.7000 | 0.8000 |",
+    ]
+
+
+def test_the_best_trial_has_the_lowest_error_where_lower_is_better() -> None:
+    trials = [sweep.Trial(n, [f"seed={n}"], {"val/mae": error}) for n, error in enumerate((0.5, 0.2, 0.9))]
+    unscored = sweep.Trial(3, ["seed=3"], {})
+    best, tags = sweep.summary("regression", [*trials, unscored])
+    assert best == {"best/val/mae": 0.2} and tags["best_settings"] == "seed=1"
+    assert sweep.summary("regression", [unscored]) == ({}, {})
 
 
 def test_a_run_of_its_own_has_no_parent(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ SOURCE = ROOT / "src/deepmine"
 # code that decides no number: it finds settings, writes down, or sends; and what a stage does only by hand
 OTHER = {"__init__", "config", "errors", "schema", "signature", "passport", "record", "publish", "tracking"}
 BY_HAND = {"train": {"prepare", "evaluate", "crossvalidation"}}
-EARLIER = {"evaluate": "train", "compare": "evaluate"}  # a change there runs this stage too, by its outputs
+EARLIER = {"compare": "evaluate"}  # a change there runs this stage too, by its outputs
 
 
 def imported(module: str) -> set[str]:
@@ -38,7 +38,7 @@ def needed(stage: str) -> set[str]:
         found.add(module)
         if (SOURCE / f"{module}.py").is_file():
             new |= imported(module) - found - OTHER - BY_HAND.get(stage, set())
-    return found
+    return found | ({"models"} if "model" in found else set())  # which conf/ names, so no import shows it
 
 
 def dependencies(stage: str) -> set[str]:

@@ -5,14 +5,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import mlflow
 import pytest
 
 from conftest import cut, environment, prepared, stage
-from deepmine import ROOT, config, dataset, evaluate, model, passport, record, tracking
+from deepmine import ROOT, config, dataset, evaluate, model, passport, record, store, tracking
+from deepmine import publish as sending
 from deepmine.errors import UserError
 
 
@@ -159,8 +162,40 @@ def test_a_long_setting_stands_whole_in_the_config(finished: record.Record) -> N
 def test_a_tracker_that_is_away_is_named_at_once() -> None:
     begin = time.monotonic()
     with pytest.raises(UserError, match="does not answer"):
-        tracking.connect("http://127.0.0.1:9")
+        store.connect("http://127.0.0.1:9")
     assert time.monotonic() - begin < 10
+
+
+class Hanging(BaseHTTPRequestHandler):
+    """Answers `/health`, and nothing else: as an MLflow server whose database is stuck."""
+
+    def do_GET(self) -> None:
+        if self.path != "/health":
+            self.server.over.wait()
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_tracker_that_hangs_costs_a_message(
+    finished: record.Record, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(store, "PATIENCE", 0.5)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hanging)
+    server.over = threading.Event()
+    threading.Thread(target=server.serve_forever).start()
+    uri, begin = f"http://127.0.0.1:{server.server_port}", time.monotonic()
+    try:
+        with sending.afterwards(finished, config.compose(f"tracking.uri={uri}")):
+            pass
+        assert time.monotonic() - begin < 3
+    finally:
+        server.over.set()
+        server.shutdown()
+        server.server_close()
+    assert f"The MLflow server {uri} does not answer: timed out" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -1,14 +1,19 @@
-"""Association rules: those counted by hand, on made-up baskets and the shop's; limits; measured again elsewhere."""
+"""Association rules: as counted by hand and by mlxtend, on any baskets and on the shop's; limits; held-out baskets."""
 
 import math
 from collections import Counter
 from fractions import Fraction
 from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from mlxtend.frequent_patterns import association_rules, fpgrowth
 from scipy.sparse import csr_array, csr_matrix
 from scipy.stats import false_discovery_control, fisher_exact
 from sklearn.base import clone
@@ -35,6 +40,13 @@ def random_baskets(seed: int, n_items: int | None = None) -> np.ndarray:
     together = rng.random(n) < 0.4
     X[together, : n_items // 2] = True
     return X.astype(np.uint8)
+
+
+BASKETS = st.one_of(  # those that shrink to a small example, and those with many rules
+    arrays(np.uint8, st.tuples(st.integers(1, 130), st.integers(1, 7)), elements=st.integers(0, 1)),
+    st.builds(random_baskets, st.integers(0, 2**32 - 1)),
+)
+SHARES = st.integers(1, 60).map(lambda percent: percent / 100)
 
 
 def sets_by_hand(X: np.ndarray, min_count: int) -> Sets:
@@ -79,52 +91,72 @@ def as_rules(model: AssociationRules) -> list[tuple[frozenset, frozenset]]:
     return list(zip(*(as_sets(model.rules_[side]) for side in ("antecedent", "consequent")), strict=True))
 
 
-@pytest.mark.parametrize("seed", range(50))
-def test_sets_and_rules_are_those_counted_by_hand(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "BLOCK", (2**18, 8)[seed % 2])  # in one piece, and in many
-    X, share = random_baskets(seed), (0.1, 0.25, 0.4)[seed % 3]
-    model = AssociationRules(share, 0.6).fit(csr_array(X) if seed % 4 else X)
-    sets = sets_by_hand(X, math.ceil(Fraction(str(share)) * len(X)))
+@given(BASKETS, SHARES, SHARES, st.sampled_from([2**18, 8]), st.sampled_from([np.asarray, csr_array]))
+def test_sets_and_rules_are_those_counted_by_hand(X, support, confidence, block, kind) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "BLOCK", block)  # in one piece, and in many
+        model = AssociationRules(support, confidence).fit(kind(X))
+    sets = sets_by_hand(X, math.ceil(Fraction(str(support)) * len(X)))
     found = dict(zip(as_sets(model.itemsets_["items"]), model.itemsets_["count"].tolist(), strict=True))
     assert found == sets and len(model.itemsets_["count"]) == len(sets)
-    rules = rules_by_hand(sets, len(X), Fraction(3, 5))
+    compare(model, rules_by_hand(sets, len(X), Fraction(str(confidence))))
+
+
+def compare(model: AssociationRules, wanted: dict[tuple[frozenset, frozenset], dict[str, float]]) -> None:
+    """The same rules, each once, with the same measures."""
     names = as_rules(model)
-    assert set(names) == set(rules) and len(names) == len(rules)
+    assert set(names) == set(wanted) and len(names) == len(wanted)
     for number, name in enumerate(names):
-        got = {measure: model.rules_[measure][number] for measure in rules[name]}
-        assert got == pytest.approx(rules[name], rel=1e-9, abs=1e-12), name
+        got = {measure: model.rules_[measure][number] for measure in wanted[name]}
+        assert got == pytest.approx(wanted[name], rel=1e-9, abs=1e-12), name
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_closed_and_maximal_sets_are_those_of_the_definition(seed: int) -> None:
-    X = random_baskets(seed)
-    sets = sets_by_hand(X, math.ceil(Fraction(1, 5) * len(X)))
+def by_mlxtend(X: np.ndarray, support: float, confidence: float) -> tuple[pd.DataFrame, dict]:
+    """Frequent sets, and the rules as `compare` takes them."""
+    frame = pd.DataFrame(X.astype(bool))
+    sets = fpgrowth(frame, support)
+    if sets.empty:
+        return sets, {}
+    rules = association_rules(sets, metric="confidence", min_threshold=confidence)
+    rules = rules.rename(columns={"zhangs_metric": "zhang"})
+    measures = rules[["support", "confidence", "lift", "leverage", "conviction", "zhang"]].to_dict("records")
+    return sets, dict(zip(zip(rules["antecedents"], rules["consequents"], strict=True), measures, strict=True))
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning:mlxtend")
+@given(BASKETS, st.data())
+def test_sets_and_rules_are_those_of_mlxtend(X, data) -> None:
+    support = (data.draw(st.integers(1, len(X))) - 0.5) / len(X)  # mlxtend compares rounded shares: none is at a limit
+    model = AssociationRules(support, 0).fit(X)
+    sets, rules = by_mlxtend(X, support, 0)
+    ours = dict(zip(as_sets(model.itemsets_["items"]), model.itemsets_["count"] / len(X), strict=True))
+    assert ours == pytest.approx(dict(zip(sets["itemsets"], sets["support"], strict=True)))
+    compare(model, rules)
+
+
+@given(BASKETS, SHARES, SHARES)
+def test_closed_and_maximal_sets_are_those_of_the_definition(X, support, confidence) -> None:
+    sets = sets_by_hand(X, math.ceil(Fraction(str(support)) * len(X)))
     larger = {some: [other for other in sets if some < other] for some in sets}
     closed = {some for some in sets if all(sets[other] < sets[some] for other in larger[some])}
+    every = rules_by_hand(sets, len(X), Fraction(str(confidence)))
     for kind, wanted in {"closed": closed, "maximal": {some for some in sets if not larger[some]}}.items():
-        model = AssociationRules(0.2, 0.5, itemsets=kind).fit(X)
+        model = AssociationRules(support, confidence, itemsets=kind).fit(X)
         assert set(as_sets(model.itemsets_["items"])) == wanted
-        every = rules_by_hand(sets, len(X), Fraction(1, 2))
         assert set(as_rules(model)) == {(a, c) for a, c in every if a | c in wanted}
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_a_rule_is_redundant_if_a_shorter_one_is_as_sure(seed: int) -> None:
-    X = random_baskets(seed)
-    sets = sets_by_hand(X, math.ceil(Fraction(1, 10) * len(X)))
-    every = {
-        (a, both - a): Fraction(n, sets[a])
-        for both, n in sets.items()
-        for k in range(1, len(both))
-        for a in map(frozenset, combinations(both, k))
-    }
+@given(BASKETS, SHARES, SHARES)
+def test_a_rule_is_redundant_if_a_shorter_one_is_as_sure(X, support, confidence) -> None:
+    sets = sets_by_hand(X, math.ceil(Fraction(str(support)) * len(X)))
+    every = {(a, c): Fraction(sets[a | c], sets[a]) for a, c in rules_by_hand(sets, len(X), Fraction(0))}
     wanted = set()
-    for (antecedent, consequent), confidence in every.items():
+    for (antecedent, consequent), sure in every.items():
         shorter = [frozenset(s) for k in range(1, len(antecedent)) for s in combinations(antecedent, k)]
         rivals = [every[s, consequent] for s in shorter] + [Fraction(sets[consequent], len(X))]
-        if confidence >= Fraction(3, 5) and all(rival < confidence for rival in rivals):
+        if sure >= Fraction(str(confidence)) and all(rival < sure for rival in rivals):
             wanted.add((antecedent, consequent))
-    assert set(as_rules(AssociationRules(0.1, 0.6, prune_redundant=True).fit(X))) == wanted
+    assert set(as_rules(AssociationRules(support, confidence, prune_redundant=True).fit(X))) == wanted
 
 
 def test_significance_is_fishers_test_corrected_for_all_candidates() -> None:
@@ -149,14 +181,17 @@ def test_made_up_rules_of_chance_are_not_significant() -> None:
     assert len(AssociationRules(0.2, 0.6, max_length=3, alpha=0.05).fit(X).rules_["support"]) == 0
 
 
-@pytest.mark.parametrize(
-    ("settings", "n_sets", "n_rules"), [({}, 1872, 1761), ({"min_items": 2, "max_items": 300}, None, 445)]
-)
-def test_the_shops_baskets_have_the_known_number_of_sets_and_rules(settings: dict, n_sets: int, n_rules: int) -> None:
-    raw = baskets.read(RETAIL, "baskets.csv.gz", "items.csv.gz", **settings)
-    model = AssociationRules(0.03, 0.6, max_items_per_basket=None).fit(raw.X)
-    assert len(model.rules_["support"]) == n_rules
-    assert n_sets is None or len(model.itemsets_["count"]) == n_sets
+def test_the_shops_smaller_baskets_have_the_known_number_of_rules() -> None:
+    raw = baskets.read(RETAIL, "baskets.csv.gz", "items.csv.gz", min_items=2, max_items=300)
+    assert len(AssociationRules(0.03, 0.6).fit(raw.X).rules_["support"]) == 445
+
+
+def test_the_shops_rules_are_those_of_mlxtend() -> None:
+    X = baskets.read(RETAIL, "baskets.csv.gz", "items.csv.gz").X
+    model = AssociationRules(0.03, 0.6, max_items_per_basket=None).fit(X)
+    sets, rules = by_mlxtend(X.toarray(), 0.03, 0.6)
+    assert len(sets) == len(model.itemsets_["count"]) == 1872 and len(rules) == 1761
+    compare(model, rules)
 
 
 def test_a_rule_exactly_at_the_threshold_stays() -> None:
@@ -343,6 +378,16 @@ def test_the_baseline_recommends_the_most_popular_items_that_a_basket_lacks() ->
         wanted = sorted((held[item] for item in lacks), reverse=True)[:5]
         assert [held[item] for item in guess["recommended"][basket].tolist()] == wanted
         assert all(rest[basket, item] == 0 for item in guess["recommended"][basket])
+
+
+def test_predictions_name_their_items() -> None:
+    data = SimpleNamespace(info={"columns": ["tea", "cup"]})
+    outcomes = {"test": {"y": np.array([1, -1]), "predicted": np.array([0, 1])}}
+    task.enrich(None, data, outcomes, 0)
+    assert {k: v.tolist() for k, v in outcomes["test"]["columns"].items()} == {
+        "actual": ["cup", ""],
+        "predicted": ["tea", "cup"],
+    }
 
 
 def test_mining_leaves_nothing_to_chance() -> None:

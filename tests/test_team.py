@@ -39,8 +39,8 @@ print((model.predict(X) == y).mean())
 """
 CONNECT = """
 import sys
-from deepmine import tracking
-print(len(tracking.connect(sys.argv[1]).search_experiments()))
+from deepmine import store
+print(len(store.connect(sys.argv[1]).search_experiments()))
 """
 
 
@@ -380,7 +380,7 @@ def test_an_outage_costs_no_run(checkout: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("backlog", [None, 1], ids=["absent", "silent"])
 def test_a_dead_server_costs_seconds(backlog: int | None) -> None:
-    from deepmine import tracking
+    from deepmine import store
 
     with socket.socket() as dead:
         dead.bind(("127.0.0.1", 0))
@@ -388,7 +388,7 @@ def test_a_dead_server_costs_seconds(backlog: int | None) -> None:
             dead.listen(backlog)  # takes the call, says nothing
         begin = time.monotonic()
         with pytest.raises(UserError, match="does not answer"):
-            tracking.connect(f"http://127.0.0.1:{dead.getsockname()[1]}")
+            store.connect(f"http://127.0.0.1:{dead.getsockname()[1]}")
     assert time.monotonic() - begin < 10
 
 

@@ -7,6 +7,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from omegaconf import DictConfig
@@ -29,7 +30,7 @@ def main(cfg: DictConfig) -> None:
     tables = {name: leaderboard(group) for name, group in by_rows(finished).items()}
     write(tables, Path(cfg.paths.out) / "compare")
     for name, table in tables.items():
-        show(name, table)
+        show(name, table, Path(cfg.paths.out) / "compare")
     for run in [run for run in runs if run not in finished]:
         print(f"left out: {run.folder} ({run.status['status']}, {run.status.get('reason', 'not evaluated')})")
 
@@ -48,13 +49,17 @@ def by_rows(runs: Iterable[Record]) -> dict[str, list[Record]]:
 
 
 def leaderboard(runs: list[Record]) -> pd.DataFrame:
-    """The test scores of runs on the same rows, and of the baseline, best first; `fit_seconds` last."""
+    """The test scores of runs on the same rows, and of the baseline, best first; then, where a run has folds, the
+    mean and the standard deviation over them (`cv_<score>`) of the score that ranks; `fit_seconds` last.
+    """
     task = runs[0].config["task"]
     columns = metrics.columns(task)
     rows = {run.folder.name: _row(run, "test", columns) for run in runs}
     if any(key.startswith("baseline/") for key in runs[0].metrics):
-        rows["baseline"] = {**_row(runs[0], "baseline/test", columns), "model": "baseline", "fit_seconds": None}
+        missing = dict.fromkeys(("cv", "fit_seconds"))
+        rows["baseline"] = {**_row(runs[0], "baseline/test", columns), "model": "baseline", **missing}
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")
+    table = table.rename(columns={"cv": f"cv_{columns[0]}"}) if table["cv"].any() else table.drop(columns="cv")
     return table.sort_values(columns[0], ascending=not metrics.higher_is_better(task, columns[0]), kind="stable")
 
 
@@ -71,30 +76,56 @@ def write(tables: dict[str, pd.DataFrame], folder: Path) -> None:
     (folder / "compare.md").write_text("\n".join(text) + "\n", encoding="utf-8")
 
 
-def show(name: str, table: pd.DataFrame) -> None:
-    """Print one table."""
+def show(name: str, table: pd.DataFrame, folder: Path) -> None:
+    """Print one table, as many of its scores as the terminal is wide enough for; all are in `folder`."""
+    console = Console()
+    wide = console.options.update(width=10 * console.width)  # measured there, a table says what it needs
+    shown = table.drop(columns="model")  # the run's name tells it
+    while console.measure(_printed(name, shown), options=wide).maximum > console.width and len(shown.columns) > 2:
+        shown = shown.drop(columns=shown.columns[-2])
+    console.print(_printed(name, shown))
+    if left_out := [str(column) for column in table.columns[1:] if column not in shown]:
+        names = ", ".join(left_out).replace("_", " ")
+        console.print(f" Too wide here, see {folder}/compare.md: {names}\n", style="dim", soft_wrap=True)
+
+
+def _printed(name: str, table: pd.DataFrame) -> Table:
+    """A table whose columns are as narrow as they can be: a header has a line for each word."""
     header, rows = _cells(table)
     printed = Table(title=name, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for column in header[:1] + header[2:]:  # the run's name tells the model
-        printed.add_column(column.replace("_", " "), justify="left" if column == "run" else "right", overflow="fold")
-    for run, _, *scores in rows:
-        printed.add_row(run, *scores, style="dim" if run == "baseline" else None)
-    Console().print(printed)
+    for column in header:
+        words = column.replace("_", "\n")
+        printed.add_column(words, justify="left" if column == "run" else "right", vertical="bottom", no_wrap=True)
+    for run, *values in rows:
+        printed.add_row(run, *values, style="dim" if run == "baseline" else None)
+    return printed
 
 
 def _row(run: Record, prefix: str, columns: Iterable[str]) -> dict[str, str | float | None]:
-    scores = {column: run.metrics.get(f"{prefix}/{column}") for column in columns}
-    return {"model": run.config["choices"]["model"], **scores, "fit_seconds": run.training.get("fit_seconds")}
+    """The model, the scores with `cv` after the first, and the seconds."""
+    first, *others = [(column, run.metrics.get(f"{prefix}/{column}")) for column in columns]
+    mean, deviation = (run.metrics.get(f"cv/{first[0]}{end}") for end in ("", "_std"))
+    folds = {"cv": None if mean is None else f"{mean:.3f} ± {deviation:.3f}"}
+    return {
+        "model": run.config["choices"]["model"],
+        **dict([first]),
+        **folds,
+        **dict(others),
+        "fit_seconds": run.training.get("fit_seconds"),
+    }
 
 
 def _cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Header and rows as text; the column `fit_seconds` with two decimals, scores with four."""
-    rows = []
-    for run, row in table.iterrows():
-        seconds = "" if pd.isna(row["fit_seconds"]) else f"{row['fit_seconds']:.2f}"
-        scores = ["" if pd.isna(v) else f"{v:.4f}" for v in row.iloc[1:-1]]
-        rows.append([str(run), str(row["model"]), *scores, seconds])
+    columns = [[_cell(value, 2 if column == "fit_seconds" else 4) for value in table[column]] for column in table]
+    rows = [list(row) for row in zip(map(str, table.index), *columns, strict=True)]
     return ["run", *table.columns], rows
+
+
+def _cell(value: Any, digits: int) -> str:
+    if pd.isna(value):
+        return ""
+    return value if isinstance(value, str) else f"{value:.{digits}f}"
 
 
 if __name__ == "__main__":

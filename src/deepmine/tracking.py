@@ -1,66 +1,30 @@
-"""From a run record to MLflow: the one module that imports mlflow.
+"""From a run record to MLflow; with `store.py` and `sweep.py`, the modules that import mlflow.
 
 Publishing is idempotent. One record is one MLflow run, found by its tag `deepmine.record_id`; only what the
 tracker lacks is sent. So an outage, a restored DVC stage and a fresh clone are the same case.
 """
 
 import json
-import logging
-import os
-import sqlite3
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.request import urlopen
-
-from filelock import FileLock
-
-from deepmine import ROOT, config, dataset
-from deepmine import model as models
-from deepmine.errors import UserError
-from deepmine.record import Record
-
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # by default an absent server costs 4 minutes a call
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 import mlflow
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import DatasetInput, InputTag, Metric, Param, Run
+from mlflow.entities import DatasetInput, InputTag, Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 
-logging.getLogger("mlflow").setLevel(logging.WARNING)
-KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI then shows training, not chat traces
-SQLITE = "sqlite:///"
-RECORD_ID = "deepmine.record_id"
+from deepmine import ROOT, config, dataset, store, sweep
+from deepmine import model as models
+from deepmine.errors import UserError
+from deepmine.record import Record
+
 PUBLISHED = "deepmine.published"  # digest of the record's files when they were last sent
-PARENT = "mlflow.parentRunId"
 SHARED = ("experiment", "dataset", "model", "task", "mlflow.user")  # tags that children take from their parent
 LONGEST = 6000  # characters that MLflow keeps of a parameter's value
-
-
-def connect(uri: str) -> mlflow.MlflowClient:
-    """A client of a tracker that is there and set up.
-
-    Raises:
-        UserError: it does not answer.
-    """
-    if uri.startswith(SQLITE):
-        _create_store(Path(uri.removeprefix(SQLITE)))
-    elif uri.startswith("http"):
-        try:
-            urlopen(f"{uri.rstrip('/')}/health", timeout=5).close()
-        except (URLError, OSError) as error:
-            raise UserError(f"The MLflow server {uri} does not answer: {getattr(error, 'reason', error)}.") from None
-    mlflow.set_tracking_uri(uri)
-    return mlflow.MlflowClient(uri)
 
 
 def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) -> str:
@@ -78,9 +42,9 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
     Raises:
         UserError: the tracker does not answer, or stops answering.
     """
-    client = connect(uri)
+    client = store.connect(uri)
     try:
-        with FileLock(Path(tempfile.gettempdir()) / f"deepmine-{record.passport['record_id']}.lock"):
+        with store.lock(record.passport["record_id"]):
             run_id = _find_or_create(client, record, uri)
             try:
                 _send_curves(client, record, run_id)
@@ -93,33 +57,16 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
                     client.set_tag(run_id, PUBLISHED, digest)
             finally:
                 _set_status(client, record, run_id)
-                _end_sweep(client, run_id)
+                sweep.conclude(client, run_id)
     except (MlflowException, OSError) as error:  # OSError: of the network, or of a proxy that refuses an upload
         raise UserError(f"MLflow at {uri} refused: {str(error).splitlines()[0]}") from error
     return run_id
 
 
-def _create_store(path: Path) -> None:
-    """Create a SQLite store once, beside its place, so that a file in its place is always whole.
-
-    MLflow lets each process create the tables of a missing file: eight at once break it for ever.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
-        if path.exists():
-            return
-        new = path.with_name(f".{path.name}.new")
-        new.unlink(missing_ok=True)
-        mlflow.MlflowClient(f"sqlite:///{new}").search_experiments(max_results=1)
-        new.replace(path)
-        with sqlite3.connect(path) as db:
-            db.execute("PRAGMA journal_mode=wal")  # readers and writers do not wait for each other
-
-
 def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> str:
     """The run of this record in the MLflow experiment of its data set."""
     settings, papers = record.config, record.passport
-    experiment = _experiment(client, settings["choices"]["data"], uri)
+    experiment = store.experiment(client, settings["choices"]["data"], uri)
     git = papers["git"]
     tags = {
         "experiment": settings["experiment"],
@@ -134,8 +81,9 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> st
     }
     start = _milliseconds(record.training["started"])
     if trial := papers.get("trial"):
-        tags |= {"trial": trial["number"], PARENT: _sweep(client, experiment, trial["sweep"], tags, start)}
-    run = _find_or_create_run(client, experiment, papers["record_id"], tags, record.folder.name, start)
+        tags |= {"trial": trial["number"], "overrides": "\n".join(papers["command"][1:])}
+        tags[store.PARENT] = sweep.parent(client, experiment, trial["sweep"], tags, start)
+    run = store.find_or_create_run(client, experiment, papers["record_id"], tags, record.folder.name, start)
     if run.data.params:
         return run.info.run_id
     params = [Param(key, value) for key, value in _flat(settings)]
@@ -145,53 +93,6 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> st
     context = InputTag("mlflow.data.context", "training")
     client.log_inputs(run.info.run_id, [DatasetInput(data._to_mlflow_entity(), [context])])
     return run.info.run_id
-
-
-def _sweep(client: mlflow.MlflowClient, experiment: str, name: str, tags: Mapping[str, Any], start: int) -> str:
-    """The run that stands above the trials of a sweep, in the MLflow experiment of their data set."""
-    shared = {key: tags[key] for key in ("dataset", "task", "mlflow.user")}
-    with FileLock(Path(tempfile.gettempdir()) / f"deepmine-{name}.lock"):
-        return _find_or_create_run(client, experiment, name, {**shared, "kind": "sweep"}, name, start).info.run_id
-
-
-def _end_sweep(client: mlflow.MlflowClient, run_id: str) -> None:
-    """A sweep ends with the last of its trials, and well if all of them did, as far as they are published."""
-    run = client.get_run(run_id)
-    parent = run.data.tags.get(PARENT)
-    if parent is None:
-        return
-    trials = client.search_runs([run.info.experiment_id], f"tags.`{PARENT}` = '{parent}'")
-    found = {trial.info.status for trial in trials}
-    if "RUNNING" in found:
-        client.update_run(parent, "RUNNING")
-    else:
-        status = "FINISHED" if found == {"FINISHED"} else "FAILED"
-        client.set_terminated(parent, status, max(trial.info.end_time for trial in trials))
-
-
-def _find_or_create_run(
-    client: mlflow.MlflowClient, experiment: str, identity: str, tags: Mapping[str, Any], name: str, start: int
-) -> Run:
-    """The run with this tag `deepmine.record_id`."""
-    found = client.search_runs([experiment], f"tags.`{RECORD_ID}` = '{identity}'", max_results=1)
-    if found:
-        return found[0]
-    text = {key: str(value) for key, value in {RECORD_ID: identity, **tags}.items()}
-    return client.create_run(experiment, start, text, run_name=name)
-
-
-def _experiment(client: mlflow.MlflowClient, name: str, uri: str) -> str:
-    if found := client.get_experiment_by_name(name):
-        return found.experiment_id
-    place = None
-    if uri.startswith(SQLITE):
-        place = (Path(uri.removeprefix(SQLITE)).resolve().parent / "mlruns" / name).as_uri()
-    try:
-        return client.create_experiment(name, artifact_location=place, tags=KIND)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-        return _experiment(client, name, uri)  # another process was first
 
 
 def _send_curves(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
@@ -253,10 +154,10 @@ def _send_folds(client: mlflow.MlflowClient, record: Record, parent: str) -> Non
     run = client.get_run(parent)
     begin, end = run.info.start_time, _milliseconds(record.training.get("ended", record.training["started"]))
     for fold in record.cross_validation.get("folds", []):
-        tags = {**{key: run.data.tags[key] for key in SHARED}, "kind": "fold", PARENT: parent}
+        tags = {**{key: run.data.tags[key] for key in SHARED}, "kind": "fold", store.PARENT: parent}
         name = f"{run.info.run_name}-fold-{fold['fold']}"
         identity = f"{record.passport['record_id']}-fold-{fold['fold']}"
-        child = _find_or_create_run(client, run.info.experiment_id, identity, tags, name, begin)
+        child = store.find_or_create_run(client, run.info.experiment_id, identity, tags, name, begin)
         scores = {f"cv/{key}": value for key, value in fold.items() if key not in ("fold", "rows")}
         known = child.data.metrics
         client.log_batch(child.info.run_id, [Metric(k, v, end, 0) for k, v in scores.items() if known.get(k) != v])

@@ -21,9 +21,9 @@ def main(cfg: DictConfig) -> None:
     if uri.startswith("http"):
         print(f"The runs are on {uri}")
         return
-    from deepmine import tracking
+    from deepmine import store
 
-    tracking.connect(uri)
+    store.connect(uri)
     print(f"MLflow is on http://127.0.0.1:{cfg.port}  (Ctrl-C ends it)", flush=True)
     mlflow = str(Path(sys.executable).with_name("mlflow"))
     os.execv(

@@ -51,6 +51,15 @@ def predict(pipeline: Pipeline, part: Part) -> dict[str, Any]:
     }
 
 
+def enrich(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]], seed: int) -> None:
+    """The names of the hidden items and of those recommended first, for predictions.csv."""
+    for arrays in outcomes.values():
+        arrays["columns"] = {
+            "actual": _named(data, arrays["y"]),
+            "predicted": _named(data, arrays["predicted"]),
+        }
+
+
 def baseline(data: Dataset, outcomes: dict[str, dict[str, Any]], seed: int) -> dict[str, Any]:
     """Recommend what most training baskets hold, without what the basket has already."""
     test = outcomes["test"]
@@ -101,10 +110,9 @@ def knowledge(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, A
     for measure in ("support", "confidence", "lift"):
         table[f"test_{measure}"] = test["measured"][measure]
     table["holds"] = np.where(test["holds"], "yes", "no")
-    named = np.array([*names, ""], dtype=object)  # -1, the last one: nothing
-    recommended = pd.DataFrame({"basket": data.test.rows, "hidden": named[test["y"]]})
+    recommended = pd.DataFrame({"basket": data.test.rows, "hidden": _named(data, test["y"])})
     for rank, column in enumerate(test["recommended"].T, 1):
-        recommended[f"recommended_{rank}"] = named[column]
+        recommended[f"recommended_{rank}"] = _named(data, column)
     return Knowledge({"rules": table, "recommendations": recommended}, findings(table, pipeline[-1], len(data.train)))
 
 
@@ -206,6 +214,11 @@ def _places(items: list[int]) -> dict[int, tuple[float, float]]:
         x = np.sqrt(1 - y * y)
         places[item] = (float(x), y) if number < half else (-float(x), -y)
     return places
+
+
+def _named(data: Dataset, items: NDArray) -> NDArray[np.object_]:
+    """The names of items, `(n,)`; empty for -1, which is none."""
+    return np.array([*data.info["columns"], ""], dtype=object)[items]
 
 
 def _mean(values: NDArray) -> float:
