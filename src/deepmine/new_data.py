@@ -19,9 +19,9 @@ from deepmine.errors import UserError
 
 NEXT = """conf/data/{name}.yaml says how {name} is read, cleaned, protected and split, conf/data/contract/{name}.yaml
 what it promised. Read and edit both, they are yours. Next:
-  make train data={name} model=forest    another model
-  make compare                       all runs in one table for each data set
-  git add conf data.dvc && git commit; .venv/bin/dvc push
+  make train data={name} model={model} seed=1
+  make compare
+  git add conf data.dvc && git commit -m "Add {name}" && .venv/bin/dvc push
 """
 
 
@@ -40,8 +40,8 @@ def main(cfg: DictConfig) -> None:
         _copy(path, raw)
         models = _write_config(name, raw, path.name, cfg.target)
     subprocess.run([str(ROOT / ".venv/bin/dvc"), "add", "--quiet", cfg.paths.data], check=True)
-    _train(name, models)
-    print(NEXT.format(name=name))
+    _train(name, models, Path(cfg.paths.out))
+    print(NEXT.format(name=name, model=models[-1]))
 
 
 def _write_config(name: str, raw: Path, file: str, target: str | None) -> list[str]:
@@ -58,13 +58,15 @@ def _write_config(name: str, raw: Path, file: str, target: str | None) -> list[s
     return found.models
 
 
-def _train(name: str, models: list[str]) -> None:
+def _train(name: str, models: list[str], out: Path) -> None:
     """Train each model, then print the table of this data set's runs."""
     from deepmine import compare, record, train
 
     folders = [train.train(config.compose("~experiment", f"data={name}", f"model={model}")) for model in models]
-    for title, group in compare.by_rows(map(record.find, folders)).items():
-        compare.show(title, compare.leaderboard(group))
+    tables = {title: compare.leaderboard(runs) for title, runs in compare.by_rows(map(record.find, folders)).items()}
+    compare.write(tables, out / "compare")
+    for title, table in tables.items():
+        compare.show(title, table, out / "compare")
 
 
 def _require_path(path: str | None) -> Path:

@@ -80,6 +80,7 @@ def prepare(name: str, settings: Any, raw_folder: Path) -> Prepared:
     declared, source = Data(**settings).model_dump(), dict(settings["source"])
     raw: Raw = hydra.utils.get_method(source.pop("_target_"))(folder=raw_folder, **source)
     ledger = Ledger(raw.facts.get("ledger") or [Entry("read", f"{len(raw.rows)} rows", 0, len(raw.rows))])
+    raw = _with_protected_ids(raw, source.get("row_id"), declared["privacy"], ledger)
     target = source.get("target")
     raw, rejects = _checked(raw, describe(raw, target), declared["contract"], ledger)
     if isinstance(raw.X, pd.DataFrame):
@@ -131,6 +132,21 @@ def _made_from(settings: Any, raw_folder: Path) -> dict[str, str]:
         "settings": config.digest(settings),
         "code": config.digest([dataset.file_digest(path) for path in code]),
     }
+
+
+def _with_protected_ids(raw: Raw, row_id: str | None, settings: Any, ledger: Ledger) -> Raw:
+    """Row ids stand in messages, predictions and rejects: so they are protected first of all, by the rule of theirs."""
+    if row_id is None:
+        return raw
+    ids = pd.DataFrame({row_id: raw.rows}, dtype="str")
+    rule = {row_id: settings["columns"].pop(row_id)} if row_id in settings["columns"] else {}
+    kept = privacy.protect(ids, {**settings, "columns": rule, "k_anonymity": None}, ledger)
+    rows = (kept[row_id] if row_id in kept else pd.Series(kept.index)).to_numpy(np.str_)
+    if len(np.unique(rows)) != len(rows):
+        raise UserError(
+            f"After its rule in `data.privacy`, `{row_id}` names no single row. Take pseudonymise, or drop."
+        )
+    return raw._replace(rows=rows)
 
 
 def _checked(raw: Raw, frame: pd.DataFrame, declared: Any, ledger: Ledger) -> tuple[Raw, pd.DataFrame]:

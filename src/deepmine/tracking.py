@@ -19,6 +19,7 @@ from mlflow.models import infer_signature
 
 from deepmine import ROOT, config, dataset, store, sweep
 from deepmine import model as models
+from deepmine.data import report
 from deepmine.errors import UserError
 from deepmine.record import Record
 
@@ -111,7 +112,7 @@ def _send_curves(client: mlflow.MlflowClient, record: Record, run_id: str) -> No
 
 
 def _send_files(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
-    """Final scores as metrics; every file but the model, which goes as a model, as an artifact."""
+    """Final scores as metrics; every file but the model, which goes as a model, as an artifact; the data's report."""
     known = client.get_run(run_id).data.metrics
     seconds = record.training.get("fit_seconds")
     scores = {**record.metrics, **({"fit_seconds": seconds} if seconds is not None else {})}
@@ -121,6 +122,9 @@ def _send_files(client: mlflow.MlflowClient, record: Record, run_id: str) -> Non
         if path.is_file() and path.name != "model.skops":
             place = path.parent.relative_to(record.folder).as_posix()
             client.log_artifact(run_id, str(path), None if place == "." else place)
+    page = Path(record.passport["data"]["dataset"], report.FILE)
+    if page.is_file():
+        client.log_artifact(run_id, str(page), "data")
 
 
 def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, trusted: Sequence[str]) -> None:
@@ -178,7 +182,7 @@ def _set_status(client: mlflow.MlflowClient, record: Record, run_id: str) -> Non
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Parameters by dotted key; a value too long for MLflow stands whole in config.yaml, under its key."""
     for key, value in settings.items():
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping) and value and key != "contract":  # which would be a parameter for each rule
             yield from _flat(value, f"{prefix}{key}.")
         else:
             text = value if isinstance(value, str) else json.dumps(value)

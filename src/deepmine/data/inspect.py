@@ -51,7 +51,7 @@ def _table(name: str, folder: Path, file: str, target: str | None) -> Found:
     if target is not None and target not in X:
         raise UserError(f"{file} has no column `{target}`. {nearest(target, X.columns)}")
     row_id, notes = _row_id(X, target), []
-    personal = {column: why for column, why in privacy.personal(X).items() if column not in (row_id, target)}
+    personal = {column: why for column, why in privacy.personal(X).items() if column != target}
     free = [column for column in _free_texts(X) if column not in (row_id, target, *personal)]
     rare = _rare(X[target]) if target else []
     query = f"SELECT *{_exclude(free)} FROM {name}{_where(target, rare)}"

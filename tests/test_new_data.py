@@ -1,0 +1,114 @@
+"""A person's own files become a data set, without Python; what is protected is nowhere to be read afterwards."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from conftest import make_clone, run, stage
+
+PEOPLE = 240
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("new") / "deepmine"
+    make_clone(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table, images by class and baskets, as people have them."""
+    folder, rng = tmp_path_factory.mktemp("files"), np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "patient_id": [f"PAT-{n:04}-QX" for n in range(PEOPLE)],
+            "email": [f"zq{n}@private.example" for n in range(PEOPLE)],
+            "joined": pd.Timestamp("2021-03-01") + pd.to_timedelta(rng.integers(0, 900, PEOPLE), "D"),
+            "plan": rng.choice(["basic", "plus", "pro"], PEOPLE),
+            "monthly": rng.gamma(3, 10, PEOPLE).round(2),
+            "remark": [f"remark {n} of many" for n in range(PEOPLE)],
+            "churned": rng.choice(["stays", "goes"], PEOPLE),
+        }
+    )
+    table.to_csv(folder / "Churn 2026.csv", index=False, sep=";", decimal=",", encoding="utf-8-sig")
+    for shape in ("round", "square"):
+        (folder / "shapes" / shape).mkdir(parents=True)
+        for n in range(12):
+            Image.fromarray(rng.integers(0, 255, (8, 8), np.uint8)).save(folder / f"shapes/{shape}/{n}.png")
+    items = ["milk", "bread", "butter", "beer", "crisps"]
+    baskets = [",".join(rng.choice(items, rng.integers(1, 5), replace=False)) for _ in range(80)]
+    (folder / "shop.txt").write_text("\n".join(baskets) + "\n")
+    return folder
+
+
+def read(path: Path) -> dict:
+    return yaml.safe_load(path.read_text())
+
+
+@pytest.mark.slow
+def test_a_table_is_described_versioned_trained_and_protected(own: Path, files: Path) -> None:
+    done = stage("new_data", f"path={files}/Churn 2026.csv", "target=churned", root=own)
+    assert done.returncode == 0, done.stderr
+    settings = read(own / "conf/data/churn_2026.yaml")
+    assert settings["source"]["row_id"] == "patient_id" and settings["split"]["strategy"] == "stratified"
+    assert settings["privacy"]["columns"] == {"patient_id": "drop", "email": "drop"}
+    assert 'EXCLUDE ("remark")' in settings["source"]["query"]
+    frozen = read(own / "conf/data/contract/churn_2026.yaml")["columns"]
+    assert frozen["joined"]["type"] == "date" and frozen["plan"]["categories"] == ["basic", "plus", "pro"]
+    assert "churn_2026" in run("git", "status", "--short", root=own).stdout
+    assert run(".venv/bin/dvc", "status", "data.dvc", root=own).stdout.strip() == "Data and pipelines are up to date."
+    table = done.stdout[done.stdout.index("churn_2026, classification") :]
+    assert all(name in table for name in ("churn_2026-tree", "churn_2026-mlp", "baseline"))
+    assert stage("train", "data=churn_2026", "model=logistic", root=own).returncode == 0
+    assert _readers_of(own, "@private.example", done.stdout + done.stderr) == []
+    assert _readers_of(own, "PAT-0", done.stdout + done.stderr) == []
+
+
+def _readers_of(root: Path, secret: str, said: str) -> list[str]:
+    """Where a protected value can be read: in what stages wrote, the tracker (database and artifacts) or the output."""
+    places = [p for name in ("out", "mlruns") for p in (root / name).rglob("*") if p.is_file()]
+    places += sorted(root.glob("mlflow.db*"))
+    assert len(places) > 50
+    found = [str(path) for path in places if secret.encode() in path.read_bytes()]
+    return found + ["the output"] * (secret in said)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "name", "kind", "task", "model"),
+    [
+        ("shapes", "shapes", "image", "classification", "cnn"),
+        ("shop.txt", "shop", "baskets", "rules", "rules"),
+    ],
+)
+def test_images_and_baskets_too(own: Path, files: Path, file: str, name: str, kind: str, task: str, model: str) -> None:
+    done = stage("new_data", f"path={files}/{file}", root=own)
+    assert done.returncode == 0, done.stderr
+    settings = read(own / f"conf/data/{name}.yaml")
+    assert (settings["kind"], settings["task"]) == (kind, task)
+    assert f"{name}-{model}" in done.stdout and (own / f"out/datasets/{name}/report.html").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["path={files}/Churn 2026.csv", "target=churn", "name=other"], "Did you mean `churned`?"),
+        (["path={files}/nothing.csv", "name=other"], "nothing.csv is not there. Wanted: a table"),
+        (["name=other"], "What are the data? make new-data path="),
+        (["path={files}/shop.txt", "name=titanic"], "data/titanic is there already. Choose another name"),
+        (["path={files}/empty.csv", "name=other"], "empty.csv is empty"),
+    ],
+)
+def test_what_cannot_be_used_leaves_nothing(own: Path, files: Path, arguments: list[str], says: str) -> None:
+    (files / "empty.csv").touch()
+    before = run("git", "status", "--short", root=own).stdout
+    done = stage("new_data", *(argument.format(files=files) for argument in arguments), root=own)
+    assert done.returncode == 1 and says in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert run("git", "status", "--short", root=own).stdout == before
+    assert not (own / "data/other").exists() and not (own / "conf/data/other.yaml").exists()
