@@ -216,6 +216,8 @@ def test_a_tree_on_sequences_speaks_in_their_units() -> None:
     assert rules["rule"].str.fullmatch(r"step1_b (<=|>) 105(\.\d)?").all() and set(rules["prediction"]) == {3.0, 7.0}
     texts = [text.get_text() for text in trees.tree_figure(tree, X, ["a", "b"]).axes[0].texts]
     assert any("predicts 7.0" in text for text in texts)
+    leaves = trees.tree_figure(tree.set_params(decisiontreeregressor__max_depth=5).fit(X, X[:, 1, 1]), X, ["a", "b"])
+    assert "(...)" in {text.get_text().strip() for text in leaves.axes[0].texts}
 
 
 def test_the_column_that_makes_a_row_strange_is_named_behind_any_step() -> None:

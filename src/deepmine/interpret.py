@@ -84,10 +84,10 @@ def figures(pipeline: Pipeline, data: Dataset, test: dict[str, Any], scoring: st
 def knowledge(pipeline: Pipeline, data: Dataset, test: dict[str, Any], scoring: str) -> Knowledge:
     """The importances, highest first, in words too; the rules of a tree. The arguments are those of `figures`."""
     table = test["importance"].sort_values("importance", ascending=False, kind="stable", ignore_index=True)
-    rules = (
-        {"rules": trees.rules_table(pipeline, data.train.X, data.info["columns"])} if trees.is_tree(pipeline) else {}
-    )
-    return Knowledge({**rules, "importance": table}, [in_words(table, scoring)])
+    tables = {"importance": table}
+    if trees.is_tree(pipeline):
+        tables["rules"] = trees.rules_table(pipeline, data.train.X, data.info["columns"])
+    return Knowledge(tables, [in_words(table, scoring)])
 
 
 def in_words(table: pd.DataFrame, scoring: str) -> str:
@@ -119,8 +119,8 @@ def importance_figure(table: pd.DataFrame, X: Any, scoring: str) -> Figure:
     if table["kind"].iloc[0] == "patch":
         return _patch_figure(table, X, label)
     kinds = list(table.groupby("kind", sort=False))
-    longest = max(min(len(rows), SHOWN) for _, rows in kinds)
-    figure = Figure(figsize=(6.4 * len(kinds), max(3.6, 1.3 + 0.32 * longest)))
+    lines = max(7 if kind == "step" else min(len(rows), SHOWN) for kind, rows in kinds)
+    figure = Figure(figsize=(6.4 * len(kinds), 1.3 + 0.32 * lines))
     figure.suptitle("What the model leans on", x=0.01, ha="left")
     for axes, (kind, rows) in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
         (_steps if kind == "step" else _bars)(axes, rows, label)

@@ -87,8 +87,12 @@ def knowledge(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, A
         table["score_without"] = table["score"] - fall.max(axis=1).to_numpy()
         first = table.assign(name=data.test.rows[order])[flagged[order]].head(IN_WORDS)
         findings += [
-            f"Row {row.name} (score {row.score:.3f}): {row.reasons}. With a typical {row.counts_most} its score would "
-            f"be {row.score_without:.3f}."
+            f"Row {row.name} (score {row.score:.3f}): {row.reasons}. "
+            + (
+                f"With a typical {row.counts_most} its score would be {row.score_without:.3f}."
+                if row.score_without < row.score
+                else "To make one column typical does not lower its score."
+            )
             for row in first.itertuples()
         ]
         findings.append(

@@ -144,7 +144,7 @@ def _in_words(box: str, is_a: dict[str, str]) -> list[str]:
     """The lines in a box of `plot_tree`: categories by name, and no counts where there are many classes."""
     head, _, values = box.partition("value = ")
     values, _, kind = values.replace("\n", " ").partition(" class = ")
-    values = values if kind else f"predicts {values}"
+    values = f"predicts {values}" if values and not kind else values
     lines = [*head.strip().split("\n"), *([values] if len(values) < 24 else []), *([f"class {kind}"] if kind else [])]
     first = lines[0].removesuffix(" <= 0.5")
     lines[0] = is_a[first].replace(" = ", " != ") if first in is_a else lines[0]
