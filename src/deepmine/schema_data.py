@@ -84,9 +84,7 @@ class Missing(Strict):
     """What is dropped for lack of values. What is filled is learned, so it lives in conf/preprocessing."""
 
     drop_rows: list[str] = []  # rows without a value in one of these columns
-    drop_columns: float | None = Field(
-        default=None, ge=0, le=1
-    )  # columns that lack more than this share of their values
+    drop_columns: float | None = Field(default=None, ge=0, le=1)  # columns that lack more than this share of all rows
 
 
 class Outliers(Strict):

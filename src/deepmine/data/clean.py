@@ -46,7 +46,7 @@ def outliers(
     train: NDArray[np.bool_],
     settings: Mapping[str, Any],
     ledger: Ledger,
-    exclude: Collection[str] = (),
+    exclude: Collection[str],
 ) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
     """Values far from the others: their training rows dropped, or clipped or flagged in every row.
 
