@@ -136,7 +136,7 @@ def _rows(frame: pd.DataFrame, contract: Mapping[str, Any]) -> Iterator[tuple[st
     share = contract["repeated_rows"]
     if share < 1 and (repeated := frame.duplicated()).mean() > share:
         rule = f"rows that equal an earlier one: at most {share:.0%}"
-        yield from ((row, None, rule) for row in (frame.index[repeated] if share == 0 else [None]))
+        yield from ((row, None, rule) for row in (frame.index[repeated.to_numpy()] if share == 0 else [None]))
 
 
 def _values(frame: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
