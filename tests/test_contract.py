@@ -279,6 +279,7 @@ def test_any_column_name_survives_the_file(name: str, tmp_path: Path) -> None:
         ("contract.columns.fare.mx=1", "no `data.contract.columns.fare.mx`. Did you mean `max`?"),
         ("contract.columns.sex.min=1", "a column of type text has no `min`. (It is set in conf/data/contract/titanic"),
         ("contract.columns.fare.min=2026-01-31", "those of numbers are numbers"),
+        ("contract.columns.sex={type:text,pattern:'[a'}", "`pattern` is no regular expression"),
         ("privacy.columns.age={wdth:3}", "no `data.privacy.columns.age.wdth`. Did you mean `width`?"),
         ("privacy.columns.age=drp", "`data.privacy.columns.age` is 'drp': it should be 'keep', 'drop'"),
     ],

@@ -45,8 +45,10 @@ class Column(Strict):
                 raise ValueError("`min` and `max` of a date are ISO texts (2026-01-31), those of numbers are numbers")
             if isinstance(limit, str):
                 datetime.fromisoformat(limit)
-        if self.pattern is not None:
-            re.compile(self.pattern)
+        try:
+            re.compile(self.pattern or "")
+        except re.error as error:
+            raise ValueError(f"`pattern` is no regular expression: {error}") from None
         return self
 
 

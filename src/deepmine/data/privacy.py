@@ -47,7 +47,8 @@ NAMES = {  # what a column is called, its words joined by `_`
 
 
 def protect(frame: pd.DataFrame, settings: Mapping[str, Any], ledger: Ledger) -> pd.DataFrame:
-    """Each column by its rule, then k-anonymity; the frame that was given stays as it is. Missing stays missing.
+    """Each column by its rule, then k-anonymity; the frame that was given stays as it is. Missing stays missing,
+    but for `mask`, which leaves one value in every row.
 
     Pseudonyms: the first 16 hexadecimal digits of HMAC-SHA256 (RFC 2104) of the value as text. k-anonymity: Sweeney,
     "k-anonymity: a model for protecting privacy" (2002); a missing value is a value of its own.
