@@ -91,7 +91,7 @@ def shifted(raw: Raw, factor: float) -> list[Raw]:
         columns = raw.X.select_dtypes("number").columns
         return [raw._replace(X=raw.X.assign(**{column: raw.X[column] * factor})) for column in columns]
     if raw.X.ndim == 4:
-        return [raw._replace(X=raw.X * factor)]
+        return [raw._replace(X=raw.X * float(factor))]
     features = np.eye(raw.X.shape[2]) * (factor - 1) + 1
     return [raw._replace(X=(raw.X * feature).astype(np.float32)) for feature in features]
 
@@ -170,7 +170,7 @@ def test_a_row_that_breaks_a_rule_is_named_without_its_value(column: str, rule: 
     assert check(frame, contract).empty
     frame.loc["r4", column] = value
     assert check(frame, contract).to_numpy().tolist() == [["r4", column, says]]
-    with pytest.raises(UserError, match=re.escape(f"`{column}`: {says}: 1 rows, first r4")) as error:
+    with pytest.raises(UserError, match=re.escape(f"`{column}`: {says}; not so in r4\n")) as error:
         enforce(frame, contract, Ledger())
     assert str(value) not in str(error.value)
     kept, _ = enforce(frame, {**contract, "on_violation": "reject"}, Ledger())
@@ -271,3 +271,19 @@ def test_any_column_name_survives_the_file(name: str, tmp_path: Path) -> None:
     contract = {"repeated_rows": 0.5, "columns": {name: {"type": "text", "categories": ["yes", "1", "a, b: {c}"]}}}
     stage.write(tmp_path / "a.yaml", "# A head.\n", contract)
     assert yaml.safe_load((tmp_path / "a.yaml").read_text(encoding="utf-8")) == contract
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("contract.columns.fare.mx=1", "no `data.contract.columns.fare.mx`. Did you mean `max`?"),
+        ("contract.columns.sex.min=1", "a column of type text has no `min`. (It is set in conf/data/contract/titanic"),
+        ("contract.columns.fare.min=2026-01-31", "those of numbers are numbers"),
+        ("contract.columns.sex={type:text,pattern:'[a'}", "`pattern` is no regular expression"),
+        ("privacy.columns.age={wdth:3}", "no `data.privacy.columns.age.wdth`. Did you mean `width`?"),
+        ("privacy.columns.age=drp", "`data.privacy.columns.age` is 'drp': it should be 'keep', 'drop'"),
+    ],
+)
+def test_a_mistake_in_a_rule_is_named(override: str, says: str) -> None:
+    with pytest.raises(UserError, match=re.escape(says)):
+        config.compose("~experiment", "data=titanic", f"data.{override}", trains=False)

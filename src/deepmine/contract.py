@@ -20,19 +20,19 @@ from deepmine.errors import UserError
 def main(cfg: DictConfig) -> None:
     """Write the contract, and the line in conf/data/<name>.yaml that brings it in."""
     name = cfg.choices.data
-    path = config.CONF / f"data/contract/{name}.yaml"
-    if path.exists() and not cfg.overwrite:
+    file = f"data/contract/{name}.yaml"
+    if (config.CONF / file).exists() and not cfg.overwrite:
         raise UserError(
-            f"There is a contract already: {path}. To infer it anew: make contract data={name} overwrite=true"
+            f"There is a contract already, conf/{file}. To infer it anew: make contract data={name} overwrite=true"
         )
     source: Any = OmegaConf.to_container(cfg.data.source, resolve=True)
     raw_folder = prepare.require_raw(cfg)
     raw = hydra.utils.get_method(source.pop("_target_"))(folder=raw_folder, **source)
     frame = describe(raw, source.get("target"))
     head = f"# What {name} promised on {date.today()}, inferred from its {len(frame):,} rows (deepmine.contract).\n"
-    write(path, head, infer(frame))
+    write(config.CONF / file, head, infer(frame))
     bring_in(config.CONF / f"data/{name}.yaml", name)
-    print(f"{path}: {len(frame.columns)} columns. Read it and correct it: every preparation is held to it.")
+    print(f"conf/{file}: {len(frame.columns)} columns. Read it and correct it: every preparation is held to it.")
 
 
 def write(path: Path, head: str, contract: dict[str, Any]) -> None:

@@ -111,8 +111,10 @@ class Column(Strict):
                 raise ValueError("`min` and `max` of a date are ISO texts (2026-01-31), those of numbers are numbers")
             if isinstance(limit, str):
                 datetime.fromisoformat(limit)
-        if self.pattern is not None:
-            re.compile(self.pattern)
+        try:
+            re.compile(self.pattern or "")
+        except re.error as error:
+            raise ValueError(f"`pattern` is no regular expression: {error}") from None
         return self
 
 
@@ -150,9 +152,7 @@ class Missing(Strict):
     """What is dropped for lack of values. What is filled is learned, so it lives in conf/preprocessing."""
 
     drop_rows: list[str] = []  # rows without a value in one of these columns
-    drop_columns: float | None = Field(
-        default=None, ge=0, le=1
-    )  # columns that lack more than this share of their values
+    drop_columns: float | None = Field(default=None, ge=0, le=1)  # columns that lack more than this share of all rows
 
 
 class Outliers(Strict):

@@ -1,6 +1,6 @@
 """Cleaning that a person declared; every cell and row that is touched is counted."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ def outliers(
     train: NDArray[np.bool_],
     settings: Mapping[str, Any],
     ledger: Ledger,
-    exclude: Collection[str] = (),
+    exclude: Collection[str],
 ) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
     """Values far from the others: their training rows dropped, or clipped or flagged in every row.
 
@@ -95,15 +95,25 @@ def require(frame: pd.DataFrame, names: Iterable[str], where: str) -> None:
             )
 
 
+def each(column: pd.Series, change: Callable[[str], str | None]) -> pd.Series:
+    """A function of every value as text, called once for equal ones; a whole number has no decimal point."""
+    codes, values = pd.factorize(column)
+    texts = [f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value) for value in values]
+    changed = pd.array([change(text) for text in texts] + [None], dtype="str")  # code -1, missing, takes the last
+    return pd.Series(changed.take(codes), column.index, name=column.name)
+
+
 def _spell(frame: pd.DataFrame, name: str, rule: Mapping[str, Any], ledger: Ledger) -> None:
     before = frame[name]
     if before.dtype.kind in "fM":
         raise UserError(f"`data.clean.spelling.{name}` is for texts, but `{name}` holds numbers or dates.")
-    after = before.str.strip() if rule["strip"] else before
-    after = after.str.lower() if rule["lower"] else after
-    if rule["map"]:
-        old = after.isin(list(rule["map"]))
-        after = after.where(~old, after[old].map(rule["map"]).astype("str"))
+
+    def spelled(text: str) -> str | None:
+        text = text.strip() if rule["strip"] else text
+        text = text.lower() if rule["lower"] else text
+        return rule["map"].get(text, text)
+
+    after = each(before, spelled)
     frame[name] = after
     changed = int(((before != after) & before.notna()).sum())
     ledger.add("clean", f"{name}: {changed} spellings changed", len(frame), len(frame), changed)
@@ -130,7 +140,7 @@ def _keep(frame: pd.DataFrame, keep: pd.Series, what: str, ledger: Ledger) -> pd
     """The rows to keep; `what` has a place for the number of the others."""
     after = int(keep.sum())
     ledger.add("clean", what.format(len(frame) - after), len(frame), after)
-    return frame if after == len(frame) else frame[keep]
+    return frame if after == len(frame) else frame[keep.to_numpy()]  # a Series would be aligned, slowly
 
 
 def _drop_columns(frame: pd.DataFrame, share: float | None, ledger: Ledger, exclude: Collection[str]) -> pd.DataFrame:

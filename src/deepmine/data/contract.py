@@ -60,44 +60,40 @@ def enforce(frame: pd.DataFrame, contract: Mapping[str, Any], ledger: Ledger) ->
     if len(broken) and (contract["on_violation"] == "stop" or broken["row"].isna().any() or len(rejects) == len(frame)):
         raise UserError(_message(broken))
     kept = frame[~frame.index.isin(rejects)] if len(rejects) else frame
-    what = f"{len(rejects)} rows broke the contract and were set aside" if len(rejects) else "every row keeps it"
-    ledger.add("contract", what, len(frame), len(kept))
+    ledger.add("contract", f"{len(rejects)} rows that break it set aside", len(frame), len(kept))
     return kept, broken
 
 
 def _promise(column: pd.Series, hidden: bool) -> dict[str, Any]:
     """What one column keeps, without what is the default."""
-    values = column.dropna()
-    kind = _type(column)
-    unique = len(values) >= KEYS and values.is_unique
-    if kind == "number":
-        values = values[np.isfinite(values)]
-        whole = bool(len(values)) and bool((values % 1 == 0).all())
-        promise = {"type": "integer"} if whole else {"type": "number"}
-        promise |= _limits(values) | ({} if whole or values.empty else _middle(values))
-        unique = unique and whole
-    elif kind == "date":
-        years = values.dt.year
-        promise = {"type": "date"} | (
-            {"min": f"{years.min():04}-01-01", "max": f"{years.max():04}-12-31"} if len(values) else {}
-        )
-        unique = False
-    else:
+    values, kind = column.dropna(), _type(column)
+    if kind == "text":
         promise = {"type": "text", **({} if hidden else _texts(values))}
-    missing = _share(column.isna())
-    return promise | ({"unique": True} if unique else {}) | ({"missing": missing} if missing else {})
+    else:
+        promise = _dates(values) if kind == "date" else _numbers(values[np.isfinite(values)])
+    if promise["type"] in ("integer", "text") and len(values) >= KEYS and values.is_unique:
+        promise["unique"] = True
+    if missing := _share(column.isna()):
+        promise["missing"] = missing
+    return promise
 
 
-def _limits(values: pd.Series) -> dict[str, Any]:
+def _numbers(values: pd.Series) -> dict[str, Any]:
+    """Limits; of numbers that are not whole also the quartiles, between which another delivery's median lies."""
     if values.empty:
-        return {}
-    return {"min": _rounded(values.min(), ROUND_FLOOR), "max": _rounded(values.max(), ROUND_CEILING)}
-
-
-def _middle(values: pd.Series) -> dict[str, Any]:
-    """The quartiles: another delivery's median lies between them, one in another unit most often not."""
+        return {"type": "number"}
+    limits = {"min": _rounded(values.min(), ROUND_FLOOR), "max": _rounded(values.max(), ROUND_CEILING)}
+    if (values % 1 == 0).all():
+        return {"type": "integer", **limits}
     low, high = values.quantile([0.25, 0.75])
-    return {"median": [_rounded(low, ROUND_FLOOR), _rounded(high, ROUND_CEILING)]}
+    return {"type": "number", **limits, "median": [_rounded(low, ROUND_FLOOR), _rounded(high, ROUND_CEILING)]}
+
+
+def _dates(values: pd.Series) -> dict[str, Any]:
+    """Limits, to whole years."""
+    if values.empty:
+        return {"type": "date"}
+    return {"type": "date", "min": f"{values.min().year:04}-01-01", "max": f"{values.max().year:04}-12-31"}
 
 
 def _texts(values: pd.Series) -> dict[str, Any]:
@@ -140,7 +136,7 @@ def _rows(frame: pd.DataFrame, contract: Mapping[str, Any]) -> Iterator[tuple[st
     share = contract["repeated_rows"]
     if share < 1 and (repeated := frame.duplicated()).mean() > share:
         rule = f"rows that equal an earlier one: at most {share:.0%}"
-        yield from ((row, None, rule) for row in (frame.index[repeated] if share == 0 else [None]))
+        yield from ((row, None, rule) for row in (frame.index[repeated.to_numpy()] if share == 0 else [None]))
 
 
 def _values(frame: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
@@ -190,19 +186,19 @@ def _plain(limit: float | str | None) -> str:
 
 
 def _message(broken: pd.DataFrame) -> str:
-    """Each rule with the number of rows that break it and the first five ids."""
+    """Each rule that is broken, with the ids of the first five rows."""
     lines = []
     for group, rows in broken.groupby(["column", "rule"], dropna=False, sort=False)["row"]:
         column, rule = cast(tuple[Any, str], group)
         ids = rows.dropna()
-        place = "the rows" if pd.isna(column) else f"`{column}`"
-        which = f": {len(ids)} rows, first {', '.join(ids.head(5))}" if len(ids) else ""
-        lines.append(f"  {place}: {rule}{which}")
+        more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
+        which = f"; not so in {', '.join(ids.head(5))}{more}" if len(ids) else ""
+        lines.append(f"  {'the rows' if pd.isna(column) else f'`{column}`'}: {rule}{which}")
+    aside = "" if broken["row"].isna().any() else " To set such rows aside: data.contract.on_violation=reject"
     return "\n".join(
         [
-            "The data break their contract (conf/data/contract):",
+            "The data break their contract, which stands in conf/data/contract:",
             *lines,
-            "Correct the data, or the contract if the data are right. Single rows that break it are set aside with "
-            "data.contract.on_violation=reject.",
+            f"Correct the data, or the contract if the data are right.{aside}",
         ]
     )

@@ -69,8 +69,7 @@ def _characters(texts: pd.Series) -> pd.Series:
 def _contents(X: Any) -> list[str]:
     """A hash of each example."""
     if sparse.issparse(X):
-        X = X.tocsr()
-        X.sort_indices()
+        X = X.tocsr().sorted_indices()
         parts: Iterable[Any] = (X.indices[start:end] for start, end in pairwise(X.indptr))
     else:
         parts = map(str.encode, X.tolist()) if X.ndim == 1 else np.ascontiguousarray(X)

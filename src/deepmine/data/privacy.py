@@ -1,6 +1,6 @@
 """What is done to columns that could point to a person. No message, ledger entry or reject holds one of their values.
 
-`personal` is a few patterns: libraries that find more (presidio) bring a language model of hundreds of megabytes.
+`personal` is a few patterns: libraries that find more, such as presidio, bring a language model with them.
 """
 
 import hmac
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from deepmine.data.clean import require
+from deepmine.data.clean import each, require
 from deepmine.data.ledger import Ledger
 from deepmine.errors import UserError
 
@@ -47,7 +47,8 @@ NAMES = {  # what a column is called, its words joined by `_`
 
 
 def protect(frame: pd.DataFrame, settings: Mapping[str, Any], ledger: Ledger) -> pd.DataFrame:
-    """Each column by its rule, then k-anonymity; the frame that was given stays as it is. Missing stays missing.
+    """Each column by its rule, then k-anonymity; the frame that was given stays as it is. Missing stays missing,
+    but for `mask`, which leaves one value in every row.
 
     Pseudonyms: the first 16 hexadecimal digits of HMAC-SHA256 (RFC 2104) of the value as text. k-anonymity: Sweeney,
     "k-anonymity: a model for protecting privacy" (2002); a missing value is a value of its own.
@@ -119,7 +120,7 @@ def _protected(column: pd.Series, rule: Any, key: str | None) -> tuple[pd.Series
         return pd.Series(MASKED, column.index, dtype="str"), "masked"
     if rule == "pseudonymise":
         secret, note = _secret(key)
-        return _each(
+        return each(
             column, lambda text: hmac.digest(secret, text.encode(), "sha256").hex()[:16]
         ), f"pseudonymised{note}"
     [(way, value)] = [(way, value) for way, value in rule.items() if value is not None]
@@ -147,14 +148,6 @@ def _secret(name: str | None) -> tuple[bytes, str]:
     return key.encode(), ""
 
 
-def _each(column: pd.Series, change: Callable[[str], str]) -> pd.Series:
-    """A function of every value as text, called once for equal ones; a whole number has no decimal point."""
-    codes, values = pd.factorize(column)
-    texts = [f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value) for value in values]
-    changed = pd.array([change(text) for text in texts] + [None], dtype="str")  # code -1, missing, takes the last
-    return pd.Series(changed.take(codes), column.index, name=column.name)
-
-
 def _to_width(column: pd.Series, width: float) -> pd.Series:
     return np.floor((column / width).round(9)) * width  # rounded, or 0.3 would fall below 0.3
 
@@ -167,11 +160,11 @@ def _to_period(column: pd.Series, period: str) -> pd.Series:
 
 
 def _to_characters(column: pd.Series, n: int) -> pd.Series:
-    return _each(column, lambda text: text[:n] + "*" * len(text[n:]))
+    return each(column, lambda text: text[:n] + "*" * len(text[n:]))
 
 
 def _to_map(column: pd.Series, new: Mapping[str, str]) -> pd.Series:
-    return _each(column, lambda text: new.get(text, OTHER))
+    return each(column, lambda text: new.get(text, OTHER))
 
 
 GENERALISE: dict[str, Callable[[pd.Series, Any], pd.Series]] = {
@@ -188,7 +181,8 @@ def _anonymous(frame: pd.DataFrame, rule: Mapping[str, Any] | None, ledger: Ledg
         return frame
     columns, k = rule["columns"], rule["k"]
     require(frame, columns, "data.privacy.k_anonymity.columns")
-    sizes = frame.groupby(columns, dropna=False, sort=False)[columns[0]].transform("size")
+    groups = frame.groupby(columns, dropna=False, sort=False).ngroup().to_numpy()
+    sizes = np.bincount(groups)[groups]  # of the group of each row
     few = sizes < k
     place = f"the smallest group of equal {', '.join(columns)} has {sizes.min()} rows, wanted {k}"
     if few.any() and rule["on_fewer"] == "fail":
