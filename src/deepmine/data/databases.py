@@ -33,7 +33,9 @@ def sqlite(db: duckdb.DuckDBPyConnection, name: str, paths: Sequence[Path], tabl
     if path.with_name(f"{path.name}-wal").exists():
         raise UserError(f"{path} is in use, part of it is still in {path.name}-wal. Close what writes to it.")
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as source:
+        with closing(
+            sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+        ) as source:
             _copy(source, db, name, _chosen(source, path, table))
     except sqlite3.Error as error:
         raise UserError(f"{path} cannot be read: {error}.") from None

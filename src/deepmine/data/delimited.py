@@ -22,7 +22,7 @@ from deepmine.schema_data import File
 PIECE = 2**20  # characters
 FORM = ("delimiter", "quotechar", "escapechar", "comment", "header", "names", "skiprows")
 NUMBER, COMMA = r"[+-]?\d+([.]\d+)?", r"[+-]?\d+,\d+"
-GROUPS = r"[+-]?\d{1,3}(,\d{3})+([.]\d+)?"  # thousands
+GROUPS = r"[+-]?[1-9]\d{0,2}(,\d{3})+([.]\d+)?"  # thousands
 DATE = r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?"
 
 
@@ -128,6 +128,10 @@ def _header(db: duckdb.DuckDBPyConnection, path: Path) -> list[str]:
     [(delimiter, skipped, header, first)] = fetch(
         db, "SELECT Delimiter, SkipRows, HasHeader, Columns[1].name FROM sniff_csv(?)", str(path)
     )
+    if skipped and not header:
+        raise UserError(
+            f"{path}: the first {skipped} lines are cut otherwise than the rest. Mend it, or set `skiprows`."
+        )
     if not header:
         return [f"there seems to be no header, so its columns are {first}, ...: set `names`"]
     with opened(path) as file:
@@ -191,4 +195,4 @@ def _mixed(db: duckdb.DuckDBPyConnection, table: str, name: str) -> str:
     if not texts or (several > 5 and texts > values / 20):  # codes, some of which are numbers
         return ""
     shown = f" ({', '.join(map(repr, sorted(marks)[:3]))})" if marks and several <= 5 else ""
-    return f"`{name}` stays text: {texts} of {values} values are no numbers{shown}; if they mean missing: null_values"
+    return f"`{name}` stays text: {texts} of {values} values are no numbers{shown}; do they mean missing? null_values"
