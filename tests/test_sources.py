@@ -110,7 +110,7 @@ def test_strange_files_are_read_and_what_is_odd_is_told(
         (b"a,b,c\n", r"columns \(a, b, c\), but no rows"),
         (b"a,b,c\n1,2,3\n4,5\n", "line 3 has 2 of them, the header 3"),
         (b"a,b,c\n" + b"1,2,3\n" * 30_000 + b"4,5,6,7\n", "Line: 30002, Expected Number of Columns: 3 Found: 4"),
-        (b"a,b\n1,2,3\n3,4,5\n", "first 1 lines are cut otherwise"),
+        (b"a,b\n1,2,3\n3,4,5\n", "lines before line 2 are cut otherwise"),
         (bytes(range(256)), "it holds no text"),
         (b"PK\3\4...", "Excel"),
         (b"PAR1...", "let its name end with .parquet"),
@@ -205,7 +205,7 @@ def shop(folder: Path, conflict: object = None, **how: object) -> Raw:
     customers = {"table": "customers", "using": {"customer": "id"}}
     joined = [{"table": "orders"}, customers | ({} if conflict is None else {"conflict": conflict})]
     files = {"orders": "orders.csv", "customers": "customers.csv"}
-    return table.read(folder, files, **{"join": joined, **how})
+    return table.read(folder, **{"files": files, "join": joined, **how})
 
 
 def test_a_join_keeps_every_row_once_and_tells_what_it_did(tmp_path: Path) -> None:
@@ -266,6 +266,8 @@ def test_tables_are_joined_or_queried(tmp_path: Path) -> None:
         shop(tmp_path, join=None)
     raw = shop(tmp_path, "first", query='SELECT "order" AS id, age FROM joined WHERE age > 35', row_id="id")
     assert raw.rows.tolist() == ["2"] and raw.facts["ledger"][-1].rows_before == 5
+    with pytest.raises(UserError, match="`joined` is the name of what `join` makes"):
+        shop(tmp_path, files={"joined": "orders.csv"})
     with pytest.raises(UserError, match="gives two columns `a`"):
         shop(tmp_path, join=None, query="SELECT 1 AS a, 2 AS a")
 

@@ -114,9 +114,7 @@ def postgresql(db: duckdb.DuckDBPyConnection, name: str, file: File) -> None:
 
 def _plain(field: pa.Field) -> str:
     column = quoted(field.name)
-    if (
-        getattr(field.type, "type_name", "") or (field.metadata or {}).get(b"ADBC:postgresql:typname", b"").decode()
-    ) == "numeric":
+    if getattr(field.type, "type_name", "") == "numeric":
         return f"{column}::float8 AS {column}"
     simple = pa.types.is_primitive(field.type) or pa.types.is_string(field.type)
     return column if simple else f"{column}::text AS {column}"

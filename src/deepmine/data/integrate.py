@@ -71,17 +71,15 @@ def _make_keyed(db: duckdb.DuckDBPyConnection, step: Join, ledger: Ledger) -> No
     complete = " AND ".join(f"{quoted(key)} IS NOT NULL" for key in step.using.values())
     types = _types(db, table)
     values = [name for name in types if name not in step.using.values()]
-    differ = ", ".join(["count(*) AS n", *(f"count(DISTINCT {quoted(c)}) > 1" for c in values)])
-    names = ", ".join(
-        ["key_" + str(n) for n in range(len(step.using))] + ["n"] + [f"differ_{n}" for n in range(len(values))]
-    )
+    differ = ", ".join(["count(*)", *(f"count(DISTINCT {quoted(c)}) > 1" for c in values)])
+    names = [f"key_{n}" for n in range(len(step.using))] + ["n"] + [f"differ_{n}" for n in range(len(values))]
     db.execute(
         f"CREATE OR REPLACE TABLE {SEVERAL} AS SELECT * FROM (SELECT {keys}, {differ} FROM {table} WHERE {complete} "
-        f"GROUP BY {keys}) AS t({names}) WHERE n > 1"
+        f"GROUP BY {keys}) AS t({', '.join(names)}) WHERE n > 1"
     )
     counts = ", ".join(["count(*)", *(f"count(*) FILTER (differ_{n})" for n in range(len(values)))])
     [(repeated, *conflicts)] = fetch(db, f"SELECT {counts} FROM {SEVERAL}")
-    chosen, said = [], [f"{repeated} keys of {step.table} stand in several rows"]
+    chosen, said = [], [f"{repeated} keys of {step.table} stand in several rows"] if repeated else []
     for n, (column, count) in enumerate(zip(values, conflicts, strict=True)):
         rule = step.conflict.get(column, step.conflict.get("*")) if count else "first"
         if rule is None:
@@ -99,7 +97,7 @@ def _make_keyed(db: duckdb.DuckDBPyConnection, step: Join, ledger: Ledger) -> No
     [[rows]], [[left]] = (fetch(db, f"SELECT count(*) FROM {name}") for name in (table, KEYED))
     if rows != left:
         [[without]] = fetch(db, f"SELECT count(*) FROM {table} WHERE NOT ({complete})")
-        said += [f"{without} rows without a key are left out"] if without else []
+        said += [f"{without} rows of {step.table} without a key are left out"] if without else []
         ledger.add("integrate", "; ".join(said), rows, left)
 
 
