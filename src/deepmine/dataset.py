@@ -49,7 +49,7 @@ class Part:
 
     X: Any
     y: Any  # NDArray or None
-    rows: NDArray[np.str_]
+    rows: NDArray  # texts, or the numbers of the rows in the source
     groups: NDArray | None = None
 
     def __len__(self) -> int:
@@ -76,8 +76,7 @@ class Dataset:
     test: Part
 
     def __post_init__(self) -> None:
-        rows = np.concatenate([part.rows for _, part in self.parts()])
-        if len(np.unique(rows)) != len(rows):
+        if not pd.Index(np.concatenate([part.rows for _, part in self.parts()])).is_unique:
             raise ValueError("a row id stands in two parts, or twice in one")
         for name, part in self.parts():
             problem = _problem(self.info["kind"], part)

@@ -166,7 +166,7 @@ def _cleaned(raw: Raw, target: str | None, declared: Mapping[str, Any], ledger: 
     clean.require(frame, steer.values(), "data.split")
     popped = {field: _steering(frame.pop(name)) for field, name in steer.items()}
     y = None if target is None else _plain(frame.pop(target))
-    rows = frame.index.to_numpy(np.str_)
+    rows = frame.index.to_numpy(raw.rows.dtype if raw.rows.dtype.kind == "i" else np.str_)
     return raw._replace(X=frame.reset_index(drop=True).apply(_number), y=y, rows=rows, **popped)
 
 
@@ -176,7 +176,7 @@ def _without_outliers(raw: Raw, index: Index, declared: Any, ledger: Ledger) -> 
         return raw, index
     train = np.zeros(len(raw.rows), bool)
     train[index["train"]] = True
-    X, train = clean.outliers(raw.X, train, declared, ledger)
+    X, train = clean.outliers(raw.X, train, declared, ledger, [])
     usual = X.index.to_numpy()[train]
     changed = raw._replace(X=X) if len(X) == len(raw.rows) else raw
     return changed, {**index, "train": index["train"][np.isin(index["train"], usual)]}

@@ -20,15 +20,15 @@ class Raw(NamedTuple):
     """All rows of a source, before they are split.
 
     `X`: array `(n, ...)`, sparse or not, or pandas frame of `n` rows. `y`: `(n,)`, or None where there is no target.
-    `rows`: `(n,)`, the id of each row, unique. `parts`: `(n,)`, "train" or "test", where the source publishes a split.
-    `facts`: what else the reader knows, for info.json: `columns`, their names, where `X` does not know them; and
-    `ledger`, the entries of what it did.
-    `groups`, `times`: `(n,)`, what keeps rows together and what orders them, where the split goes by it.
+    `rows`: `(n,)`, the id of each row, unique: texts, or int64 where the source names none. `parts`: `(n,)`, "train"
+    or "test", where the source publishes a split. `facts`: what else the reader knows, for info.json: `columns`, their
+    names, where `X` does not know them; and `ledger`, the entries of what it did. `groups`, `times`: `(n,)`, what keeps
+    rows together and what orders them, where the split goes by it.
     """
 
     X: Any
     y: NDArray | None
-    rows: NDArray[np.str_]
+    rows: NDArray
     parts: NDArray[np.str_] | None = None
     facts: Mapping[str, Any] = MappingProxyType({})
     groups: NDArray | None = None

@@ -192,7 +192,7 @@ def _message(broken: pd.DataFrame) -> str:
         column, rule = cast(tuple[Any, str], group)
         ids = rows.dropna()
         more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
-        which = f"; not so in {', '.join(ids.head(5))}{more}" if len(ids) else ""
+        which = f"; not so in {', '.join(map(str, ids.head(5)))}{more}" if len(ids) else ""
         lines.append(f"  {'the rows' if pd.isna(column) else f'`{column}`'}: {rule}{which}")
     aside = "" if broken["row"].isna().any() else " To set such rows aside: data.contract.on_violation=reject"
     return "\n".join(

@@ -33,7 +33,9 @@ def sqlite(db: duckdb.DuckDBPyConnection, name: str, paths: Sequence[Path], tabl
     if path.with_name(f"{path.name}-wal").exists():
         raise UserError(f"{path} is in use, part of it is still in {path.name}-wal. Close what writes to it.")
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as source:
+        with closing(
+            sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+        ) as source:
             _copy(source, db, name, _chosen(source, path, table))
     except sqlite3.Error as error:
         raise UserError(f"{path} cannot be read: {error}.") from None
@@ -112,9 +114,7 @@ def postgresql(db: duckdb.DuckDBPyConnection, name: str, file: File) -> None:
 
 def _plain(field: pa.Field) -> str:
     column = quoted(field.name)
-    if (
-        getattr(field.type, "type_name", "") or (field.metadata or {}).get(b"ADBC:postgresql:typname", b"").decode()
-    ) == "numeric":
+    if getattr(field.type, "type_name", "") == "numeric":
         return f"{column}::float8 AS {column}"
     simple = pa.types.is_primitive(field.type) or pa.types.is_string(field.type)
     return column if simple else f"{column}::text AS {column}"

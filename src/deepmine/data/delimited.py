@@ -10,6 +10,7 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ from deepmine.data.sources import UTF_16, create, fetch, opened, quoted
 from deepmine.errors import UserError
 from deepmine.schema_data import File
 
-PIECE = 2**20  # characters
+PIECE = 2**20  # bytes or characters
 FORM = ("delimiter", "quotechar", "escapechar", "comment", "header", "names", "skiprows")
 NUMBER, COMMA = r"[+-]?\d+([.]\d+)?", r"[+-]?\d+,\d+"
-GROUPS = r"[+-]?\d{1,3}(,\d{3})+([.]\d+)?"  # thousands
+GROUPS = r"[+-]?[1-9]\d{0,2}(,\d{3})+([.]\d+)?"  # thousands
 DATE = r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?"
 
 
@@ -82,7 +83,7 @@ def _create(db: duckdb.DuckDBPyConnection, table: str, paths: Sequence[Path], op
 
 
 def _odd_line(path: Path, delimiter: str) -> str:
-    with opened(path) as file:
+    with opened(path) as file, suppress(csv.Error):
         lines = csv.reader((line.decode("utf-8-sig", "replace") for line in file), delimiter=delimiter)
         wanted = len(next(lines))
         for fields in lines:
@@ -92,19 +93,20 @@ def _odd_line(path: Path, delimiter: str) -> str:
 
 
 def _foreign(paths: Sequence[Path]) -> str | None:
-    """The encoding of files that are not in UTF-8, by their lines with letters beyond ASCII; None if they are."""
+    """The encoding of the first file that is not in UTF-8, by its lines with letters beyond ASCII."""
     from charset_normalizer import from_bytes
 
     for path in paths:
+        sample, is_utf_8 = b"", True
         with opened(path) as file:
-            if file.read(2) in UTF_16:
-                return "utf-16"
-            file.seek(0)
-            lines = b"".join(line for line in file if not line.isascii())
-        try:
-            lines.decode()
-        except UnicodeDecodeError:
-            best = from_bytes(lines[:PIECE]).best()
+            for line in file:
+                if not sample and line.startswith(UTF_16):
+                    return "utf-16"
+                if not line.isascii():
+                    is_utf_8 = is_utf_8 and line.decode(errors="ignore").encode() == line
+                    sample += line if len(sample) < PIECE else b""
+        if not is_utf_8:
+            best = from_bytes(sample).best()
             return "cp1252" if best is None else best.encoding
     return None
 
@@ -128,6 +130,10 @@ def _header(db: duckdb.DuckDBPyConnection, path: Path) -> list[str]:
     [(delimiter, skipped, header, first)] = fetch(
         db, "SELECT Delimiter, SkipRows, HasHeader, Columns[1].name FROM sniff_csv(?)", str(path)
     )
+    if skipped and not header:
+        raise UserError(
+            f"{path}: the lines before line {skipped + 1} are cut otherwise than the rest. Mend it, or set `skiprows`."
+        )
     if not header:
         return [f"there seems to be no header, so its columns are {first}, ...: set `names`"]
     with opened(path) as file:
@@ -191,4 +197,4 @@ def _mixed(db: duckdb.DuckDBPyConnection, table: str, name: str) -> str:
     if not texts or (several > 5 and texts > values / 20):  # codes, some of which are numbers
         return ""
     shown = f" ({', '.join(map(repr, sorted(marks)[:3]))})" if marks and several <= 5 else ""
-    return f"`{name}` stays text: {texts} of {values} values are no numbers{shown}; if they mean missing: null_values"
+    return f"`{name}` stays text: {texts} of {values} values are no numbers{shown}; do they mean missing? null_values"

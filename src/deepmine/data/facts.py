@@ -23,11 +23,12 @@ def describe(raw: Raw, target: str | None = None) -> pd.DataFrame:
         raw: what a reader gave.
         target: the name of the target's column; None: `target`.
     """
+    index = pd.Index(raw.rows, dtype="str" if raw.rows.dtype.kind == "U" else None)
     if isinstance(raw.X, pd.DataFrame):
-        frame = raw.X.set_axis(pd.Index(raw.rows, dtype="str"))
+        frame = raw.X.set_axis(index)
     else:
         facts = {"content": pd.array(_contents(raw.X), dtype="str"), **_facts(raw.X, raw.facts.get("columns"))}
-        frame = pd.DataFrame(facts, index=pd.Index(raw.rows, dtype="str"))
+        frame = pd.DataFrame(facts, index=index)
     if raw.y is None:
         return frame
     y = raw.y.astype(float) if raw.y.dtype.kind in "biuf" else pd.array(raw.y, dtype="str")

@@ -10,140 +10,134 @@ from deepmine.errors import UserError, nearest
 from deepmine.schema_data import Join
 
 PLACE = '"place in the first table"'
+KEYED = "deepmine.keyed"  # the table to join, one row for each key
+SEVERAL = "deepmine.several"  # its keys that stand in several rows, and which columns differ there
 RULES = {
     "first": "arg_min({0}, rowid)",
     "max": "max({0})",
-    "mean": "avg({0} ORDER BY {0})",  # in order: sums of floats depend on it
+    "mean": "avg({0} ORDER BY {0})",  # in order: the last bit of a sum depends on it
     "drop": "if(count(DISTINCT {0}) > 1, NULL, any_value({0}))",
 }
+CODE = "-?[0-9]+|[A-Z]{0,3}[0-9]{1,8}"  # a key that may be shown
 
 
 def join(db: duckdb.DuckDBPyConnection, steps: Sequence[Join], ledger: Ledger) -> None:
-    """Make the table `joined`: the rows of the first table, in their order, each with its row of every other.
+    """Make the view `joined`: the rows of the first table, in their order, each with its row of every other.
 
     Raises:
-        UserError: a table or key is not there, a key has several values and no rule says which counts, or no row of
-            two tables belongs together.
+        UserError: a table or key is not there, a key has several values and no rule says which counts, or no rows of
+            two tables belong together.
     """
     tables = [name for [name] in fetch(db, "SELECT table_name FROM duckdb_tables()")]
+    if "joined" in map(str.lower, tables):
+        raise UserError("`joined` is the name of what `join` makes: give that table in data.source.files another one.")
     for step in steps:
         if step.table not in tables:
             raise UserError(f"`join` names the table `{step.table}`. {nearest(step.table, tables)}")
-    db.execute(f"CREATE VIEW joined_0 AS SELECT *, rowid AS {PLACE} FROM {quoted(steps[0].table)}")
-    for number, step in enumerate(steps[1:]):
-        _check_keys(db, f"joined_{number}", step)
-        _one_row_per_key(db, step, ledger)
-        _report_unmatched(db, f"joined_{number}", step, ledger)
-        _add(db, number, step, ledger)
-    db.execute(f"CREATE VIEW joined AS SELECT * EXCLUDE ({PLACE}) FROM joined_{len(steps) - 1} ORDER BY {PLACE}")
+    db.execute("CREATE SCHEMA deepmine")  # so that the tables of a source may have any name
+    left = "deepmine.joined_0"
+    db.execute(f"CREATE VIEW {left} AS SELECT *, rowid AS {PLACE} FROM {quoted(steps[0].table)}")
+    for number, step in enumerate(steps[1:], 1):
+        _check(_types(db, left), _types(db, quoted(step.table)), step)
+        try:
+            _make_keyed(db, step, ledger)
+            left = _add(db, left, f"deepmine.joined_{number}", step, ledger)
+        except duckdb.Error as error:
+            raise UserError(f"`{step.table}` cannot be joined: {str(error).splitlines()[0]}") from None
+    db.execute(f"CREATE VIEW joined AS SELECT * EXCLUDE ({PLACE}) FROM {left} ORDER BY {PLACE}")
 
 
-def _check_keys(db: duckdb.DuckDBPyConnection, left: str, step: Join) -> None:
+def _check(before: dict[str, str], here: dict[str, str], step: Join) -> None:
+    """The keys are there, of one type, and rules are for columns that are there and can follow them."""
     if not step.using:
-        raise UserError(
-            f"`join` should say by which column `{step.table}` is joined: {{table: {step.table}, using: ...}}"
-        )
-    have, found = _types(db, left), _types(db, step.table)
-    for ours, theirs in step.using.items():
-        for key, columns, where in ((ours, have, "the tables before"), (theirs, found, f"`{step.table}`")):
+        raise UserError(f"Say by which column `{step.table}` is joined, beside it in `join`: `using: <column>`.")
+    for there, ours in step.using.items():
+        for key, columns, where in ((there, before, "the tables before"), (ours, here, f"`{step.table}`")):
             if key not in columns:
-                raise UserError(f"The key `{key}` of the join is no column of {where}. {nearest(key, columns)}")
-        if ("VARCHAR" in (have[ours], found[theirs])) and have[ours] != found[theirs]:
+                raise UserError(f"The key `{key}` of a join is no column of {where}. {nearest(key, columns)}")
+        if "VARCHAR" in (before[there], here[ours]) and before[there] != here[ours]:
             raise UserError(
-                f"The key `{ours}` is {have[ours]} before and {found[theirs]} in `{step.table}`, so 007 and 7 may or "
-                f"may not be the same. Read both as text: `dtype: {{{theirs}: VARCHAR}}` beside the `path` of the file."
+                f"The key `{there}` is {before[there]} before and {here[ours]} in `{step.table}`, so 007 and 7 may "
+                f"or may not be the same. Read both as text, beside `path` in the files: dtype: {{{ours}: VARCHAR}}"
             )
-    if wrong := set(step.conflict) - {"*", *_values(db, step)}:
-        raise UserError(f"`conflict` names `{min(wrong)}`. {nearest(min(wrong), _values(db, step))}")
+    values = [*here.keys() - step.using.values()]
+    for column in step.conflict.keys() - {"*"}:
+        if column not in values:
+            raise UserError(f"`conflict` names `{column}`, which `{step.table}` has not. {nearest(column, values)}")
 
 
-def _one_row_per_key(db: duckdb.DuckDBPyConnection, step: Join, ledger: Ledger) -> None:
-    """Make the table `right`: one row for each key, by the rules."""
+def _make_keyed(db: duckdb.DuckDBPyConnection, step: Join, ledger: Ledger) -> None:
     table, keys = quoted(step.table), ", ".join(map(quoted, step.using.values()))
     complete = " AND ".join(f"{quoted(key)} IS NOT NULL" for key in step.using.values())
-    [(rows, without)] = fetch(db, f"SELECT count(*), count(*) FILTER (NOT ({complete})) FROM {table}")
-    values = _values(db, step)
-    differ = ", ".join(f"count(DISTINCT {quoted(c)}) > 1 AS {quoted(c)}" for c in values)
+    types = _types(db, table)
+    values = [name for name in types if name not in step.using.values()]
+    differ = ", ".join(["count(*)", *(f"count(DISTINCT {quoted(c)}) > 1" for c in values)])
+    names = [f"key_{n}" for n in range(len(step.using))] + ["n"] + [f"differ_{n}" for n in range(len(values))]
     db.execute(
-        f"CREATE OR REPLACE TABLE several AS SELECT {', '.join([keys, differ] if differ else [keys])}, count(*) AS "
-        f'"rows with it" FROM {table} WHERE {complete} GROUP BY {keys} HAVING count(*) > 1'
+        f"CREATE OR REPLACE TABLE {SEVERAL} AS SELECT * FROM (SELECT {keys}, {differ} FROM {table} WHERE {complete} "
+        f"GROUP BY {keys}) AS t({', '.join(names)}) WHERE n > 1"
     )
-    [(n_keys, n_rows)] = fetch(db, 'SELECT count(*), coalesce(sum("rows with it"), 0)::BIGINT FROM several')
-    said = []
-    for column in values:
-        [[conflicts]] = fetch(db, f"SELECT count(*) FROM several WHERE {quoted(column)}")
-        if conflicts and _rule(step, column) is None:
-            raise UserError(_conflict(db, step, column, conflicts))
-        if conflicts:
-            said.append(f"{conflicts} with several values of `{column}`: {_rule(step, column)}")
-    chosen = [f"{RULES[_rule(step, c) or 'first'].format(quoted(c))} AS {quoted(c)}" for c in values]
-    source = f"SELECT {', '.join([keys, *chosen])} FROM {table} WHERE {complete} GROUP BY {keys}"
-    same = f"SELECT {', '.join([keys, *map(quoted, values)])} FROM {table} WHERE {complete}"
-    db.execute(f"CREATE OR REPLACE TABLE matched AS {source if n_keys else same}")
-    what = f"{step.table}: {n_keys} keys ({', '.join(step.using.values())}) stand in {n_rows} rows" if n_keys else ""
-    if what or without:
-        missing = f"{without} rows of {step.table} have no key" if without else ""
-        [[after]] = fetch(db, "SELECT count(*) FROM matched")
-        ledger.add("integrate", "; ".join(filter(None, [what, *said, missing])), rows, after)
+    counts = ", ".join(["count(*)", *(f"count(*) FILTER (differ_{n})" for n in range(len(values)))])
+    [(repeated, *conflicts)] = fetch(db, f"SELECT {counts} FROM {SEVERAL}")
+    chosen, said = [], [f"{repeated} keys of {step.table} stand in several rows"] if repeated else []
+    for n, (column, count) in enumerate(zip(values, conflicts, strict=True)):
+        rule = step.conflict.get(column, step.conflict.get("*")) if count else "first"
+        if rule is None:
+            raise UserError(_conflict(db, step, column, f"differ_{n}", count))
+        if rule == "mean" and types[column] in ("VARCHAR", "BOOLEAN"):
+            raise UserError(
+                f"`{column}` of `{step.table}` has no mean: it is {types[column]}. Take first, max or drop."
+            )
+        chosen.append((RULES[rule].format(quoted(column)) if repeated else quoted(column)) + f" AS {quoted(column)}")
+        said += [f"{count} of them with several values of `{column}`, of which {rule} counts"] if count else []
+    group = f" GROUP BY {keys}" if repeated else ""
+    db.execute(
+        f"CREATE OR REPLACE TABLE {KEYED} AS SELECT {', '.join([keys, *chosen])} FROM {table} WHERE {complete}{group}"
+    )
+    [[rows]], [[left]] = (fetch(db, f"SELECT count(*) FROM {name}") for name in (table, KEYED))
+    if rows != left:
+        [[without]] = fetch(db, f"SELECT count(*) FROM {table} WHERE NOT ({complete})")
+        said += [f"{without} rows of {step.table} without a key are left out"] if without else []
+        ledger.add("integrate", "; ".join(said), rows, left)
 
 
-def _conflict(db: duckdb.DuckDBPyConnection, step: Join, column: str, conflicts: int) -> str:
-    """No value is shown, they may be personal; a key is where it is a number or a short code without blanks."""
-    keys = list(step.using.values())
+def _conflict(db: duckdb.DuckDBPyConnection, step: Join, column: str, differs: str, count: int) -> str:
+    """What to do about a conflict. Values may be personal, so none is shown; of keys, numbers and short codes are."""
     shown = ""
-    if len(keys) == 1:
-        key = f"{quoted(keys[0])}::VARCHAR"
-        short = f"{quoted(column)} AND regexp_full_match({key}, '-?[0-9]+|[A-Za-z0-9]*[0-9][A-Za-z0-9]{{0,7}}')"
-        first = fetch(db, f"SELECT {key} FROM several WHERE {short} ORDER BY ALL LIMIT 5")
-        shown = (
-            f" ({', '.join(value for [value] in first)}{', ...' if conflicts > len(first) else ''})" if first else ""
-        )
+    if len(step.using) == 1:
+        codes = f"SELECT key_0 FROM {SEVERAL} WHERE {differs} AND regexp_full_match(key_0::VARCHAR, '{CODE}')"
+        shown = ", ".join(str(key) for [key] in fetch(db, f"{codes} ORDER BY key_0 LIMIT 5"))
+        shown = f" ({shown}{', ...' if count > 5 else ''})" if shown else ""
     return (
-        f"In `{step.table}`, {conflicts} keys `{', '.join(keys)}`{shown} have several values of `{column}`. Say which "
-        f"counts, beside `table: {step.table}` in `join`: `conflict: {{{column}: first}}`, or max, mean or drop."
+        f"`{column}` has several values for one key in `{step.table}`: {', '.join(step.using.values())}, {count} "
+        f"times{shown}. Say which counts, beside `table: {step.table}` in `join`: `conflict: {{{column}: first}}`, or "
+        "max, mean, or drop to leave it empty."
     )
 
 
-def _report_unmatched(db: duckdb.DuckDBPyConnection, left: str, step: Join, ledger: Ledger) -> None:
-    same = " AND ".join(f"l.{quoted(ours)} = r.{quoted(theirs)}" for ours, theirs in step.using.items())
-    [(rows, alone)] = fetch(
-        db, f"SELECT count(*), count(*) FILTER (NOT EXISTS (FROM matched r WHERE {same})) FROM {left} l"
-    )
-    [(keys, unused)] = fetch(
-        db, f"SELECT count(*), count(*) FILTER (NOT EXISTS (FROM {left} l WHERE {same})) FROM matched r"
-    )
-    if alone == rows:
+def _add(db: duckdb.DuckDBPyConnection, left: str, new: str, step: Join, ledger: Ledger) -> str:
+    """Make the table `new` of `left` and the row of each in `KEYED`; its name."""
+    same = " AND ".join(f"l.{quoted(there)} = r.{quoted(ours)}" for there, ours in step.using.items())
+    lone = "SELECT count(*), count(*) FILTER (NOT EXISTS (FROM {} WHERE {})) FROM {}"
+    [(rows, unmatched)] = fetch(db, lone.format(f"{KEYED} r", same, f"{left} l"))
+    [(keys, unused)] = fetch(db, lone.format(f"{left} l", same, f"{KEYED} r"))
+    if unmatched == rows:
         raise UserError(
             f"No row of `{step.table}` belongs to any of the {rows} rows before it, by {', '.join(step.using)}. Is "
             "this the key, and is it written in the same way in both?"
         )
-    what = f"{step.table} joined: {alone} rows have no match there, {unused} of its {keys} rows none here"
-    ledger.add("integrate", what, rows, rows)
-
-
-def _add(db: duckdb.DuckDBPyConnection, number: int, step: Join, ledger: Ledger) -> None:
-    have = {name.lower() for name in _types(db, f"joined_{number}")}
-    names = {c: f"{step.table}_{c}" if c.lower() in have else c for c in _values(db, step)}
-    for column, name in names.items():
-        if column != name:
-            [[rows]] = fetch(db, f"SELECT count(*) FROM joined_{number}")
-            ledger.add("integrate", f"`{column}` of {step.table} is `{name}`: `{column}` was there before", rows, rows)
+    have = {name.lower() for name in _types(db, left)}
+    values = [name for name in _types(db, KEYED) if name not in step.using.values()]
+    names = {c: f"{step.table}_{c}" if c.lower() in have else c for c in values}
     selected = ", ".join(["l.*", *(f"r.{quoted(c)} AS {quoted(name)}" for c, name in names.items())])
-    same = " AND ".join(f"l.{quoted(ours)} = r.{quoted(theirs)}" for ours, theirs in step.using.items())
-    db.execute(
-        f"CREATE TABLE joined_{number + 1} AS SELECT {selected} FROM joined_{number} l LEFT JOIN matched r ON {same}"
-    )
-
-
-def _rule(step: Join, column: str) -> str | None:
-    return step.conflict.get(column, step.conflict.get("*"))
-
-
-def _values(db: duckdb.DuckDBPyConnection, step: Join) -> list[str]:
-    """The columns of a table that are no part of the key."""
-    return [name for name in _types(db, step.table) if name not in step.using.values()]
+    db.execute(f"CREATE TABLE {new} AS SELECT {selected} FROM {left} l LEFT JOIN {KEYED} r ON {same}")
+    [[after]] = fetch(db, f"SELECT count(*) FROM {new}")
+    what = f"{step.table} joined: {unmatched} of {rows} rows have no match there, {unused} of its {keys} keys none here"
+    renamed = [f"its `{c}` is `{name}`, for there was one" for c, name in names.items() if c != name]
+    ledger.add("integrate", "; ".join([what, *renamed]), rows, after)
+    return new
 
 
 def _types(db: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
-    found = db.table(quoted(table))
+    found = db.table(table)
     return {n: str(t) for n, t in zip(found.columns, found.types, strict=True) if quoted(n) != PLACE}

@@ -64,7 +64,8 @@ def load(
 
 def create(read: Any, table: str, paths: Sequence[Path], options: dict[str, Any]) -> None:
     """Make a table by one of DuckDB's readers, which guess types from the first rows: from all where these mislead."""
-    names = [str(path) for path in paths]
+    names: Any = [str(path) for path in paths]
+    names = names[0] if len(names) == 1 else names  # DuckDB finds no lines to leave out where it is given a list
     try:
         read(names, **options).create(quoted(table))
     except duckdb.Error as error:
@@ -77,7 +78,9 @@ def explained(error: duckdb.Error) -> str:
     """What DuckDB says, without the line that it says it of: its values may be personal."""
     places = r"Line: \d+$|Expected Number of Columns.*|Error when converting column \".*?\"|Maximum line size.*"
     found = re.findall(places, str(error), re.MULTILINE)
-    return ", ".join(found) if found else str(error).splitlines()[0]
+    if "Error when sniffing" in str(error):
+        found = ["its lines are not cut in one way. Mend it, or set `delimiter`, `quotechar`, `skiprows`"]
+    return ", ".join(found) or str(error).splitlines()[0]
 
 
 def quoted(name: str) -> str:

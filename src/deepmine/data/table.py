@@ -15,6 +15,7 @@ from deepmine.data.sources import quoted
 from deepmine.errors import UserError, nearest
 from deepmine.schema_data import File, Join
 
+SELECTED = '"the rows selected"'
 MEMORY = "1GB"  # for DuckDB; what does not fit lies on disk
 WHOLE = ("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 REAL = ("DOUBLE", "FLOAT", "DECIMAL", "HUGEINT", "UHUGEINT")
@@ -53,7 +54,7 @@ def read(
             integrate.join(db, [Join.model_validate(step) for step in join], ledger)
             tables = ["joined"]
         frame = _selected(db, tables, query, row_id, target, ledger)
-    rows = np.arange(len(frame)).astype(np.str_) if row_id is None else _ids(frame.pop(row_id), row_id)
+    rows = np.arange(len(frame)) if row_id is None else _ids(frame.pop(row_id), row_id)
     y = None if target is None else _plain(frame.pop(target))
     return Raw(frame, y, rows, facts={"ledger": list(ledger)})
 
@@ -79,7 +80,11 @@ def _selected(
         found = db.sql(query or f"FROM {quoted(tables[0])}")
         _check_columns(found.columns, row_id, target)
         ordered = found if row_id is None else found.order(quoted(row_id))
-        frame = ordered.project(_typed(found, row_id, target)).to_arrow_table().to_pandas(self_destruct=True)
+        typed = ordered.project(_typed(found, row_id, target))
+        if query or row_id:
+            typed.create(SELECTED)
+            typed = db.table(SELECTED)
+        frame = _frame(typed)
     except duckdb.Error as error:
         have = "; ".join(f"{table} has {', '.join(db.table(quoted(table)).columns)}" for table in tables)
         raise UserError(f"The query fails: {str(error).splitlines()[0]}. Table {have}.") from None
@@ -89,6 +94,14 @@ def _selected(
     if frame.empty:
         raise UserError("The query gives no rows.")
     return frame
+
+
+def _frame(found: duckdb.DuckDBPyRelation) -> pd.DataFrame:
+    """A relation in pandas, by eighths of its columns: all of them in Arrow's memory too would be twice as much."""
+    names = list(map(quoted, found.columns))
+    size = -(-len(names) // 8)
+    groups = [", ".join(names[begin : begin + size]) for begin in range(0, len(names), size)]
+    return pd.concat([found.project(group).to_arrow_table().to_pandas() for group in groups], axis=1)
 
 
 def _check_columns(columns: list[str], row_id: str | None, target: str | None) -> None:
