@@ -58,7 +58,10 @@ def rules(name: str, raw: Raw) -> list[str]:
 
 
 def test_every_starter_set_has_a_contract() -> None:
-    assert [path.stem for path in sorted((CONF / "data").glob("*.yaml"))] == NAMES
+    ours = [
+        path for path in sorted((CONF / "data").glob("*.yaml")) if "download" not in yaml.safe_load(path.read_text())
+    ]
+    assert [path.stem for path in ours] == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)

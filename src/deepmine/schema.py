@@ -128,6 +128,11 @@ def _suits(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
         )
     if config.get("cv") is not None and task not in SUPERVISED:
         raise UserError(f"cv={config['cv']} needs a target to score against, which {task} has not. Leave `cv` out.")
+    if (task == "rules") != (data.get("kind") == "baskets"):
+        wanted = "data of kind baskets" if task == "rules" else "task=rules"
+        raise UserError(
+            f"Task {task} and data `{choices['data']}`, of kind {data.get('kind')}, do not go together: wanted {wanted}."
+        )
     if "steps" not in config and data.get("kind") in get_args(Kind):
         kinds = [k for k in get_args(Kind) if k in config["preprocessing"].get(model["_takes_"], {})]
         raise UserError(

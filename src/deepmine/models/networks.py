@@ -11,18 +11,29 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+NORMS: dict[str | None, Any] = {
+    None: lambda width: [],
+    "batch": lambda width: [nn.BatchNorm1d(width)],
+    "layer": lambda width: [nn.LayerNorm(width)],
+}
+
 
 class MLP(nn.Module):
-    """Multilayer perceptron: fully connected layers with ReLU and dropout between them."""
+    """Multilayer perceptron: fully connected layers, with normalisation, ReLU and dropout after each but the last."""
 
     def __init__(
-        self, input_shape: Sequence[int], n_outputs: int, hidden: Sequence[int] = (128,), dropout: float = 0.0
+        self,
+        input_shape: Sequence[int],
+        n_outputs: int,
+        hidden: Sequence[int] = (128,),
+        dropout: float = 0.0,
+        norm: Literal["batch", "layer"] | None = None,
     ) -> None:
         super().__init__()
         widths = [prod(input_shape), *hidden]
         layers: list[nn.Module] = [nn.Flatten()]
         for n_in, n_out in pairwise(widths):
-            layers += [nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(dropout)]
+            layers += [nn.Linear(n_in, n_out), *NORMS[norm](n_out), nn.ReLU(), nn.Dropout(dropout)]
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], n_outputs))
 
     def forward(self, X: Tensor) -> Tensor:
@@ -31,7 +42,7 @@ class MLP(nn.Module):
 
 
 class CNN(nn.Module):
-    """Convolutional network: blocks of convolution, ReLU and pooling by two, then fully connected layers."""
+    """Convolutional network: blocks of convolution, ReLU and pooling, then fully connected layers."""
 
     def __init__(
         self,
@@ -39,6 +50,7 @@ class CNN(nn.Module):
         n_outputs: int,
         channels: Sequence[int] = (32, 64),
         kernel_size: int = 3,
+        pool: int = 2,
         hidden: Sequence[int] = (128,),
         dropout: float = 0.0,
     ) -> None:
@@ -46,8 +58,12 @@ class CNN(nn.Module):
         n_channels, *size = input_shape
         blocks: list[nn.Module] = []
         for n_in, n_out in pairwise([n_channels, *channels]):
-            blocks += [nn.Conv2d(n_in, n_out, kernel_size, padding="same"), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)]
-            size = [-(-length // 2) for length in size]
+            blocks += [
+                nn.Conv2d(n_in, n_out, kernel_size, padding="same"),
+                nn.ReLU(),
+                nn.MaxPool2d(pool, ceil_mode=True),
+            ]
+            size = [-(-length // pool) for length in size]
         self.blocks = nn.Sequential(*blocks)
         self.head = MLP((n_channels if not channels else channels[-1], *size), n_outputs, hidden, dropout)
 
