@@ -81,7 +81,7 @@ def _selected(
         _check_columns(found.columns, row_id, target)
         ordered = found if row_id is None else found.order(quoted(row_id))
         typed = ordered.project(_typed(found, row_id, target))
-        if query or row_id:
+        if query or row_id or tables == ["joined"]:  # once, not for each group of columns
             typed.create(SELECTED)
             typed = db.table(SELECTED)
         frame = _frame(typed)
