@@ -2,7 +2,7 @@
 
 PYTHONPATH=src python benchmarks/pca.py --gigabytes 0.25 --megabytes 64
 
-Images of 16 x 16 random values go to the disk as `dataset.load` opens them. A process that may take only so many
+Images of 8 x 8 random values go to the disk as `dataset.load` opens them. A process that may take only so many
 megabytes beyond its imports (RLIMIT_DATA: a file that is mapped does not count, a copy of it does) then fits the
 pipeline of `model=incremental_pca`, and the same with scikit-learn's own IncrementalPCA.
 """
@@ -22,7 +22,7 @@ from deepmine import config, model
 from deepmine.dataset import Part
 
 PAGE = resource.getpagesize()
-WIDTH = 16
+WIDTH = 8
 SETTINGS = [
     "data=mnist5k",
     "task=decomposition",

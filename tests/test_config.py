@@ -84,8 +84,12 @@ def test_a_mistake_is_named_with_the_nearest_valid_thing(overrides: str, says: s
 
 
 def test_a_model_refuses_a_kind_of_data() -> None:
-    with pytest.raises(UserError, match="takes data of kind .*table.*, but `titanic` is of kind baskets"):
-        config.compose("data=titanic", "data.kind=baskets")
+    with pytest.raises(UserError, match="takes data of kind image, but `titanic` is of kind table.*: boosting, forest"):
+        config.compose("data=titanic", "model=cnn")
+    with pytest.raises(
+        UserError, match="Task rules does not go with data `mnist5k`, of kind image: wanted data of kin"
+    ):
+        config.compose("model=rules", "task=rules")
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ def _suits(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
     if (task == "rules") != (data.get("kind") == "baskets"):
         wanted = "data of kind baskets" if task == "rules" else "task=rules"
         raise UserError(
-            f"Task {task} and data `{choices['data']}`, of kind {data.get('kind')}, do not go together: wanted {wanted}."
+            f"Task {task} does not go with data `{choices['data']}`, of kind {data.get('kind')}: wanted {wanted}."
         )
     if "steps" not in config and data.get("kind") in get_args(Kind):
         kinds = [k for k in get_args(Kind) if k in config["preprocessing"].get(model["_takes_"], {})]
