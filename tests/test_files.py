@@ -230,7 +230,7 @@ def test_mnist_keeps_its_published_test_rows(tmp_path: Path) -> None:
     for part, n in (("train", 200), ("t10k", 30)):
         idx_file(tmp_path / f"{part}-images-idx3-ubyte.gz", np.full((n, 28, 28), n))
         idx_file(tmp_path / f"{part}-labels-idx1-ubyte.gz", np.arange(n) % 10)
-    made = prepare.prepare("mnist", settings, tmp_path)
+    made = prepare.prepare("mnist", settings, tmp_path).dataset
     assert [len(part) for _, part in made.parts()] == [180, 20, 30]
     assert (made.test.X == 30).all() and (made.train.X == 200).all()
     assert made.test.rows.tolist() == [f"test-{number}" for number in range(30)]

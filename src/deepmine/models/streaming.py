@@ -21,12 +21,8 @@ class StreamingPCA(IncrementalPCA):
         super().fit(first)
         for batch in others:
             self.partial_fit(batch)
-<<<<<<< HEAD
-        self.components_: NDArray = np.ascontiguousarray(self.components_)  # as from a file, or the last bit differs
-=======
         # as from a file, or the last bit differs
         self.components_: NDArray = np.ascontiguousarray(self.components_)
->>>>>>> oracle
         return self
 
     def transform(self, X: ArrayLike) -> NDArray:
