@@ -36,15 +36,20 @@ class Prepared(NamedTuple):
 
 def main(cfg: DictConfig) -> None:
     """Write out/datasets/<name>."""
-    from deepmine.data import report
-
     folder = Path(cfg.folders.dataset)
     settings = OmegaConf.to_container(cfg.data, resolve=True)
     raw_folder = require_raw(cfg)
-    made, rejects = prepare(cfg.choices.data, settings, raw_folder)
-    more = {REJECTS: rejects.to_csv(index=False), report.FILE: report.page(made, rejects)}
-    dataset.save(made, folder, more)
-    show(made, folder)
+    made = prepare(cfg.choices.data, settings, raw_folder)
+    save(made, folder)
+    show(made.dataset, folder)
+
+
+def save(made: Prepared, folder: Path) -> None:
+    """Write the data set, its report and its rejects, whole or not at all."""
+    from deepmine.data import report
+
+    more = {REJECTS: made.rejects.to_csv(index=False), report.FILE: report.page(*made)}
+    dataset.save(made.dataset, folder, more)
 
 
 def show(made: Dataset, folder: Path) -> None:

@@ -16,6 +16,8 @@ ROWS = 20_000  # training rows, evenly spread, in which leaks are looked for
 GIVEN_AWAY = 0.9  # of the way from the best guess to certainty: a column that alone goes so far is a leak
 PURE, CHANCE = 0.99, 1e-9  # share of one class among rows that have (or lack) a value, and its largest probability
 
+FIRST = 1000  # rows that tell most columns apart
+
 Index = Mapping[str, NDArray[np.int64]]
 
 
@@ -160,20 +162,22 @@ def _duplicates(raw: Raw, index: Index, task: str) -> Iterator[str]:
 
 def _constant_columns(raw: Raw, index: Index, task: str) -> Iterator[str]:
     if isinstance(raw.X, pd.DataFrame):
-        constant = [name for name, column in raw.X.items() if column.nunique(dropna=False) == 1]
+        candidates = raw.X.loc[:, raw.X.head(FIRST).nunique(dropna=False) == 1]  # most columns vary at once
+        constant = [name for name, column in candidates.items() if column.nunique(dropna=False) == 1]
         if constant:
             yield f"{_list(constant)} hold one value in every row"
 
 
 def _identical_columns(raw: Raw, index: Index, task: str) -> Iterator[str]:
     if isinstance(raw.X, pd.DataFrame):
-        seen: dict[tuple[str, int], Any] = {}
+        alike: dict[int, list[Any]] = {}  # columns by what their first rows hold
         for name, column in raw.X.items():
-            numeric = pd.api.types.is_numeric_dtype(column)
-            key = str(numeric), hash(pd.util.hash_pandas_object(column, index=False).to_numpy().tobytes())
-            if key in seen:
-                yield f"`{name}` is the same as `{seen[key]}`"
-            seen.setdefault(key, name)
+            content = pd.util.hash_pandas_object(column.head(FIRST), index=False).to_numpy().tobytes()
+            begin = alike.setdefault(hash(content), [])
+            same = next((other for other in begin if column.equals(raw.X[other])), None)
+            if same is not None:
+                yield f"`{name}` is the same as `{same}`"
+            begin.append(name)
 
 
 def row_hashes(X: Any) -> NDArray[np.uint64]:
