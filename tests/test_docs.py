@@ -5,9 +5,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from conftest import ROOT, environment, make_clone, run
 from deepmine import config
+from deepmine.schema_data import Clean, Contract, File, Join, Privacy
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text()
@@ -17,9 +19,52 @@ MAKE = sorted(
 )
 
 
-def blocks(language: str) -> list[str]:
-    fences = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+DATA = (ROOT / "docs/data.md").read_text()
+
+
+def blocks(language: str, document: str = README) -> list[str]:
+    fences = re.findall(r"^```(\w*)\n(.*?)^```$", document, re.MULTILINE | re.DOTALL)
     return [text for name, text in fences if name == language]
+
+
+@pytest.mark.parametrize("block", blocks("yaml", DATA))
+def test_the_settings_of_data_are_valid(block: str) -> None:
+    settings = yaml.safe_load(block)
+    if "repeated_rows" in settings:
+        settings = {"contract": settings}
+    models = {"contract": Contract, "clean": Clean, "privacy": Privacy}
+    for key, value in settings.items():
+        items = {"files": (File, value), "join": (Join, value)}.get(key)
+        if items:
+            for item in items[1].values() if key == "files" else items[1]:
+                items[0].model_validate(item)
+        elif key != "query":
+            models[key].model_validate(value)
+
+
+@pytest.mark.slow
+def test_the_round_of_versions_runs_as_shown(tmp_path: Path) -> None:
+    make_clone(tmp_path / "deepmine")
+    there, back = blocks("sh", DATA.partition("## Versions")[2])[:2]
+    who = {f"GIT_{role}_{what}": "test@example.com" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+    def do(block: str) -> str:
+        script = f"set -e\n{block.replace('make ', 'make -o setup ')}"
+        done = run("sh", "-c", script, root=tmp_path / "deepmine", env=who)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    do("make repro\ngit add -A\ngit commit -qm first\n")
+    said = do(there)
+    ran = set(re.findall(r"Running stage '([\w@]+)'", said))
+    assert ran == {
+        "prepare@titanic",
+        *(f"{s}@titanic_{m}" for s in ("train", "evaluate") for m in ("mlp", "tree")),
+        "compare",
+    }
+    assert "out/runs/titanic_tree/metrics.json" in said and "mnist" not in said.partition("Path")[2]
+    assert "Running stage" not in do(back)
+    assert "P0001," in (tmp_path / "deepmine/data/titanic/passengers.csv").read_text()
 
 
 @pytest.mark.parametrize("command", MAKE)
