@@ -124,3 +124,11 @@ def test_rows_of_one_moment_stay_together() -> None:
     index = split({"strategy": "time", "val": 0.15, "test": 0.25, "seed": 0}, rows)
     assert [len(part) for part in index.values()] == [60, 10, 30]
     assert audit(rows, index, "clustering", LEVELS | {"duplicates": "off"}) == []
+
+
+def test_rows_are_equal_only_if_their_texts_are_too() -> None:
+    frame = pd.DataFrame({"x": [1.0, 2, 1, 3], "name": ["a", "b", "c", "d"]})
+    index = {"train": np.array([0, 1]), "val": np.array([2]), "test": np.array([3])}
+    assert audit(raw(frame), index, "clustering", LEVELS) == []
+    [finding] = audit(raw(frame.assign(name=["a", "b", "a", "b"])), index, "clustering", LEVELS)
+    assert "1 of 1 validation rows and 0 of 1 test rows" in finding.message

@@ -151,8 +151,7 @@ def _presence(column: pd.Series, y: NDArray) -> str | None:
 
 
 def _duplicates(raw: Raw, index: Index, task: str) -> Iterator[str]:
-    content = row_hashes(raw.X)
-    same = {part: int(np.isin(content[index[part]], content[index["train"]]).sum()) for part in ("val", "test")}
+    same = {part: len(_repeated(raw.X, index["train"], index[part])) for part in ("val", "test")}
     if any(same.values()):
         yield (
             f"{same['val']} of {len(index['val'])} validation rows and {same['test']} of {len(index['test'])} test "
@@ -178,6 +177,21 @@ def _identical_columns(raw: Raw, index: Index, task: str) -> Iterator[str]:
             if same is not None:
                 yield f"`{name}` is the same as `{same}`"
             begin.append(name)
+
+
+def _repeated(X: Any, train: NDArray, others: NDArray) -> NDArray:
+    """Those of the other rows that equal a training row; texts are only looked at where the numbers agree."""
+    table = isinstance(X, pd.DataFrame)
+    numbers = X.select_dtypes("number") if table else X
+    if not table or numbers.shape[1] in (0, X.shape[1]):
+        content = row_hashes(X)
+        return others[np.isin(content[others], content[train])]
+    suspects = _repeated(numbers, train, others)
+    if not len(suspects):
+        return suspects
+    alike = _repeated(numbers, suspects, train)
+    content = row_hashes(X.iloc[np.concatenate([suspects, alike])])
+    return suspects[np.isin(content[: len(suspects)], content[len(suspects) :])]
 
 
 def row_hashes(X: Any) -> NDArray[np.uint64]:
