@@ -2,12 +2,14 @@
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from omegaconf import OmegaConf
 from scipy import sparse
 
 from conftest import CONF, prepared
@@ -227,9 +229,21 @@ def test_a_bad_query_or_column_is_named(people: Path, query: str, settings: dict
         table.read(people, {"a": "a.csv"}, query, **{"row_id": "id", "null_values": ["", "NA"], **settings})
 
 
-def test_info_says_where_the_data_came_from(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["titanic", "mnist5k", "japanese_vowels", "census_names", "online_retail_customers"])
+def test_a_data_set_says_how_it_was_made_the_same_each_time(tmp_path: Path, name: str) -> None:
+    settings = OmegaConf.to_container(config.compose("~experiment", f"data={name}", trains=False).data, resolve=True)
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        prepare.save(prepare.prepare(name, settings, ROOT / "data" / settings["folder"]), folder)
+    assert dataset.folder_digest(tmp_path / "one") == dataset.folder_digest(tmp_path / "two")
+    account = json.loads((tmp_path / "one/preparation.json").read_text())
+    assert account["made_from"]["raw"] == dataset.folder_digest(ROOT / "data" / settings["folder"])
+    assert {entry["step"] for entry in account["ledger"]} >= {"read", "contract"}
+    page = (tmp_path / "one/report.html").read_text()
+    assert page.count("data:image/png;base64,") >= 2 and not re.search(r"(src|href)=.?(http|/)", page)
+
+
+def test_info_says_what_a_model_must_know(tmp_path: Path) -> None:
     dataset.save(prepared("titanic"), tmp_path / "titanic")
-    info = json.loads((tmp_path / "titanic/info.json").read_text())
-    assert info["made_from"]["raw"] == dataset.folder_digest(ROOT / "data/titanic")
+    info = dataset.require_info(tmp_path / "titanic")
     assert info["classes"] == [0, 1] and info["target"] == "survived"
     assert len(info["digest"]) == 36

@@ -8,8 +8,8 @@
 | table    | pandas frame, float64 and text columns                               |
 | baskets  | uint8 `(n, items)`, sparse (CSR), 1 where the basket holds the item  |
 
-On disk: `X_<part>.npy` (memory-mapped when loaded), `X_<part>.parquet` or `X_<part>.npz` (sparse), `y_<part>.npy`,
-`rows_<part>.npy`, `groups_<part>.npy` for the parts train, val and test, and `info.json`, written last.
+On disk, in `<data set>/parts/`, for each of train, val and test: `X_<part>.npy` (memory-mapped when loaded),
+`X_<part>.parquet` or `X_<part>.npz` (sparse); `y_`, `rows_`, `groups_<part>.npy`; and `info.json`.
 """
 
 import json
@@ -94,30 +94,20 @@ def save(dataset: Dataset, folder: Path, more: Mapping[str, str] = MappingProxyT
     Args:
         dataset: what to write.
         folder: its place.
-        more: other files, by name, for people to read; the digest does not depend on them.
+        more: other files, by name, which stand beside the parts: how they were made, for people to read. No model
+            depends on them.
     """
     new = folder.with_name(f".{folder.name}.{os.getpid()}")
-    new.mkdir(parents=True)
+    parts = new / "parts"
+    parts.mkdir(parents=True)
     try:
         for name, part in dataset.parts():
-            if isinstance(part.X, pd.DataFrame):
-                part.X.to_parquet(new / f"X_{name}.parquet")
-            elif sparse.issparse(part.X):
-                sparse.save_npz(new / f"X_{name}.npz", part.X)
-            else:
-                np.save(new / f"X_{name}.npy", part.X)
-            np.save(new / f"rows_{name}.npy", part.rows)
-            for field in ("y", "groups"):
-                if getattr(part, field) is not None:
-                    np.save(new / f"{field}_{name}.npy", getattr(part, field), allow_pickle=False)
-        info = {
-            **dataset.info,
-            "rows": {name: len(part) for name, part in dataset.parts()},
-            "digest": folder_digest(new),
-        }
+            _save_part(part, parts, name)
+        sizes = {name: len(part) for name, part in dataset.parts()}
+        info = {**dataset.info, "rows": sizes, "digest": folder_digest(parts)}
+        (parts / "info.json").write_text(json.dumps(info, indent=2))
         for name, text in more.items():
             (new / name).write_text(text, encoding="utf-8")
-        (new / "info.json").write_text(json.dumps(info, indent=2))
         with locked(folder):
             shutil.rmtree(folder, ignore_errors=True)
             new.rename(folder)
@@ -137,12 +127,12 @@ def load(folder: Path) -> Dataset:
     Raises:
         UserError: there is none.
     """
-    return Dataset(require_info(folder), *(_load_part(folder, name) for name in PARTS))
+    return Dataset(require_info(folder), *(_load_part(folder / "parts", name) for name in PARTS))
 
 
 def read_info(folder: Path) -> dict[str, Any] | None:
     """info.json of a prepared data set, or None where there is none."""
-    path = folder / "info.json"
+    path = folder / "parts/info.json"
     return json.loads(path.read_text()) if path.is_file() else None
 
 
@@ -180,6 +170,18 @@ def file_digest(path: Path) -> str:
         while piece := file.read(2**20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def _save_part(part: Part, folder: Path, name: str) -> None:
+    if isinstance(part.X, pd.DataFrame):
+        part.X.to_parquet(folder / f"X_{name}.parquet")
+    elif sparse.issparse(part.X):
+        sparse.save_npz(folder / f"X_{name}.npz", part.X)
+    else:
+        np.save(folder / f"X_{name}.npy", part.X)
+    for field in ("y", "rows", "groups"):
+        if getattr(part, field) is not None:
+            np.save(folder / f"{field}_{name}.npy", getattr(part, field), allow_pickle=False)
 
 
 def _load_part(folder: Path, name: str) -> Part:

@@ -55,6 +55,7 @@ def issue(
             "data.dvc": _data_dvc(),
             "dataset": str(dataset),
             "digest": info["digest"],
+            "audit": info.get("audit", []),
         },
         "lock": file_digest(ROOT / "constraints.txt"),
         "python": platform.python_version(),

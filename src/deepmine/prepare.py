@@ -3,6 +3,7 @@
 make prepare data=titanic
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,14 +24,15 @@ from deepmine.dataset import Dataset, Part
 from deepmine.errors import UserError
 from deepmine.schema import Data
 
-REJECTS = "rejects.csv"
+ACCOUNT, REJECTS = "preparation.json", "rejects.csv"
 STEER = {"groups": "group", "times": "time", "parts": "part"}  # field of `Raw`: setting of `split` that names a column
 
 
 class Prepared(NamedTuple):
-    """A data set, and the rows that its contract refused: `row`, `column`, `rule`."""
+    """A data set, how it was made (`ledger`, `made_from`), and what its contract refused (`row`, `column`, `rule`)."""
 
     dataset: Dataset
+    account: dict[str, Any]
     rejects: pd.DataFrame
 
 
@@ -41,33 +43,33 @@ def main(cfg: DictConfig) -> None:
     raw_folder = require_raw(cfg)
     made = prepare(cfg.choices.data, settings, raw_folder)
     save(made, folder)
-    show(made.dataset, folder)
+    show(made, folder)
 
 
 def save(made: Prepared, folder: Path) -> None:
     """Write the data set, its report and its rejects, whole or not at all."""
     from deepmine.data import report
 
-    more = {REJECTS: made.rejects.to_csv(index=False), report.FILE: report.page(*made)}
-    dataset.save(made.dataset, folder, more)
+    account = {ACCOUNT: json.dumps(made.account, indent=2), REJECTS: made.rejects.to_csv(index=False)}
+    dataset.save(made.dataset, folder, {**account, report.FILE: report.page(*made)})
 
 
-def show(made: Dataset, folder: Path) -> None:
+def show(made: Prepared, folder: Path) -> None:
     """Print what was done to the rows, and what to look at."""
-    for entry in made.info["ledger"]:
+    for entry in made.account["ledger"]:
         change = entry["rows_before"] - entry["rows_after"]
         print(f"{entry['step']:>10}: {entry['what']}" + (f" ({change} rows)" if change > 0 else ""))
-    for finding in made.info["audit"]:
+    for finding in made.dataset.info["audit"]:
         print(f"{'warning':>10}: {finding['message']}")
-    print(f"{folder}: " + ", ".join(f"{len(part)} {name}" for name, part in made.parts()))
+    print(f"{folder}: " + ", ".join(f"{len(part)} {name}" for name, part in made.dataset.parts()))
 
 
 def ensure(cfg: DictConfig) -> None:
     """Prepare the data set unless it is there and made from the same files, settings and code."""
     raw_folder, folder = require_raw(cfg), Path(cfg.folders.dataset)
     with dataset.locked(folder):  # two trials of a sweep at once: the second finds what the first made
-        info = dataset.read_info(folder)
-        if info is None or info["made_from"] != _made_from(OmegaConf.to_container(cfg.data, resolve=True), raw_folder):
+        account = json.loads((folder / ACCOUNT).read_text()) if (folder / ACCOUNT).is_file() else {}
+        if account.get("made_from") != _made_from(OmegaConf.to_container(cfg.data, resolve=True), raw_folder):
             main(cfg)
 
 
@@ -104,11 +106,11 @@ def prepare(name: str, settings: Any, raw_folder: Path) -> Prepared:
         "split": settings["split"],
         "train_fraction": settings["train_fraction"],
         **{key: value for key, value in raw.facts.items() if key != "ledger"},
-        "ledger": [entry._asdict() for entry in ledger],
         "audit": [finding._asdict() for finding in findings],
-        "made_from": _made_from(settings, raw_folder),
     }
-    return Prepared(Dataset(info, **{part: _part(raw, rows) for part, rows in index.items()}), rejects)
+    account = {"made_from": _made_from(settings, raw_folder), "ledger": [entry._asdict() for entry in ledger]}
+    parts = {part: _part(raw, rows) for part, rows in index.items()}
+    return Prepared(Dataset(info, **parts), account, rejects)
 
 
 def require_raw(cfg: DictConfig) -> Path:

@@ -14,7 +14,7 @@ class Entry(NamedTuple):
 
 
 class Ledger(list[Entry]):
-    """The entries, in the order of what was done; they are kept in info.json and told in the report."""
+    """The entries, in the order of what was done; they are kept in preparation.json and told in the report."""
 
     def add(self, step: str, what: str, before: int, after: int, cells: int = 0) -> None:
         """Note one thing that was done."""

@@ -1,7 +1,7 @@
 """One page about a data set, for a browser: what it holds, and what preparing did to it. No other file is needed."""
 
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ DROP = ("contract", "clean", "privacy")  # steps that may leave rows out
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
 
-def page(dataset: Dataset, rejects: pd.DataFrame) -> str:
+def page(dataset: Dataset, account: Mapping[str, Any], rejects: pd.DataFrame) -> str:
     """The page as HTML, pictures inside. Only the training rows are described, so that nobody learns from the others.
 
     Args:
         dataset: as prepared, after protecting: nothing protected can stand here.
+        account: how it was made: `ledger`, and what it was `made_from`.
         rejects: rows that the contract refused: `row`, `column`, `rule`.
     """
     from jinja2 import Environment
@@ -29,11 +30,12 @@ def page(dataset: Dataset, rejects: pd.DataFrame) -> str:
     template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(TEMPLATE.read_text())
     return template.render(
         info=dataset.info,
+        account=account,
         sizes={name: len(part) for name, part in dataset.parts()},
-        left_out=sum(
-            entry["rows_before"] - entry["rows_after"] for entry in dataset.info["ledger"] if entry["step"] in DROP
+        left_out=sum(e["rows_before"] - e["rows_after"] for e in account["ledger"] if e["step"] in DROP),
+        refused=rejects.groupby(["column", "rule"], as_index=False, dropna=False).agg(
+            rows=("row", "size"), first=("row", "first")
         ),
-        refused=rejects.groupby(["column", "rule"], as_index=False).agg(rows=("row", "size"), first=("row", "first")),
         columns=list(_columns(dataset.train.X)) if isinstance(dataset.train.X, pd.DataFrame) else [],
         pictures=[(title, _embedded(figure)) for title, figure in pictures.draw(dataset)],
     )
