@@ -145,6 +145,12 @@ def test_other_scores_evaluate_without_training(change) -> None:
 
 
 @pytest.mark.slow
+def test_another_report_of_the_data_trains_nothing(change) -> None:
+    ran = change("src/deepmine/data/pictures.py", lambda text: f"{text}\n# another line\n")
+    assert ran == {"prepare@mnist5k", "prepare@penguins", "prepare@titanic"}
+
+
+@pytest.mark.slow
 def test_a_raw_file_runs_the_cells_of_its_data_set(change) -> None:
     ran = change("data/penguins/penguins_raw.csv", lambda text: text.replace(",39.1,", ",39.2,", 1))
     assert ran == {"prepare@penguins", "compare"} | cells("penguins_kmeans")
