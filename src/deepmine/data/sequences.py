@@ -58,9 +58,7 @@ def _lines(path: Path, named: list[str]) -> pd.DataFrame:
 
 def _check(frame: pd.DataFrame, features: pd.DataFrame, sequence: str, step: str) -> None:
     if words := features.select_dtypes(exclude="number").columns.tolist():
-        raise UserError(
-            f"Features should be numbers, but `{words[0]}` holds text, such as {features[words[0]].iloc[0]!r}."
-        )
+        raise UserError(f"Features should be numbers, but `{words[0]}` holds text.")
     gaps = frame.isna().any(axis=1) | ~np.isfinite(features.to_numpy(float)).all(axis=1)
     if gaps.any():
         first = frame[gaps].iloc[0]
