@@ -96,8 +96,8 @@ def prepare(name: str, settings: Any, raw_folder: Path) -> Prepared:
     else:
         _refuse_columns(declared)
     require_target(raw, target)
-    numbers = settings["task"] == "regression" and raw.y is not None  # whole ones are no classes to keep the shares of
-    by = raw._replace(y=raw.y.astype(float)) if numbers else raw
+    # whole numbers to predict are no classes whose shares are kept
+    by = raw if raw.y is None or settings["task"] != "regression" else raw._replace(y=raw.y.astype(float))
     index = split(settings["split"], by, settings["train_fraction"])
     raw, index = _without_outliers(raw, index, declared["clean"]["outliers"], ledger)
     findings = audit(raw, index, settings["task"], declared["audit"])
