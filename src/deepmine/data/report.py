@@ -16,9 +16,7 @@ TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
 
 def page(dataset: Dataset, rejects: pd.DataFrame) -> str:
-    """The page as HTML, pictures inside. Features are those of the training rows, so that nobody learns from the others.
-
-    Of the others only the sizes and the balance of the target are shown.
+    """The page as HTML, pictures inside. Only the training rows are described, so that nobody learns from the others.
 
     Args:
         dataset: as prepared, after protecting: nothing protected can stand here.
@@ -28,9 +26,7 @@ def page(dataset: Dataset, rejects: pd.DataFrame) -> str:
 
     from deepmine.data import pictures
 
-    template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
-        TEMPLATE.read_text("utf-8")
-    )
+    template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(TEMPLATE.read_text())
     return template.render(
         info=dataset.info,
         sizes={name: len(part) for name, part in dataset.parts()},
