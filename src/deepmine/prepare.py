@@ -25,7 +25,6 @@ from deepmine.schema import Data
 from deepmine.schema_data import Clean, Privacy
 
 REJECTS = "rejects.csv"
-LARGEST = float(np.finfo(np.float32).max)  # in which trees and nets count
 STEER = {"groups": "group", "times": "time", "parts": "part"}  # field of `Raw`: setting of `split` that names a column
 
 
@@ -223,9 +222,10 @@ def _steering(column: pd.Series, field: str) -> Any:
 
 def _number(column: pd.Series) -> pd.Series:
     """Dates as days since 1970-01-01; others as they are, if models can hold them."""
-    if column.dtype.kind == "f" and max(column.max(), -column.min()) > LARGEST:
+    largest = float(np.finfo(np.float32).max)  # in which trees and nets count
+    if column.dtype.kind == "f" and max(column.max(), -column.min()) > largest:
         raise UserError(
-            f"`{column.name}` holds infinite numbers, or some beyond {LARGEST:.0e}. Empty them: clean: {{impossible: "
+            f"`{column.name}` holds infinite numbers, or some beyond {largest:.0e}. Empty them: clean: {{impossible: "
             f"{{{column.name}: {{min: ..., max: ...}}}}}}"
         )
     if not pd.api.types.is_datetime64_any_dtype(column):
