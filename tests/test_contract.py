@@ -219,6 +219,9 @@ def test_what_is_inferred_is_short_and_plain() -> None:
             "surname": {"type": "text"},  # of people: their names do not belong into git
         },
     }
+    hidden = infer(frame, ["height", "code", "town", "day"])["columns"]
+    assert hidden["height"] == {"type": "number"} and hidden["code"] == {"type": "text", "unique": True}
+    assert hidden["town"] == {"type": "text", "missing": 0.5} and hidden["day"] == {"type": "date"}
 
 
 def test_facts_of_sequences_images_texts_and_baskets() -> None:
@@ -246,9 +249,10 @@ def test_the_stage_writes_a_contract_that_the_data_set_then_has(conf: Path) -> N
     with_contract = file.read_text()
     file.write_text(with_contract.replace("defaults:\n  - contract: titanic\n  - _self_\n", ""))
     written.unlink()
-    cfg = config.compose("~experiment", "data=titanic", trains=False)
+    cfg = config.compose("~experiment", "data=titanic", "data.privacy.columns.sex=mask", trains=False)
     assert "contract" not in cfg.data
     stage.main(cfg)
+    assert yaml.safe_load(written.read_text())["columns"]["sex"] == {"type": "text"}  # and no categories
     assert file.read_text() == with_contract
     assert config.compose("~experiment", "data=titanic", trains=False).data.contract == yaml.safe_load(
         written.read_text()

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from deepmine import config, prepare
-from deepmine.data import arrays, idx, image_folder, transactions
+from deepmine.data import arrays, idx, image_folder, read_csv, transactions
 from deepmine.errors import UserError
 
 RED, GREEN = (250, 0, 0), (0, 250, 0)
@@ -289,3 +289,11 @@ def test_a_mistake_in_a_basket_file_is_named(tmp_path: Path, content: bytes, set
     (tmp_path / "b.csv").write_bytes(content)
     with pytest.raises(UserError, match=f"{says}"):
         transactions.read(tmp_path, "b.csv", **settings)
+
+
+def test_a_packed_csv_file_that_is_damaged_is_refused(tmp_path: Path) -> None:
+    packed = gzip.compress(b"a,b\n" + b"".join(b"%d,%.9f\n" % (n, n**0.5) for n in range(2_000)))
+    for broken in (packed[:-2_000], packed[:-2_000] + bytes(100) + packed[-1_900:]):
+        (tmp_path / "t.csv.gz").write_bytes(broken)
+        with pytest.raises(UserError, match="cannot be read as a table"):
+            read_csv(tmp_path / "t.csv.gz")

@@ -1,5 +1,6 @@
 """A person's own files become a data set, without Python; what is protected is nowhere to be read afterwards."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import yaml
 from PIL import Image
 
 from conftest import make_clone, run, stage
+from deepmine import config, new_data
+from deepmine.errors import UserError
 
 PEOPLE = 240
 
@@ -112,3 +115,21 @@ def test_what_cannot_be_used_leaves_nothing(own: Path, files: Path, arguments: l
     assert done.returncode == 1 and says in done.stderr and "Traceback" not in done.stderr, done.stderr
     assert run("git", "status", "--short", root=own).stdout == before
     assert not (own / "data/other").exists() and not (own / "conf/data/other.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("titanic", "contract/titanic.yaml is there already"),
+        ("my-churn", "wanted letters, digits and _.*name=my_churn"),
+    ],
+)
+def test_a_name_that_cannot_be_taken_costs_nothing(
+    name: str, says: str, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "CONF", Path(shutil.copytree(config.CONF, tmp_path / "conf")))
+    cfg = config.compose(f"path='{files}/shop.txt'", f"name={name}", f"paths.data={tmp_path}/data", trains=False)
+    (config.CONF / "data/titanic.yaml").unlink()  # its contract alone is left
+    with pytest.raises(UserError, match=says):
+        new_data.main(cfg)
+    assert (config.CONF / "data/contract/titanic.yaml").is_file() and not (tmp_path / "data").exists()

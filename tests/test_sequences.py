@@ -38,7 +38,7 @@ def test_sequences_are_put_in_order_and_padded(tmp_path: Path) -> None:
         ("", "", {"target": "speakr"}, "no column `speakr`. Did you mean `speaker`"),
         ("0,1,2", "0,,2", {}, "1 lines have a missing or infinite value, first: id 7, t 0"),
         ("0,1,2", "0,inf,2", {}, "missing or infinite"),
-        ("0,1,2", "0,one,2", {}, "`a` holds text, such as 'one'"),
+        ("0,1,2", "0,one,2", {}, "`a` holds text"),
         ("7,train,x,1", "7,train,x,0", {}, "id 7 has t 0 twice"),
         ("7,train,x,1", "7,train,z,1", {}, "`speaker` should be the same.*id 7"),
         (LINES, "", {}, "cannot be read"),

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -131,6 +132,38 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(tmp_path: Path) -> Non
         read(tmp_path, b"a,b\n1,2\n", "t.csv.gz")
     with pytest.raises(UserError, match="cannot be read as a table"):
         read(tmp_path, b'{"a": 1}\n{"a":', "t.jsonl")
+
+
+def test_a_packed_file_that_is_cut_or_damaged_far_inside_is_refused(tmp_path: Path) -> None:
+    packed = gzip.compress(b"a,b\n" + b"".join(b"%d,%.9f\n" % (n, n**0.5) for n in range(20_000)))
+    for broken in (packed[:-20_000], packed[:-20_000] + bytes(100) + packed[-19_900:]):
+        with pytest.raises(UserError, match="cannot be unpacked"):
+            read(tmp_path, broken, "t.csv.gz")
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("SELECT CAST(a AS INTEGER) FROM t", "Could not convert string ... to INT32"),
+        ("SELECT strptime(a, '%Y') FROM t", "Could not parse string ..."),
+        ("SELECT nowhere FROM t", 'Referenced column "nowhere" not found'),
+    ],
+)
+def test_a_query_that_fails_shows_no_value(tmp_path: Path, query: str, says: str) -> None:
+    (tmp_path / "t.csv").write_text('a,b\n"O\'Neill, ""Anna""",1\n')
+    with pytest.raises(UserError, match=re.escape(says)) as refused:
+        table.read(tmp_path, {"t": "t.csv"}, query)
+    assert "Neill" not in str(refused.value) and "Anna" not in str(refused.value)
+
+
+def test_an_id_that_stands_twice_and_texts_among_numbers_are_not_shown(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="missing or repeated in 1 rows") as refused:
+        read(tmp_path, b"a,b\nanna,1\nanna,2\n")
+        table.read(tmp_path, {"t": "t.csv"}, row_id="a")
+    assert "anna" not in str(refused.value)
+    raw = read(tmp_path, b"a,b\n" + b"1,2\n" * 9 + b"anna,3\n")
+    [note] = [entry.what for entry in raw.facts["ledger"] if "stays text" in entry.what]
+    assert "1 of 10 values are no numbers;" in note
 
 
 def test_what_is_not_found_out_can_be_said(tmp_path: Path) -> None:

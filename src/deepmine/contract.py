@@ -15,6 +15,7 @@ from deepmine import config, prepare
 from deepmine.data.contract import infer
 from deepmine.data.facts import describe
 from deepmine.errors import UserError
+from deepmine.schema import Data
 
 
 def main(cfg: DictConfig) -> None:
@@ -25,12 +26,13 @@ def main(cfg: DictConfig) -> None:
         raise UserError(
             f"There is a contract already, conf/{file}. To infer it anew: make contract data={name} overwrite=true"
         )
-    source: Any = OmegaConf.to_container(cfg.data.source, resolve=True)
+    settings: Any = OmegaConf.to_container(cfg.data, resolve=True)
+    source, rules = settings["source"], Data(**settings).privacy.columns
     raw_folder = prepare.require_raw(cfg)
     raw = hydra.utils.get_method(source.pop("_target_"))(folder=raw_folder, **source)
     frame = describe(raw, source.get("target"))
     head = f"# What {name} promised on {date.today()}, inferred from its {len(frame):,} rows (deepmine.contract).\n"
-    write(config.CONF / file, head, infer(frame))
+    write(config.CONF / file, head, infer(frame, [column for column, rule in rules.items() if rule != "keep"]))
     bring_in(config.CONF / f"data/{name}.yaml", name)
     print(f"conf/{file}: {len(frame.columns)} columns. Read it and correct it: every preparation is held to it.")
 

@@ -33,13 +33,15 @@ def main(cfg: DictConfig) -> None:
         config.CONF / f"data/{name}.yaml",
         config.CONF / f"data/contract/{name}.yaml",
     )
-    for taken in (raw, yaml):
+    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+        raise UserError(f"`name` is {name!r}; wanted letters, digits and _, such as name={_slug(name)}")
+    for taken in (raw, yaml, frozen):
         if taken.exists():
             raise UserError(f"{taken} is there already. Choose another name: make new-data path={path} name=...")
     with _all_or_nothing(raw, yaml, frozen):
         _copy(path, raw)
         models = _write_config(name, raw, path.name, cfg.target)
-    subprocess.run([str(ROOT / ".venv/bin/dvc"), "add", "--quiet", cfg.paths.data], check=True)
+    _version(cfg.paths.data)
     _train(name, models, Path(cfg.paths.out))
     print(NEXT.format(name=name, model=models[-1]))
 
@@ -56,6 +58,13 @@ def _write_config(name: str, raw: Path, file: str, target: str | None) -> list[s
     config.dump(config.CONF / f"data/{name}.yaml", found.settings, head)
     contract.main(config.compose("~experiment", f"data={name}", trains=False))
     return found.models
+
+
+def _version(data: str) -> None:
+    """Have DVC note the raw files in data.dvc."""
+    done = subprocess.run([str(ROOT / ".venv/bin/dvc"), "add", "--quiet", data])
+    if done.returncode:
+        raise UserError(f"All is made, but DVC could not version {data}/ (see above). Mend it, then: dvc add {data}")
 
 
 def _train(name: str, models: list[str], out: Path) -> None:
@@ -79,17 +88,20 @@ def _require_path(path: str | None) -> Path:
 
 def _slug(text: str) -> str:
     """A name that files, commands and SQL can bear."""
-    name = re.sub(r"\W+", "_", text).strip("_").lower()
+    name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_").lower()
     return f"data_{name}" if not name or name[0].isdigit() else name
 
 
 def _copy(path: Path, raw: Path) -> None:
     """The file, or all files of the folder, to data/<name>; hidden ones stay behind."""
-    if path.is_dir():
-        shutil.copytree(path, raw, ignore=shutil.ignore_patterns(".*"))
-    else:
-        raw.mkdir(parents=True)
-        shutil.copy2(path, raw / path.name)
+    try:
+        if path.is_dir():
+            shutil.copytree(path, raw, ignore=shutil.ignore_patterns(".*"))
+        else:
+            raw.mkdir(parents=True)
+            shutil.copy2(path, raw / path.name)
+    except OSError as error:  # shutil.Error too, which lists what could not be copied
+        raise UserError(f"{path} cannot be copied to {raw}: {error}") from None
 
 
 @contextmanager

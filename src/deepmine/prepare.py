@@ -23,6 +23,7 @@ from deepmine.data.split import Index, split
 from deepmine.dataset import Dataset, Part
 from deepmine.errors import UserError
 from deepmine.schema import Data
+from deepmine.schema_data import Clean, Privacy
 
 ACCOUNT, REJECTS = "preparation.json", "rejects.csv"
 STEER = {"groups": "group", "times": "time", "parts": "part"}  # field of `Raw`: setting of `split` that names a column
@@ -88,12 +89,17 @@ def prepare(name: str, settings: Any, raw_folder: Path) -> Prepared:
     raw: Raw = hydra.utils.get_method(source.pop("_target_"))(folder=raw_folder, **source)
     ledger = Ledger(raw.facts.get("ledger") or [Entry("read", f"{len(raw.rows)} rows", 0, len(raw.rows))])
     raw = _with_protected_ids(raw, source.get("row_id"), declared["privacy"], ledger)
-    target = source.get("target")
+    is_table = isinstance(raw.X, pd.DataFrame)
+    target = source.get("target") or ("target" if is_table and raw.y is not None else None)
     raw, rejects = _checked(raw, describe(raw, target), declared["contract"], ledger)
-    if isinstance(raw.X, pd.DataFrame):
+    if is_table:
         raw = _cleaned(raw, target, declared, ledger)
+    else:
+        _refuse_columns(declared)
     require_target(raw, target)
-    index = split(settings["split"], raw, settings["train_fraction"])
+    # whole numbers to predict are no classes whose shares are kept
+    by = raw if raw.y is None or settings["task"] != "regression" else raw._replace(y=raw.y.astype(float))
+    index = split(settings["split"], by, settings["train_fraction"])
     raw, index = _without_outliers(raw, index, declared["clean"]["outliers"], ledger)
     findings = audit(raw, index, settings["task"], declared["audit"])
     refuse(findings, name)
@@ -171,10 +177,24 @@ def _cleaned(raw: Raw, target: str | None, declared: Mapping[str, Any], ledger: 
     frame = privacy.protect(frame, declared["privacy"], ledger)
     steer = {field: declared["split"][name] for field, name in STEER.items() if declared["split"][name]}
     clean.require(frame, steer.values(), "data.split")
-    popped = {field: _steering(frame.pop(name)) for field, name in steer.items()}
+    popped = {field: _steering(frame[name], field) for field, name in steer.items()}
+    frame = frame.drop(columns=list(steer.values()))
+    clean.require(frame, [target] if target else [], "data.source.target")
     y = None if target is None else _plain(frame.pop(target))
     rows = frame.index.to_numpy(raw.rows.dtype if raw.rows.dtype.kind == "i" else np.str_)
     return raw._replace(X=frame.reset_index(drop=True).apply(_number), y=y, rows=rows, **popped)
+
+
+def _refuse_columns(declared: Any) -> None:
+    """Rules about columns are for tables: elsewhere nothing would be cleaned or protected, and nobody be told."""
+    plain = {"clean": Clean().model_dump(), "privacy": Privacy(key=declared["privacy"]["key"]).model_dump()}
+    plain["split"] = declared["split"] | dict.fromkeys(STEER.values())
+    for section, without in plain.items():
+        if declared[section] != without:
+            raise UserError(
+                f"`data.{section}` has rules about columns, but data of kind {declared['kind']} have none. Take them "
+                "out, and change the raw files instead; a row id is protected where `source.row_id` names it."
+            )
 
 
 def _without_outliers(raw: Raw, index: Index, declared: Any, ledger: Ledger) -> tuple[Raw, Index]:
@@ -189,17 +209,27 @@ def _without_outliers(raw: Raw, index: Index, declared: Any, ledger: Ledger) -> 
     return changed, {**index, "train": index["train"][np.isin(index["train"], usual)]}
 
 
-def _steering(column: pd.Series) -> Any:
+def _steering(column: pd.Series, field: str) -> Any:
     """A column that steers the split, as array."""
     if column.isna().any():
         raise UserError(f"`{column.name}`, by which `data.split` goes, is missing in {column.isna().sum()} rows.")
     if pd.api.types.is_numeric_dtype(column) or column.dtype.kind == "M":
         return column.to_numpy()
+    if field == "times":
+        raise UserError(
+            f"`{column.name}`, the `data.split.time`, holds texts. Make dates of it: strptime in the query."
+        )
     return column.to_numpy(np.str_)
 
 
 def _number(column: pd.Series) -> pd.Series:
-    """Dates as days since 1970-01-01; others as they are."""
+    """Dates as days since 1970-01-01; others as they are, if models can hold them."""
+    largest = float(np.finfo(np.float32).max)  # in which trees and nets count
+    if column.dtype.kind == "f" and max(column.max(), -column.min()) > largest:
+        raise UserError(
+            f"`{column.name}` holds infinite numbers, or some beyond {largest:.0e}. Empty them: clean: {{impossible: "
+            f"{{{column.name}: {{min: ..., max: ...}}}}}}"
+        )
     if not pd.api.types.is_datetime64_any_dtype(column):
         return column
     return (column - pd.Timestamp(0)) / pd.Timedelta(days=1)

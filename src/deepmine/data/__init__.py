@@ -3,15 +3,17 @@
 A reader is a function `read(folder, **settings) -> Raw`, named as `source._target_` in conf/data/<name>.yaml.
 """
 
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from deepmine.errors import UserError
+from deepmine.errors import UserError, nearest
 
 RESTORE = ".venv/bin/dvc pull --force data.dvc"
 
@@ -74,3 +76,19 @@ def raw_file(folder: Path, name: str) -> Path:
     if not path.is_file():
         raise UserError(f"{path} is not there. Restore what data.dvc lists: {RESTORE}")
     return path
+
+
+def read_csv(path: Path, columns: Iterable[str] = (), **options: Any) -> pd.DataFrame:
+    """A CSV file with a header, packed or not, by pandas.
+
+    Raises:
+        UserError: it cannot be read, or has not these columns.
+    """
+    try:
+        frame = pd.read_csv(path, **options)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise UserError(f"{path} cannot be read as a table: {error}".splitlines()[0]) from None
+    for column in columns:
+        if column not in frame:
+            raise UserError(f"{path} has no column `{column}`. {nearest(column, frame.columns)}")
+    return frame

@@ -15,7 +15,7 @@ from deepmine.schema import SUPERVISED
 ROWS = 20_000  # training rows, evenly spread, in which leaks are looked for
 GIVEN_AWAY = 0.9  # of the way from the best guess to certainty: a column that alone goes so far is a leak
 PURE, CHANCE = 0.99, 1e-9  # share of one class among rows that have (or lack) a value, and its largest probability
-
+FOLDS = 3  # in which a column is tried
 FIRST = 1000  # rows that tell most columns apart
 
 Index = Mapping[str, NDArray[np.int64]]
@@ -103,15 +103,15 @@ def _single_predictors(raw: Raw, index: Index, task: str) -> Iterator[str]:
 
 def _columns(raw: Raw, index: Index, task: str) -> Iterator[tuple[Any, pd.Series, NDArray]]:
     """Each column of a table and the target, in at most `ROWS` training rows; none where nothing is predicted."""
-    if isinstance(raw.X, pd.DataFrame) and raw.y is not None and task in SUPERVISED:
-        train = index["train"]
+    train = index["train"]
+    if isinstance(raw.X, pd.DataFrame) and raw.y is not None and task in SUPERVISED and len(train) >= FOLDS:
         some = train[np.linspace(0, len(train) - 1, min(len(train), ROWS)).astype(int)]
         yield from ((name, column, raw.y[some]) for name, column in raw.X.iloc[some].items())
 
 
 def _alone(column: pd.Series, y: NDArray, task: str) -> str | None:
     """Does a small tree on this column alone predict the rows that it was not fitted on?"""
-    from sklearn.model_selection import cross_val_predict
+    from sklearn.model_selection import KFold, cross_val_predict
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
     numbers = column.to_numpy(float) if pd.api.types.is_numeric_dtype(column) else pd.factorize(column)[0].astype(float)
@@ -120,7 +120,7 @@ def _alone(column: pd.Series, y: NDArray, task: str) -> str | None:
         max_leaf_nodes=32, min_samples_leaf=5, random_state=0
     )
     codes = y if task == "regression" else np.unique(y, return_inverse=True)[1]
-    predicted = cross_val_predict(tree, X, codes, cv=_folds(task))
+    predicted = cross_val_predict(tree, X, codes, cv=KFold(FOLDS, shuffle=True, random_state=0))
     if task == "regression":
         wrong, guess = float(np.var(codes - predicted)), float(np.var(codes))
     else:
@@ -128,12 +128,6 @@ def _alone(column: pd.Series, y: NDArray, task: str) -> str | None:
     if guess > 0 and 1 - wrong / guess >= GIVEN_AWAY:
         return f"alone predicts the target: a tree on it makes {1 - wrong / guess:.0%} fewer errors than the best guess"
     return None
-
-
-def _folds(task: str) -> Any:
-    from sklearn.model_selection import KFold
-
-    return KFold(3, shuffle=True, random_state=0)
 
 
 def _presence(column: pd.Series, y: NDArray) -> str | None:

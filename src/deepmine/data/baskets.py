@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from deepmine.data import Raw, raw_file
+from deepmine.data import Raw, raw_file, read_csv
 from deepmine.errors import UserError, nearest
 
 
@@ -86,10 +86,7 @@ def select(
 def _two_columns(folder: Path, file: str) -> pd.Series:
     """The second column of a CSV file, by the first."""
     path = raw_file(folder, file)
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path} cannot be read as a table: {str(error).splitlines()[0]}") from None
+    table = read_csv(path, dtype=str, keep_default_na=False)
     if table.shape[1] != 2:
         raise UserError(f"{path} should have two columns, an id and what it stands for; it has {table.shape[1]}.")
     ids = table.iloc[:, 0]

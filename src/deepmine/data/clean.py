@@ -70,6 +70,8 @@ def outliers(
     numbers = frame.select_dtypes("float").drop(columns=list(exclude), errors="ignore")
     names = list(map(str, numbers)) if settings["columns"] is None else settings["columns"]
     require(numbers, names, "data.clean.outliers.columns")
+    if not names:
+        raise UserError("`data.clean.outliers` looks at numbers, but there is no column of numbers.")
     if settings["method"] == "isolation_forest":
         found = _isolated(numbers[names], train, settings)
         return _act(frame, train, found, f"by an isolation forest of {', '.join(names)}", settings, ledger)

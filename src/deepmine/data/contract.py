@@ -1,7 +1,7 @@
 """What a data set promised: inferred once, frozen as YAML, read by a person, and checked with pandera ever after."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from typing import Any, cast
 
@@ -16,13 +16,13 @@ CATEGORIES = 20  # at most so many different texts, each ten times on average, a
 KEYS = 20  # at least so many different values, and no other, promise to be unique
 
 
-def infer(frame: pd.DataFrame) -> dict[str, Any]:
+def infer(frame: pd.DataFrame, protected: Collection[str] = ()) -> dict[str, Any]:
     """The contract that these rows keep (`schema_data.Contract`, without defaults).
 
-    Limits are rounded outward to three significant digits, shares upward to hundredths. Texts of a column that looks
-    personal are not listed: a contract lies in git.
+    Limits are rounded outward to three significant digits, shares upward to hundredths. Of a column that is `protected`
+    or looks personal neither texts nor limits are told: a contract lies in git.
     """
-    hidden = personal(frame)
+    hidden = {*personal(frame), *protected}
     columns = {str(name): _promise(column, name in hidden) for name, column in frame.items()}
     return {"repeated_rows": _share(frame.duplicated()), "columns": columns}
 
@@ -67,10 +67,8 @@ def enforce(frame: pd.DataFrame, contract: Mapping[str, Any], ledger: Ledger) ->
 def _promise(column: pd.Series, hidden: bool) -> dict[str, Any]:
     """What one column keeps, without what is the default."""
     values, kind = column.dropna(), _type(column)
-    if kind == "text":
-        promise = {"type": "text", **({} if hidden else _texts(values))}
-    else:
-        promise = _dates(values) if kind == "date" else _numbers(values[np.isfinite(values)])
+    promise = {"text": _texts, "date": _dates, "number": _numbers}[kind](values)
+    promise = {"type": promise["type"]} if hidden else promise
     if promise["type"] in ("integer", "text") and len(values) >= KEYS and values.is_unique:
         promise["unique"] = True
     if missing := _share(column.isna()):
@@ -80,6 +78,7 @@ def _promise(column: pd.Series, hidden: bool) -> dict[str, Any]:
 
 def _numbers(values: pd.Series) -> dict[str, Any]:
     """Limits; of numbers that are not whole also the quartiles, between which another delivery's median lies."""
+    values = values[np.isfinite(values)]
     if values.empty:
         return {"type": "number"}
     limits = {"min": _rounded(values.min(), ROUND_FLOOR), "max": _rounded(values.max(), ROUND_CEILING)}
@@ -100,11 +99,11 @@ def _texts(values: pd.Series) -> dict[str, Any]:
     """Categories of texts that are few; else a pattern where all have one shape, such as P0001."""
     distinct = values.unique()
     if 0 < len(distinct) <= CATEGORIES and len(values) >= 10 * len(distinct):
-        return {"categories": sorted(map(str, distinct))}
+        return {"type": "text", "categories": sorted(map(str, distinct))}
     shapes = pd.Series(distinct, dtype="str").str.replace(r"[0-9]+", "0", regex=True).unique()
     if len(shapes) != 1 or "0" not in shapes[0] or not shapes[0].replace("0", "").isalnum():
-        return {}
-    return {"pattern": shapes[0].replace("0", "[0-9]+")}
+        return {"type": "text"}
+    return {"type": "text", "pattern": shapes[0].replace("0", "[0-9]+")}
 
 
 def _rounded(value: float, rounding: str) -> float | int:

@@ -109,7 +109,8 @@ def postgresql(db: duckdb.DuckDBPyConnection, name: str, file: File) -> None:
             cursor.execute(f"SELECT {', '.join(columns)} FROM {table}")
             db.from_arrow(cursor.fetch_record_batch()).create(quoted(name))
     except Error as error:
-        raise UserError(f"{file.table} of {file.url} cannot be read: {str(error).splitlines()[0]}") from None
+        said = str(error).splitlines()[0].replace(os.environ[file.url], file.url)  # which holds a password
+        raise UserError(f"{file.table} of {file.url} cannot be read: {said}") from None
 
 
 def _plain(field: pa.Field) -> str:

@@ -24,6 +24,7 @@ PIECE = 2**20  # bytes or characters
 FORM = ("delimiter", "quotechar", "escapechar", "comment", "header", "names", "skiprows")
 NUMBER, COMMA = r"[+-]?\d+([.]\d+)?", r"[+-]?\d+,\d+"
 GROUPS = r"[+-]?[1-9]\d{0,2}(,\d{3})+([.]\d+)?"  # thousands
+MISSING = r"[^0-9a-z]{1,8}|n/?a|nan|null|none|nil|missing|unknown"  # may be shown; other texts may be personal
 DATE = r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?"
 
 
@@ -191,7 +192,7 @@ def _mixed(db: duckdb.DuckDBPyConnection, table: str, name: str) -> str:
     [(values, texts, several, marks)] = fetch(
         db,
         f"SELECT count({column}), count({column}) FILTER ({is_text}), count(DISTINCT {column}) FILTER ({is_text}), "
-        f"list(DISTINCT {column}) FILTER ({is_text} AND regexp_full_match({column}, '[^0-9]{{1,8}}')) "
+        f"list(DISTINCT {column}) FILTER ({is_text} AND regexp_full_match(lower({column}), '{MISSING}')) "
         f"FROM {quoted(table)}",
     )
     if not texts or (several > 5 and texts > values / 20):  # codes, some of which are numbers

@@ -47,14 +47,14 @@ def inspect(name: str, folder: Path, file: str, target: str | None) -> Found:
 
 def _table(name: str, folder: Path, file: str, target: str | None) -> Found:
     source: dict[str, Any] = {"files": {name: file}}
-    X = table.read(folder, **source, query=f"SELECT * FROM {name}").X
+    X = table.read(folder, **source).X
     if target is not None and target not in X:
         raise UserError(f"{file} has no column `{target}`. {nearest(target, X.columns)}")
     row_id, notes = _row_id(X, target), []
     personal = {column: why for column, why in privacy.personal(X).items() if column != target}
     free = [column for column in _free_texts(X) if column not in (row_id, target, *personal)]
     rare = _rare(X[target]) if target else []
-    query = f"SELECT *{_exclude(free)} FROM {name}{_where(target, rare)}"
+    query = f"SELECT *{_exclude(free)} FROM {sources.quoted(name)}{_where(target, rare)}"
     settings = _declared("table", _task(X, target), name, table, {**source, "query": query})
     settings["source"] |= {"row_id": row_id, "target": target}
     if personal:
@@ -140,15 +140,11 @@ def _rare(values: pd.Series) -> list[Any]:
 
 
 def _exclude(columns: list[str]) -> str:
-    return f" EXCLUDE ({', '.join(map(_quoted, columns))})" if columns else ""
+    return f" EXCLUDE ({', '.join(map(sources.quoted, columns))})" if columns else ""
 
 
 def _where(target: str | None, rare: list[Any]) -> str:
     if target is None or not rare:
         return ""
     values = ", ".join(f"{v:g}" if isinstance(v, float) else "'" + str(v).replace("'", "''") + "'" for v in rare)
-    return f" WHERE {_quoted(target)} NOT IN ({values}) OR {_quoted(target)} IS NULL"
-
-
-def _quoted(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'
+    return f" WHERE {sources.quoted(target)} NOT IN ({values}) OR {sources.quoted(target)} IS NULL"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import duckdb
 
 from deepmine.data.ledger import Ledger
-from deepmine.data.sources import fetch, quoted
+from deepmine.data.sources import explained, fetch, quoted
 from deepmine.errors import UserError, nearest
 from deepmine.schema_data import Join
 
@@ -43,7 +43,7 @@ def join(db: duckdb.DuckDBPyConnection, steps: Sequence[Join], ledger: Ledger) -
             _make_keyed(db, step, ledger)
             left = _add(db, left, f"deepmine.joined_{number}", step, ledger)
         except duckdb.Error as error:
-            raise UserError(f"`{step.table}` cannot be joined: {str(error).splitlines()[0]}") from None
+            raise UserError(f"`{step.table}` cannot be joined: {explained(error)}") from None
     db.execute(f"CREATE VIEW joined AS SELECT * EXCLUDE ({PLACE}) FROM {left} ORDER BY {PLACE}")
 
 

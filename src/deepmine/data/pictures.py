@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from deepmine.dataset import Dataset
-from deepmine.figures import STYLE
-from deepmine.interpret import show_image
+from deepmine.figures import STYLE, show_image
 
 MOST = 24  # columns, classes or items in one picture
 FEW = 10  # values that are drawn one by one

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from deepmine.data import Raw, raw_file
-from deepmine.errors import UserError, nearest
+from deepmine.data import Raw, raw_file, read_csv
+from deepmine.errors import UserError
 
 
 def read(folder: Path, file: str, sequence: str, step: str, target: str | None = None, part: str | None = None) -> Raw:
@@ -44,13 +44,7 @@ def padded(lines: NDArray[np.float32], lengths: NDArray) -> NDArray[np.float32]:
 
 
 def _lines(path: Path, named: list[str]) -> pd.DataFrame:
-    try:
-        frame = pd.read_csv(path)
-    except (OSError, EOFError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a table: {error}".splitlines()[0]) from None
-    for column in named:
-        if column not in frame:
-            raise UserError(f"{path} has no column `{column}`. {nearest(column, frame.columns)}")
+    frame = read_csv(path, named)
     if frame.empty or len(frame.columns) == len(named):
         raise UserError(f"{path} has {len(frame)} lines and {len(frame.columns) - len(named)} columns of features.")
     return frame
@@ -58,9 +52,7 @@ def _lines(path: Path, named: list[str]) -> pd.DataFrame:
 
 def _check(frame: pd.DataFrame, features: pd.DataFrame, sequence: str, step: str) -> None:
     if words := features.select_dtypes(exclude="number").columns.tolist():
-        raise UserError(
-            f"Features should be numbers, but `{words[0]}` holds text, such as {features[words[0]].iloc[0]!r}."
-        )
+        raise UserError(f"Features should be numbers, but `{words[0]}` holds text.")
     gaps = frame.isna().any(axis=1) | ~np.isfinite(features.to_numpy(float)).all(axis=1)
     if gaps.any():
         first = frame[gaps].iloc[0]

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from deepmine.data import Raw, raw_file
-from deepmine.errors import UserError, nearest
+from deepmine.data import Raw, raw_file, read_csv
+from deepmine.errors import UserError
 
 
 def read(folder: Path, file: str, time: str, target: str, window: int) -> Raw:
@@ -35,13 +35,8 @@ def read(folder: Path, file: str, time: str, target: str, window: int) -> Raw:
 
 
 def _series(path: Path, time: str, target: str) -> pd.DataFrame:
-    try:
-        frame = pd.read_csv(path)
-    except (OSError, EOFError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a table: {error}".splitlines()[0]) from None
+    frame = read_csv(path, (time, target))
     for column in (time, target):
-        if column not in frame:
-            raise UserError(f"{path} has no column `{column}`. {nearest(column, frame.columns)}")
         wrong = ~np.isfinite(pd.to_numeric(frame[column], errors="coerce").to_numpy(float))
         if wrong.any():
             raise UserError(f"{path}, line {wrong.argmax() + 2}: `{column}` should be a number.")

@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +17,7 @@ from deepmine.schema_data import File
 KINDS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".ndjson": "json"}
 KINDS |= {".db": "sqlite", ".sqlite": "sqlite", ".sqlite3": "sqlite"}  # the others are CSV
 MAGIC = {b"PAR1": "parquet", b"SQLite format 3\0": "sqlite", b"\x1f\x8b": "gz", b"PK\3\4": "zip"}
+QUOTED = r"'.*'|\".*\"|\(.*\)|['\"(].*$"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -54,6 +56,8 @@ def load(
                 notes = delimited.read(db, table, paths, file, null_values)
     except duckdb.Error as error:
         raise UserError(f"{folder / name} cannot be read as a table: {explained(error)}") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{folder / name} cannot be unpacked: {error}.") from None
     rows, columns = db.table(quoted(table)).shape
     if rows == 0:
         raise UserError(f"{folder / name} has columns ({', '.join(db.table(quoted(table)).columns)}), but no rows.")
@@ -75,12 +79,15 @@ def create(read: Any, table: str, paths: Sequence[Path], options: dict[str, Any]
 
 
 def explained(error: duckdb.Error) -> str:
-    """What DuckDB says, without the line that it says it of: its values may be personal."""
+    """What DuckDB says, without the line or value that it says it of, which may be personal."""
     places = r"Line: \d+$|Expected Number of Columns.*|Error when converting column \".*?\"|Maximum line size.*"
     found = re.findall(places, str(error), re.MULTILINE)
     if "Error when sniffing" in str(error):
         found = ["its lines are not cut in one way. Mend it, or set `delimiter`, `quotechar`, `skiprows`"]
-    return ", ".join(found) or str(error).splitlines()[0]
+    said = str(error).splitlines()[0]
+    if isinstance(error, (duckdb.DataError, duckdb.InvalidInputException)):
+        said = re.sub(QUOTED, "...", said)
+    return ", ".join(found) or said
 
 
 def quoted(name: str) -> str:
@@ -112,11 +119,8 @@ def _kind(paths: Sequence[Path]) -> str:
     """What files hold by their names, unless their first bytes say something else."""
     kinds = {path: KINDS.get(Path(path.name.removesuffix(".gz")).suffix.lower(), "csv") for path in paths}
     for path, kind in kinds.items():
-        try:
-            with opened(path) as file:
-                head = file.read(2**16)
-        except (OSError, EOFError) as error:
-            raise UserError(f"{path} cannot be unpacked: {error}.") from None
+        with opened(path) as file:
+            head = file.read(2**16)
         held = next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), None)
         if held == "zip":
             raise UserError(f"{path} is a zip archive or an Excel sheet. Unpack it, or save the sheet as CSV.")

@@ -41,6 +41,8 @@ def split(settings: Mapping[str, Any], raw: Raw, train_fraction: float = 1.0) ->
     if train_fraction < 1:
         _, train = _cut(train, train_fraction, None if strategy in ("random", "time", "group") else labels, seed)
     parts = {"train": train, "val": val, "test": test}
+    if empty := [name for name, part in parts.items() if not len(part)]:
+        raise UserError(f"The split leaves no row of {len(raw.rows)} for {empty[0]}. Change `data.split`.")
     return {name: _by_moment(part, raw.times if strategy == "time" else None) for name, part in parts.items()}
 
 
@@ -57,7 +59,7 @@ def _by_time(settings: Mapping[str, Any], raw: Raw) -> list[NDArray[np.int64]]:
         return np.split(np.arange(n), ends)
     order = np.argsort(raw.times, kind="stable")
     times = raw.times[order]
-    return np.split(order, np.searchsorted(times, times[ends]))
+    return np.split(order, np.searchsorted(times, times[np.minimum(ends, n - 1)]))
 
 
 def _published(raw: Raw) -> tuple[NDArray, NDArray]:

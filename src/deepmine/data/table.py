@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from deepmine.data import Raw, integrate, sources
 from deepmine.data.ledger import Ledger
-from deepmine.data.sources import quoted
+from deepmine.data.sources import explained, quoted
 from deepmine.errors import UserError, nearest
 from deepmine.schema_data import File, Join
 
@@ -87,7 +87,7 @@ def _selected(
         frame = _frame(typed)
     except duckdb.Error as error:
         have = "; ".join(f"{table} has {', '.join(db.table(quoted(table)).columns)}" for table in tables)
-        raise UserError(f"The query fails: {str(error).splitlines()[0]}. Table {have}.") from None
+        raise UserError(f"The query fails: {explained(error)}. Table {have}.") from None
     if query is not None:
         before = sum(db.table(quoted(table)).shape[0] for table in tables)
         ledger.add("integrate", f"query on {', '.join(tables)}: {len(frame.columns)} columns", before, len(frame))
@@ -129,11 +129,8 @@ def _typed(found: duckdb.DuckDBPyRelation, row_id: str | None, target: str | Non
 
 
 def _ids(column: pd.Series, row_id: str) -> NDArray[np.str_]:
-    wrong = column[column.duplicated() | column.isna()]
-    if len(wrong):
-        raise UserError(
-            f"`{row_id}` should name each row once; missing or repeated {len(wrong)} times, first: {wrong.iloc[0]}."
-        )
+    if wrong := int((column.duplicated() | column.isna()).sum()):
+        raise UserError(f"`{row_id}` should name each row once, but is missing or repeated in {wrong} rows.")
     return column.to_numpy(np.str_)
 
 

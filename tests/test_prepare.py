@@ -1,0 +1,84 @@
+"""Preparing: nothing is ignored in silence, and what cannot be prepared is said in one sentence."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from deepmine.errors import UserError
+from deepmine.prepare import Prepared, prepare
+
+IMAGES = {"_target_": "deepmine.data.arrays.read", "kind": "image", "X": "images.npy"}
+NUMBERS = {"_target_": "deepmine.data.arrays.read", "kind": "table", "X": "X.npy", "y": "y.npy"}
+TABLE = {"_target_": "deepmine.data.table.read", "files": {"t": "t.csv"}, "row_id": "key", "target": "y"}
+RANDOM = {"strategy": "random", "val": 0.15, "test": 0.25, "seed": 0}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder, rng = tmp_path_factory.mktemp("raw"), np.random.default_rng(0)
+    np.save(folder / "images.npy", rng.integers(0, 255, (20, 4, 4), np.uint8))
+    np.save(folder / "X.npy", rng.normal(size=(20, 3)))
+    np.save(folder / "y.npy", np.arange(20) % 2)
+    table = {"a": rng.normal(size=20), "month": [f"2020-{n % 12 + 1:02}" for n in range(20)], "same": 1, "huge": 1e300}
+    parts = {"part": ["train"] * 12 + ["test"] * 8, "y": np.arange(20) % 2, "amount": np.arange(20)}
+    pd.DataFrame({"key": [f"k{n}" for n in range(20)], **table, **parts}).to_csv(folder / "t.csv", index=False)
+    return folder
+
+
+def made(folder: Path, source: dict[str, Any], kind: str = "table", split: Any = None, **more: Any) -> Prepared:
+    settings = {"kind": kind, "task": "classification", "folder": "x", "train_fraction": 1.0}
+    return prepare("x", {**settings, "source": source, "split": split or RANDOM, **more}, folder)
+
+
+def query(columns: str, **more: Any) -> dict[str, Any]:
+    return {**TABLE, "query": f"SELECT {columns} FROM t", **more}
+
+
+def test_the_target_of_an_array_is_no_feature(folder: Path) -> None:
+    data = made(folder, NUMBERS).dataset
+    assert list(data.train.X) == ["x0", "x1", "x2"] and set(data.train.y) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"privacy": {"columns": {"face": "drop"}}},
+        {"clean": {"outliers": {"method": "iqr", "action": "drop", "threshold": 1.5}}},
+        {"split": {**RANDOM, "time": "taken"}},
+    ],
+)
+def test_rules_about_columns_are_refused_where_there_are_none(folder: Path, more: dict) -> None:
+    with pytest.raises(UserError, match=f"data.{next(iter(more))}.*data of kind image have none"):
+        made(folder, IMAGES, "image", **more)
+
+
+@pytest.mark.parametrize(
+    ("columns", "more", "says"),
+    [
+        ("key, a, y, month", {"split": {**RANDOM, "strategy": "time", "time": "month"}}, "`month`.* holds texts"),
+        ("key, a, y, same", {"split": {**RANDOM, "strategy": "time", "time": "same"}}, "no row of 20 for train"),
+        ("key, a, y", {"privacy": {"columns": {"y": "drop"}}}, "`data.source.target` names `y`"),
+        ("key, a, y, huge", {}, "`huge` holds infinite numbers"),
+        (
+            "key, y, month",
+            {"clean": {"outliers": {"method": "isolation_forest", "action": "drop", "threshold": 0.1}}},
+            "no column of numbers",
+        ),
+    ],
+)
+def test_what_cannot_be_prepared_is_said(folder: Path, columns: str, more: dict, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        made(folder, query(columns), **more)
+
+
+def test_few_rows_are_enough(folder: Path) -> None:
+    assert len(made(folder, {**TABLE, "query": "SELECT key, a, y FROM t LIMIT 4"}).dataset.train) == 2
+
+
+def test_whole_numbers_to_predict_are_no_classes_of_a_published_split(folder: Path) -> None:
+    split = {"strategy": "published", "part": "part", "val": 0.25, "seed": 0}
+    data = made(folder, query("key, a, amount, part", target="amount"), split=split, task="regression").dataset
+    assert [len(part) for _, part in data.parts()] == [9, 3, 8] and data.train.y.dtype.kind == "i"
