@@ -20,8 +20,13 @@ from deepmine.errors import UserError
 from deepmine.record import Record
 
 
-def main(cfg: DictConfig) -> None:
-    """Print the tables and write them to out/compare; by hand (`chain`) with the single runs in out/adhoc too."""
+def main(cfg: DictConfig, only: str = "") -> None:
+    """Print the tables and write them to out/compare; by hand (`chain`) with the single runs in out/adhoc too.
+
+    Args:
+        cfg: the stage's config.
+        only: print those of one data set.
+    """
     kinds = ("runs", "adhoc") if cfg.chain else ("runs",)
     runs = record.find_all(Path(cfg.paths.out), kinds)
     finished = [run for run in runs if run.status["status"] == "FINISHED" and run.metrics]
@@ -30,7 +35,8 @@ def main(cfg: DictConfig) -> None:
     tables = {name: leaderboard(group) for name, group in by_rows(finished).items()}
     write(tables, Path(cfg.paths.out) / "compare")
     for name, table in tables.items():
-        show(name, table, Path(cfg.paths.out) / "compare")
+        if only in ("", name.partition(",")[0]):
+            show(name, table, Path(cfg.paths.out) / "compare")
     for run in [run for run in runs if run not in finished]:
         print(f"left out: {run.folder} ({run.status['status']}, {run.status.get('reason', 'not evaluated')})")
 

@@ -28,11 +28,8 @@ what it promised. Read and edit both, they are yours. Next:
 def main(cfg: DictConfig) -> None:
     """Copy the files below data/, write their config, version them, train and compare."""
     path, name = _require_path(cfg.path), cfg.name or _slug(Path(cfg.path or "").name.partition(".")[0])
-    raw, yaml, frozen = (
-        Path(cfg.paths.data) / name,
-        config.CONF / f"data/{name}.yaml",
-        config.CONF / f"data/contract/{name}.yaml",
-    )
+    raw = Path(cfg.paths.data) / name
+    yaml, frozen = (config.CONF / f"data/{place}{name}.yaml" for place in ("", "contract/"))
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
         raise UserError(f"`name` is {name!r}; wanted letters, digits and _, such as name={_slug(name)}")
     for taken in (raw, yaml, frozen):
@@ -42,7 +39,7 @@ def main(cfg: DictConfig) -> None:
         _copy(path, raw)
         models = _write_config(name, raw, path.name, cfg.target)
     _version(cfg.paths.data)
-    _train(name, models, Path(cfg.paths.out))
+    _train(name, models)
     print(NEXT.format(name=name, model=models[-1]))
 
 
@@ -67,15 +64,14 @@ def _version(data: str) -> None:
         raise UserError(f"All is made, but DVC could not version {data}/ (see above). Mend it, then: dvc add {data}")
 
 
-def _train(name: str, models: list[str], out: Path) -> None:
+def _train(name: str, models: list[str]) -> None:
     """Train each model, then print the table of this data set's runs."""
-    from deepmine import compare, record, train
+    from deepmine import compare, train
 
-    folders = [train.train(config.compose("~experiment", f"data={name}", f"model={model}")) for model in models]
-    tables = {title: compare.leaderboard(runs) for title, runs in compare.by_rows(map(record.find, folders)).items()}
-    compare.write(tables, out / "compare")
-    for title, table in tables.items():
-        compare.show(title, table, out / "compare")
+    settings = [config.compose("~experiment", f"data={name}", f"model={model}") for model in models]
+    for cfg in settings:
+        train.train(cfg)
+    compare.main(settings[0], only=name)
 
 
 def _require_path(path: str | None) -> Path:

@@ -55,11 +55,13 @@ def refuse(findings: list[Finding], name: str) -> None:
 
 
 def require_target(raw: Raw, target: str | None) -> None:
-    """Raise `UserError` if rows lack the target, which no split and no score can do without."""
-    missing = 0 if raw.y is None else int(pd.isna(raw.y).sum())
+    """Raise `UserError` if rows lack the target, or it is infinite: no split and no score can do without."""
+    if raw.y is None:
+        return
+    missing = int((~np.isfinite(raw.y) if raw.y.dtype.kind == "f" else pd.isna(raw.y)).sum())
     if missing:
         raise UserError(
-            f"The target `{target}` is missing in {missing} of {len(raw.rows)} rows. Leave them out: "
+            f"The target `{target}` is missing or infinite in {missing} of {len(raw.rows)} rows. Leave them out: "
             f"clean: {{missing: {{drop_rows: [{target}]}}}}, which counts them."
         )
 
