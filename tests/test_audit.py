@@ -95,8 +95,8 @@ def test_shared_groups_and_a_broken_order_of_time_stop() -> None:
 
 
 def test_a_missing_target_stops() -> None:
-    for y in (np.array([1.0, np.nan]), np.array(["a", None], object)):
-        with pytest.raises(UserError, match=r"`grade` is missing in 1 of 2 rows.*drop_rows: \[grade\]"):
+    for y in (np.array([1.0, np.nan]), np.array([1.0, np.inf]), np.array(["a", None], object)):
+        with pytest.raises(UserError, match=r"`grade` is missing or infinite in 1 of 2 rows.*drop_rows: \[grade\]"):
             require_target(raw(np.zeros(2), y), "grade")
     require_target(raw(np.zeros(2), np.array([1, 0])), "grade")
 
