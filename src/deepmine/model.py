@@ -1,5 +1,6 @@
 """The model contract: a scikit-learn Pipeline, whatever is in it, built from config and saved without pickle."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from sklearn.utils.validation import has_fit_parameter
 from deepmine.dataset import Part
 from deepmine.errors import UserError
 from deepmine.schema import SUPERVISED
+
+TORCH_ARRAYS = "sklearn.externals.array_api_compat.torch"
 
 
 def build(steps: Mapping[str, Any], model: Mapping[str, Any]) -> Pipeline:
@@ -63,9 +66,7 @@ def _offer(estimator: Any, X_val: Any, y_val: Any, on_epoch: Any) -> dict[str, A
 
 def save(pipeline: Pipeline, path: Path) -> None:
     """Write a fitted pipeline to one skops file: no pickle, nothing that runs when it is loaded."""
-    import skops.io
-
-    skops.io.dump(pipeline, path)
+    _skops().dump(pipeline, path)
 
 
 def load(path: Path, trusted: Sequence[str]) -> Pipeline:
@@ -80,12 +81,26 @@ def load(path: Path, trusted: Sequence[str]) -> Pipeline:
     """
     if not path.is_file():
         raise UserError(f"There is no model in {path.parent}. Train it first.")
-    import skops.io
-
-    types = skops.io.get_untrusted_types(file=path)
+    io = _skops()
+    types = io.get_untrusted_types(file=path)
     if strangers := [name for name in types if not name.startswith(tuple(trusted))]:
         raise UserError(
             f"{path} holds types that are not trusted: {', '.join(strangers)}. If you know where the file comes from, "
             "add their package to `trusted` in conf/config.yaml."
         )
-    return skops.io.load(path, trusted=types)
+    return io.load(path, trusted=types)
+
+
+def _skops() -> Any:
+    """`skops.io`, without torch where nobody needs it.
+
+    To list scikit-learn's estimators it imports every module of scikit-learn, one of which, for arrays of torch, costs
+    a second. A module that cannot be imported is passed over, so that one is hidden meanwhile.
+    """
+    sys.modules.setdefault(TORCH_ARRAYS, None)  # type: ignore[arg-type]
+    try:
+        import skops.io
+    finally:
+        if sys.modules[TORCH_ARRAYS] is None:
+            del sys.modules[TORCH_ARRAYS]
+    return skops.io
