@@ -24,7 +24,9 @@ HEADS = [
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_composes_and_names_its_folder(name: str) -> None:
     cfg = config.compose(f"experiment={name}")
-    assert cfg.folders.run == f"out/runs/{name}"
+    listed = name in config.pipeline()["experiments"]
+    adhoc = f"out/adhoc/{cfg.choices.data}-{cfg.choices.model}-"
+    assert cfg.folders.run == f"out/runs/{name}" if listed else cfg.folders.run.startswith(adhoc)
     assert cfg.folders.dataset == f"out/datasets/{cfg.choices.data}"
 
 

@@ -68,6 +68,7 @@ def test_a_table_is_described_versioned_trained_and_protected(own: Path, files: 
     table = done.stdout[done.stdout.index("churn_2026, classification") :]
     assert all(name in table for name in ("churn_2026-tree", "churn_2026-mlp", "baseline"))
     assert stage("train", "data=churn_2026", "model=logistic", root=own).returncode == 0
+    assert len(list((own / "mlruns").rglob("artifacts/data/report.html"))) == 3
     assert _readers_of(own, "@private.example", done.stdout + done.stderr) == []
     assert _readers_of(own, "PAT-0", done.stdout + done.stderr) == []
 
@@ -102,6 +103,9 @@ def test_images_and_baskets_too(own: Path, files: Path, file: str, name: str, ki
     ("arguments", "says"),
     [
         (["path={files}/Churn 2026.csv", "target=churn", "name=other"], "Did you mean `churned`?"),
+        (["path={files}/Churn 2026.csv", "target=joined", "name=other"], "holds dates; wanted a target of classes"),
+        (["path={files}/Churn 2026.csv", "target=remark", "name=other"], "no value of it stands in 5 rows"),
+        (["path={files}/Übung (2)'s.csv", "name=other"], "Übung (2)'s.csv is not there"),
         (["path={files}/nothing.csv", "name=other"], "nothing.csv is not there. Wanted: a table"),
         (["name=other"], "What are the data? make new-data path="),
         (["path={files}/shop.txt", "name=titanic"], "data/titanic is there already. Choose another name"),

@@ -30,6 +30,7 @@ from deepmine.errors import UserError, nearest
 
 CONF = ROOT / "conf"
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
+VERBATIM = ("path", "target", "name")  # what files and columns are called is no expression of Hydra
 DECISIVE = (
     "seed",
     "threads",
@@ -126,6 +127,8 @@ def _override(argument: str) -> str:
     key, _, value = argument.partition("=")
     if key in GROUPS and value == "null":
         return f"~{key}"
+    if key in VERBATIM and value and value[0] not in "'\"" and value != "null":
+        argument = f"{key}='{value}'" if "'" not in value else f'{key}="{value}"'
     plain = "=" in argument and key[0] not in "+~-" and not key.startswith(("hydra.", "hydra/"))
     return f"++{argument}" if plain and key.partition("@")[0] not in GROUPS else argument
 

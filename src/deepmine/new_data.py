@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from deepmine import ROOT, config
 from deepmine.errors import UserError
 
+NO_NAMES = ("inf", "nan", "null", "true", "false")  # which a command line takes for a value
 NEXT = """conf/data/{name}.yaml says how {name} is read, cleaned, protected and split, conf/data/contract/{name}.yaml
 what it promised. Read and edit both, they are yours. Next:
   make train data={name} model={model} seed=1
@@ -85,7 +86,7 @@ def _require_path(path: str | None) -> Path:
 def _slug(text: str) -> str:
     """A name that files, commands and SQL can bear."""
     name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_").lower()
-    return f"data_{name}" if not name or name[0].isdigit() else name
+    return f"data_{name}" if not name or name[0].isdigit() or name in NO_NAMES else name
 
 
 def _copy(path: Path, raw: Path) -> None:

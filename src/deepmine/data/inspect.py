@@ -53,7 +53,7 @@ def _table(name: str, folder: Path, file: str, target: str | None) -> Found:
     row_id, notes = _row_id(X, target), []
     personal = {column: why for column, why in privacy.personal(X).items() if column != target}
     free = [column for column in _free_texts(X) if column not in (row_id, target, *personal)]
-    rare = _rare(X[target]) if target else []
+    rare = _rare(file, X[target]) if target else []
     query = f"SELECT *{_exclude(free)} FROM {sources.quoted(name)}{_where(target, rare)}"
     settings = _declared("table", _task(X, target), name, table, {**source, "query": query})
     settings["source"] |= {"row_id": row_id, "target": target}
@@ -132,10 +132,15 @@ def _free_texts(X: pd.DataFrame) -> list[str]:
     return [c for c in texts if X[c].nunique() > max(CLASSES, FREE * X[c].notna().sum())]
 
 
-def _rare(values: pd.Series) -> list[Any]:
+def _rare(file: str, values: pd.Series) -> list[Any]:
+    """The classes that are too small to learn."""
+    if pd.api.types.is_datetime64_any_dtype(values):
+        raise UserError(f"`{values.name}` of {file} holds dates; wanted a target of classes or numbers.")
     if _task(values.to_frame("y"), "y") != "classification":
         return []
     counts = values.value_counts()
+    if counts.max() < FEWEST:
+        raise UserError(f"`{values.name}` of {file} is no target: no value of it stands in {FEWEST} rows or more.")
     return counts[counts < FEWEST].index.tolist()
 
 

@@ -11,7 +11,6 @@ from sklearn.base import OutlierMixin
 from torch import Tensor
 
 from deepmine.models.lightning import LightningEstimator
-from deepmine.models.training import regress
 
 CONTAMINATION = 0.1  # share of the training rows that count as anomalous
 
@@ -66,6 +65,8 @@ class LightningAutoencoder(OutlierMixin, LightningEstimator):
     def _start(self, X: Any, y: Any) -> tuple[NDArray, NDArray, Callable[..., dict[str, Tensor]]]:
         X = self._check(X)
         self.n_outputs_ = prod(X.shape[1:])
+        from deepmine.models.training import regress
+
         return X, self._encode(X), regress
 
     def _encode(self, y: Any) -> NDArray[np.float32]:

@@ -1,32 +1,12 @@
-"""How rows reach a network, and which epoch's weights are kept."""
+"""How rows reach a network."""
 
 from collections.abc import Iterator
 
-import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
-from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 ROWS_PER_CALL = 2048  # rows handed to Lightning at once: its cost per call is paid once for many small batches
-
-
-class BestWeights(Callback):
-    """Keeps the weights of the epoch with the lowest validation loss, and puts them back at the end."""
-
-    best = float("inf")
-    weights: dict[str, Tensor] | None = None
-
-    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Copy the weights if they are the best so far."""
-        loss = float(trainer.callback_metrics["val_loss"])
-        if loss < self.best:
-            self.best, self.weights = loss, {k: v.clone() for k, v in module.state_dict().items()}
-
-    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Put them back."""
-        if self.weights is not None:
-            module.load_state_dict(self.weights)
 
 
 class Chunks:

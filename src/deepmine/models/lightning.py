@@ -4,32 +4,22 @@
 stands in `training.py`.
 """
 
-import logging
 import pkgutil
-import signal
-import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
-from pytorch_lightning.callbacks import Callback, EarlyStopping
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from deepmine.models.feeding import ROWS_PER_CALL, BestWeights, Chunks
-from deepmine.models.training import Training, classify, regress
-
-logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its banners; what matters is in the record
-warnings.filterwarnings("ignore", "`isinstance.treespec", module="pytorch_lightning")
-warnings.filterwarnings("ignore", "You defined a `validation_step` but", module="pytorch_lightning")
+from deepmine.models.feeding import ROWS_PER_CALL, Chunks
 
 
 class LightningEstimator(TransformerMixin, BaseEstimator):
@@ -102,6 +92,8 @@ class LightningEstimator(TransformerMixin, BaseEstimator):
             eval_set: validation rows; they choose the epoch whose weights are kept.
             on_epoch: called with the number of each epoch, from 1, and its curves.
         """
+        from deepmine.models import training  # Lightning takes seconds to import: who only predicts is spared
+
         X, targets, objective = self._start(X, y)
         self.input_shape_ = list(X.shape[1:])
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -111,9 +103,9 @@ class LightningEstimator(TransformerMixin, BaseEstimator):
             val = Chunks(self._check(eval_set[0], reset=False), self._encode(eval_set[1]), self.batch_size)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            module = Training(self._build(), objective, self._settings(len(X)))
+            module = training.Training(self._build(), objective, self._settings(len(X)))
             module.on_epoch = on_epoch
-            self._train(module, train, val)
+            training.run(module, train, val, self.patience, self.trainer or {})
         self.net_, self.history_ = module.net.float().cpu().eval(), module.history
         return self
 
@@ -165,21 +157,6 @@ class LightningEstimator(TransformerMixin, BaseEstimator):
     def _build(self) -> nn.Module:
         return _class(self.net, nn.Module)(self.input_shape_, self.n_outputs_, **(self.net_params or {}))
 
-    def _train(self, module: Training, train: Chunks, val: Chunks | None) -> None:
-        callbacks: list[Callback] = [] if val is None else [BestWeights()]
-        if val is not None and self.patience is not None:
-            callbacks.append(EarlyStopping("val_loss", patience=self.patience))
-        quiet = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
-        settings = {**dict.fromkeys(quiet, False), "num_sanity_val_steps": 0, **(self.trainer or {})}
-        trainer = pl.Trainer(**settings, callbacks=callbacks)
-        try:
-            trainer.fit(module, train, val)
-        except SystemExit as end:
-            if isinstance(end.__context__, KeyboardInterrupt):  # Lightning makes Ctrl-C an exit
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-                raise KeyboardInterrupt from None
-            raise
-
     def __getstate__(self) -> dict[str, Any]:
         """The network as NumPy arrays, so that a model file needs no pickle."""
         state = dict(super().__getstate__())
@@ -209,11 +186,13 @@ class LightningClassifier(ClassifierMixin, LightningEstimator):
         return self.classes_[probabilities.argmax(1)]
 
     def _start(self, X: Any, y: Any) -> tuple[NDArray, NDArray, Callable[..., dict[str, Tensor]]]:
+        from deepmine.models import training
+
         X, y = self._check(X, y)
         check_classification_targets(y)
         self.classes_ = np.unique(y)
         self.n_outputs_ = len(self.classes_)
-        return X, self._encode(y), partial(classify, label_smoothing=self.label_smoothing)
+        return X, self._encode(y), partial(training.classify, label_smoothing=self.label_smoothing)
 
     def _encode(self, y: Any) -> NDArray[np.int64]:
         return np.searchsorted(self.classes_, np.asarray(y))
@@ -230,10 +209,12 @@ class LightningRegressor(RegressorMixin, LightningEstimator):
         return self._outputs(X)[:, 0].double().numpy() * self.scale_ + self.mean_
 
     def _start(self, X: Any, y: Any) -> tuple[NDArray, NDArray, Callable[..., dict[str, Tensor]]]:
+        from deepmine.models import training
+
         X, y = self._check(X, y)
         self.n_outputs_ = 1
         self.mean_, self.scale_ = float(np.mean(y)), float(np.std(y)) or 1.0
-        return X, self._encode(y), regress
+        return X, self._encode(y), training.regress
 
     def _encode(self, y: Any) -> NDArray[np.float32]:
         return ((np.asarray(y, float) - self.mean_) / self.scale_).astype(np.float32)[:, None]

@@ -1,16 +1,26 @@
 """How a network learns: the LightningModule, what it minimises, and the schedules of its learning rate."""
 
 import inspect
-from collections.abc import Callable
+import logging
+import signal
+import warnings
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
+
+from deepmine.models.feeding import Chunks
+
+logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its banners; what matters is in the record
+warnings.filterwarnings("ignore", "`isinstance.treespec", module="pytorch_lightning")
+warnings.filterwarnings("ignore", "You defined a `validation_step` but", module="pytorch_lightning")
 
 
 class Training(pl.LightningModule):
@@ -102,6 +112,48 @@ class Training(pl.LightningModule):
         sums = torch.cat([sums, torch.tensor([rows], dtype=sums.dtype, device=sums.device)])
         *sums, rows = torch.as_tensor(self.all_gather(sums)).reshape(-1, len(names) + 1).sum(0).tolist()
         return {f"{part}_{name}": value / rows for name, value in zip(names, sums, strict=True)}
+
+
+class BestWeights(Callback):
+    """Keeps the weights of the epoch with the lowest validation loss, and puts them back at the end."""
+
+    best = float("inf")
+    weights: dict[str, Tensor] | None = None
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Copy the weights if they are the best so far."""
+        loss = float(trainer.callback_metrics["val_loss"])
+        if loss < self.best:
+            self.best, self.weights = loss, {k: v.clone() for k, v in module.state_dict().items()}
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Put them back."""
+        if self.weights is not None:
+            module.load_state_dict(self.weights)
+
+
+def run(module: Training, train: Chunks, val: Chunks | None, patience: int | None, trainer: Mapping[str, Any]) -> None:
+    """Train a network, in place; with validation rows, the weights of the best epoch are kept.
+
+    Args:
+        module: the network and how it learns.
+        train: the training rows.
+        val: the validation rows, if any.
+        patience: epochs without a better validation loss after which it ends; None: never.
+        trainer: arguments of Lightning's `Trainer`.
+    """
+    callbacks: list[Callback] = [] if val is None else [BestWeights()]
+    if val is not None and patience is not None:
+        callbacks.append(EarlyStopping("val_loss", patience=patience))
+    quiet = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+    settings = {**dict.fromkeys(quiet, False), "num_sanity_val_steps": 0, **trainer}
+    try:
+        pl.Trainer(**settings, callbacks=callbacks).fit(module, train, val)
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):  # Lightning makes Ctrl-C an exit
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt from None
+        raise
 
 
 def classify(output: Tensor, y: Tensor, label_smoothing: float) -> dict[str, Tensor]:
