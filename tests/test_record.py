@@ -203,10 +203,18 @@ def test_a_tracker_that_hangs_costs_a_message(
 def test_a_killed_run_is_killed_in_the_record_and_in_mlflow(tmp_path: Path, sign: int, code: int) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     overrides = ["trainer.max_epochs=100000", f"paths.out={tmp_path}/out", f"tracking.uri={uri}"]
-    process = subprocess.Popen([sys.executable, "-m", "deepmine.train", *overrides], cwd=ROOT, env=environment())
-    wait_for(lambda: [path for path in tmp_path.rglob("metrics.jsonl") if path.stat().st_size])
-    os.kill(process.pid, sign)
-    assert process.wait(timeout=60) == code
+    process = subprocess.Popen(
+        [sys.executable, "-m", "deepmine.train", *overrides],
+        cwd=ROOT,
+        env=environment(),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a shell's `&` has it ignored
+    )
+    try:
+        wait_for(lambda: [path for path in tmp_path.rglob("metrics.jsonl") if path.stat().st_size])
+        os.kill(process.pid, sign)
+        assert process.wait(timeout=60) == code
+    finally:
+        process.kill()
     [run] = record.find_all(tmp_path / "out")
     assert run.status["status"] == "KILLED"
     [published] = mlflow.MlflowClient(uri).search_runs(

@@ -3,6 +3,7 @@
 import multiprocessing
 import resource
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from deepmine import config, model
 from deepmine.dataset import Part
 from deepmine.models.streaming import StreamingPCA
 
-ALLOWED = 16 * 2**20  # bytes beyond what the imports take
+ALLOWED = 32 * 2**20  # bytes beyond what the imports take
 
 
 @pytest.mark.parametrize("n", [50, 1000, 1003])
@@ -42,11 +43,11 @@ def fit(path: Path, *overrides: str) -> int:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux limits memory so")
 def test_images_larger_than_memory_can_be_fitted(tmp_path: Path) -> None:
-    images = np.random.default_rng(0).integers(0, 256, (400_000, 1, 8, 8), np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (800_000, 1, 8, 8), np.uint8)
     np.save(tmp_path / "X.npy", images)
     assert images.nbytes > 1.5 * ALLOWED
     settings = (tmp_path / "X.npy", "model.n_components=5", "model.batch_size=2000")
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as processes:
         assert processes.submit(fit, *settings).result() == len(images)
-        with pytest.raises(MemoryError):
+        with pytest.raises((MemoryError, BrokenProcessPool)):  # not every library bears to be refused memory
             processes.submit(fit, *settings, "model._target_=sklearn.decomposition.IncrementalPCA").result()

@@ -34,7 +34,7 @@ LOAD = """
 import sys
 import mlflow, numpy, pandas
 model = mlflow.pyfunc.load_model(sys.argv[1])
-X, y = pandas.read_parquet(f"{sys.argv[2]}/X_test.parquet"), numpy.load(f"{sys.argv[2]}/y_test.npy")
+X, y = pandas.read_parquet(f"{sys.argv[2]}/parts/X_test.parquet"), numpy.load(f"{sys.argv[2]}/parts/y_test.npy")
 print((model.predict(X) == y).mean())
 """
 CONNECT = """
