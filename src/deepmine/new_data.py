@@ -35,7 +35,11 @@ def main(cfg: DictConfig) -> None:
         raise UserError(f"`name` is {name!r}; wanted letters, digits and _, such as name={_slug(name)}")
     for taken in (raw, yaml, frozen):
         if taken.exists():
-            raise UserError(f"{taken} is there already. Choose another name: make new-data path={path} name=...")
+            raise UserError(
+                f"{taken} is there already. Choose another name: make new-data path={path} name=... "
+                f"Or go on with it: make train data={name} model=..., or remove it: data/{name}, conf/data/{name}.yaml "
+                f"and conf/data/contract/{name}.yaml."
+            )
     with _all_or_nothing(raw, yaml, frozen):
         _copy(path, raw)
         models = _write_config(name, raw, path.name, cfg.target)

@@ -141,6 +141,10 @@ def _rare(file: str, values: pd.Series) -> list[Any]:
     counts = values.value_counts()
     if counts.max() < FEWEST:
         raise UserError(f"`{values.name}` of {file} is no target: no value of it stands in {FEWEST} rows or more.")
+    if (counts >= FEWEST).sum() < 2:
+        raise UserError(
+            f"`{values.name}` of {file} has one class of {FEWEST} rows or more: nothing is to be predicted."
+        )
     return counts[counts < FEWEST].index.tolist()
 
 
