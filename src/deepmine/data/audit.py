@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
 from deepmine.data import Raw
+from deepmine.data.facts import contents
+from deepmine.data.split import Index
 from deepmine.errors import UserError
 from deepmine.schema import SUPERVISED
 
@@ -17,8 +18,6 @@ GIVEN_AWAY = 0.9  # of the way from the best guess to certainty: a column that a
 PURE, CHANCE = 0.99, 1e-9  # share of one class among rows that have (or lack) a value, and its largest probability
 FOLDS = 3  # in which a column is tried
 FIRST = 1000  # rows that tell most columns apart
-
-Index = Mapping[str, NDArray[np.int64]]
 
 
 class Finding(NamedTuple):
@@ -147,7 +146,8 @@ def _presence(column: pd.Series, y: NDArray) -> str | None:
 
 
 def _duplicates(raw: Raw, index: Index, task: str) -> Iterator[str]:
-    same = {part: len(_repeated(raw.X, index["train"], index[part])) for part in ("val", "test")}
+    again = _repeated(raw.X, index["train"], np.concatenate([index["val"], index["test"]]))
+    same = {part: int(np.isin(index[part], again).sum()) for part in ("val", "test")}
     if any(same.values()):
         yield (
             f"{same['val']} of {len(index['val'])} validation rows and {same['test']} of {len(index['test'])} test "
@@ -194,10 +194,7 @@ def row_hashes(X: Any) -> NDArray[np.uint64]:
     """A number for each row; equal rows have the same."""
     if isinstance(X, pd.DataFrame):
         return np.asarray(pd.util.hash_pandas_object(X, index=False), np.uint64)
-    if sparse.issparse(X):
-        rows = np.split(X.indices, X.indptr[1:-1])
-        return np.array([hash(np.sort(row).tobytes()) for row in rows], np.int64).view(np.uint64)
-    return np.array([hash(np.ascontiguousarray(row).tobytes()) for row in X], np.int64).view(np.uint64)
+    return np.array([hash(bytes(content)) for content in contents(X)], np.int64).view(np.uint64)
 
 
 def _list(names: list[Any]) -> str:

@@ -27,7 +27,8 @@ def describe(raw: Raw, target: str | None = None) -> pd.DataFrame:
     if isinstance(raw.X, pd.DataFrame):
         frame = raw.X.set_axis(index)
     else:
-        facts = {"content": pd.array(_contents(raw.X), dtype="str"), **_facts(raw.X, raw.facts.get("columns"))}
+        digests = [blake2b(content, digest_size=8).hexdigest() for content in contents(raw.X)]
+        facts = {"content": pd.array(digests, dtype="str"), **_facts(raw.X, raw.facts.get("columns"))}
         frame = pd.DataFrame(facts, index=index)
     if raw.y is None:
         return frame
@@ -67,11 +68,9 @@ def _characters(texts: pd.Series) -> pd.Series:
     return held.astype("str").str.strip()
 
 
-def _contents(X: Any) -> list[str]:
-    """A hash of each example."""
+def contents(X: Any) -> Iterable[Any]:
+    """What each example of an array holds, as something that bytes are made of; equal ones give equal bytes."""
     if sparse.issparse(X):
         X = X.tocsr().sorted_indices()
-        parts: Iterable[Any] = (X.indices[start:end] for start, end in pairwise(X.indptr))
-    else:
-        parts = map(str.encode, X.tolist()) if X.ndim == 1 else np.ascontiguousarray(X)
-    return [blake2b(part, digest_size=8).hexdigest() for part in parts]
+        return (X.indices[start:end] for start, end in pairwise(X.indptr))
+    return map(str.encode, X.tolist()) if X.ndim == 1 else np.ascontiguousarray(X)
