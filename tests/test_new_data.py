@@ -73,6 +73,24 @@ def test_a_table_is_described_versioned_trained_and_protected(own: Path, files: 
     assert _readers_of(own, "PAT-0", done.stdout + done.stderr) == []
 
 
+@pytest.mark.slow
+def test_the_same_command_goes_on_after_a_stop_and_keeps_what_a_person_wrote(own: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"x": rng.normal(size=90).round(3), "kind": rng.choice(["a", "b"], 90)})
+    table["told"] = table["kind"].map({"a": "yes, a", "b": "no, b"})
+    table.to_csv(tmp_path / "leaky.csv", index=False)
+    arguments = [f"path={tmp_path}/leaky.csv", "target=kind"]
+    stopped = stage("new_data", *arguments, root=own)
+    assert stopped.returncode == 1 and "told" in stopped.stderr and "the same command goes on" in stopped.stderr
+    settings = own / "conf/data/leaky.yaml"
+    settings.write_text(settings.read_text() + "audit: {leaks: warn}\n# mine\n")
+    done = stage("new_data", *arguments, root=own)
+    assert done.returncode == 0 and "going on with conf/data/leaky.yaml" in done.stdout, done.stderr
+    assert "leaky-mlp" in done.stdout and settings.read_text().endswith("# mine\n")
+    other = stage("new_data", arguments[0], "target=told", root=own)
+    assert other.returncode == 1 and "not all of it made of" in other.stderr
+
+
 def _readers_of(root: Path, secret: str, said: str) -> list[str]:
     """Where a protected value can be read: in what stages wrote, the tracker (database and artifacts) or the output."""
     places = [p for name in ("out", "mlruns") for p in (root / name).rglob("*") if p.is_file()]
@@ -108,7 +126,7 @@ def test_images_and_baskets_too(own: Path, files: Path, file: str, name: str, ki
         (["path={files}/Übung (2)'s.csv", "name=other"], "Übung (2)'s.csv is not there"),
         (["path={files}/nothing.csv", "name=other"], "nothing.csv is not there. Wanted: a table"),
         (["name=other"], "What are the data? make new-data path="),
-        (["path={files}/shop.txt", "name=titanic"], "data/titanic is there already. Choose another name"),
+        (["path={files}/shop.txt", "name=titanic"], "there already, but not all of it made of"),
         (["path={files}/empty.csv", "name=other"], "empty.csv is empty"),
     ],
 )
@@ -124,7 +142,7 @@ def test_what_cannot_be_used_leaves_nothing(own: Path, files: Path, arguments: l
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("titanic", "contract/titanic.yaml is there already"),
+        ("titanic", "contract/titanic.yaml: there already"),
         ("my-churn", "wanted letters, digits and _.*name=my_churn"),
     ],
 )

@@ -12,12 +12,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import yaml
 from omegaconf import DictConfig
 
 from deepmine import ROOT, config
 from deepmine.errors import UserError
 
 NO_NAMES = ("inf", "nan", "null", "true", "false")  # which a command line takes for a value
+FIRST_MODELS = {  # that are trained, by task
+    "classification": ["tree", "mlp"],
+    "regression": ["regression_tree", "regression_mlp"],
+    "clustering": ["kmeans", "pca"],
+    "decomposition": ["pca"],
+    "anomalies": ["isolation_forest"],
+    "rules": ["rules"],
+}
 NEXT = """conf/data/{name}.yaml says how {name} is read, cleaned, protected and split, conf/data/contract/{name}.yaml
 what it promised. Read and edit both, they are yours. Next:
   make train data={name} model={model} seed=1
@@ -27,56 +36,82 @@ what it promised. Read and edit both, they are yours. Next:
 
 
 def main(cfg: DictConfig) -> None:
-    """Copy the files below data/, write their config, version them, train and compare."""
+    """Copy the files below data/, write their config, version them, train and compare.
+
+    What an earlier call made of the same files is kept, edited or not: after a stop, the same command goes on.
+    """
     path, name = _require_path(cfg.path), cfg.name or _slug(Path(cfg.path or "").name.partition(".")[0])
-    raw = Path(cfg.paths.data) / name
-    yaml, frozen = (config.CONF / f"data/{place}{name}.yaml" for place in ("", "contract/"))
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
         raise UserError(f"`name` is {name!r}; wanted letters, digits and _, such as name={_slug(name)}")
-    for taken in (raw, yaml, frozen):
-        if taken.exists():
-            raise UserError(
-                f"{taken} is there already. Choose another name: make new-data path={path} name=... "
-                f"Or go on with it: make train data={name} model=..., or remove it: data/{name}, conf/data/{name}.yaml "
-                f"and conf/data/contract/{name}.yaml."
-            )
-    with _all_or_nothing(raw, yaml, frozen):
-        _copy(path, raw)
-        models = _write_config(name, raw, path.name, cfg.target)
-    _version(cfg.paths.data)
-    _train(name, models)
-    print(NEXT.format(name=name, model=models[-1]))
+    raw = Path(cfg.paths.data) / name
+    made = [raw, *(config.CONF / f"data/{place}{name}.yaml" for place in ("", "contract/"))]
+    if not any(place.exists() for place in made):
+        with _all_or_nothing(*made):
+            _copy(path, raw)
+            _write_config(name, raw, path.name, cfg.target)
+    else:
+        _require_same(path, name, cfg.target, made)
+        print(f"{name} is there already, made of the same files: going on with conf/data/{name}.yaml as it is.")
+    try:
+        _version(cfg.paths.data)
+        print(NEXT.format(name=name, model=_train(name)))
+    except BaseException:
+        print(f"data/{name} and conf/data/{name}.yaml are kept: the same command goes on from here.", file=sys.stderr)
+        raise
 
 
-def _write_config(name: str, raw: Path, file: str, target: str | None) -> list[str]:
-    """Look at the files, say in conf/ what they are and promise; the models to begin with."""
+def _require_same(path: Path, name: str, target: str | None, made: list[Path]) -> None:
+    """An earlier call made all of this, of the same files and for the same target."""
+    raw, settings, _ = made
+    whole = all(place.exists() for place in made) and _contents(path) == _contents(raw)
+    if not whole or target not in (None, yaml.safe_load(settings.read_text(encoding="utf-8"))["source"].get("target")):
+        there = ", ".join(str(place) for place in made if place.exists())
+        raise UserError(
+            f"{there}: there already, but not all of it made of {path} and this target. Choose another name: make "
+            f"new-data path={path} name=... Or go on with it: make train data={name} model=... Or remove it."
+        )
+
+
+def _contents(path: Path) -> dict[Path, str]:
+    """The digest of a file, or of each file of a folder that is not hidden, by its name there."""
+    from deepmine import dataset
+
+    folder = path if path.is_dir() else path.parent
+    files = (file.relative_to(folder) for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
+    return {file: dataset.file_digest(folder / file) for file in files if not re.search(r"(^|/)[.]", str(file))}
+
+
+def _write_config(name: str, raw: Path, file: str, target: str | None) -> None:
+    """Look at the files, say in conf/ what they are and promise."""
     from deepmine import contract
     from deepmine.data import inspect
 
     found = inspect.inspect(name, raw, file, target)
     for note in found.notes:
         print(note)
-    head = f"# {found.title}.\n#   make train data={name} model={found.models[0]}\n"
+    head = f"# {found.title}.\n#   make train data={name} model={FIRST_MODELS[found.settings['task']][0]}\n"
     config.dump(config.CONF / f"data/{name}.yaml", found.settings, head)
     contract.main(config.compose("~experiment", f"data={name}", trains=False))
-    return found.models
 
 
 def _version(data: str) -> None:
     """Have DVC note the raw files in data.dvc."""
     done = subprocess.run([str(ROOT / ".venv/bin/dvc"), "add", "--quiet", data])
     if done.returncode:
-        raise UserError(f"All is made, but DVC could not version {data}/ (see above). Mend it, then: dvc add {data}")
+        raise UserError(f"DVC could not version {data}/ (see above).")
 
 
-def _train(name: str, models: list[str]) -> None:
-    """Train each model, then print the table of this data set's runs."""
+def _train(name: str) -> str:
+    """Train the first models, print the table of this data set's runs; the last of the models."""
     from deepmine import compare, train
 
+    data = config.compose("~experiment", f"data={name}", trains=False).data
+    models = FIRST_MODELS[data.task] + ["cnn"] * (data.kind == "image" and data.task == "classification")
     settings = [config.compose("~experiment", f"data={name}", f"model={model}") for model in models]
     for cfg in settings:
         train.train(cfg)
     compare.main(settings[0], only=name)
+    return models[-1]
 
 
 def _require_path(path: str | None) -> Path:

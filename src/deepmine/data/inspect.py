@@ -18,11 +18,10 @@ SPLIT = {"strategy": "random", "val": 0.15, "test": 0.25, "seed": 0}
 
 
 class Found(NamedTuple):
-    """`title` and `settings` of conf/data/<name>.yaml, the `models` to begin with, and `notes` for the person."""
+    """`title` and `settings` of conf/data/<name>.yaml, and `notes` for the person."""
 
     title: str
     settings: dict[str, Any]
-    models: list[str]
     notes: list[str]
 
 
@@ -67,9 +66,7 @@ def _table(name: str, folder: Path, file: str, target: str | None) -> Found:
     if target is not None and (missing := int(X[target].isna().sum())):
         settings["clean"] = {"missing": {"drop_rows": [target]}}
         notes.append(f"`{target}` is missing in {missing} rows, which are dropped.")
-    models = {"classification": ["tree", "mlp"], "regression": ["regression_tree", "regression_mlp"]}
-    shown = f"{len(X)} rows of {X.shape[1]} columns from {file}"
-    return Found(shown, settings, models.get(settings["task"], ["kmeans", "pca"]), notes)
+    return Found(f"{len(X)} rows of {X.shape[1]} columns from {file}", settings, notes)
 
 
 def _images(name: str, folder: Path) -> Found:
@@ -85,13 +82,13 @@ def _images(name: str, folder: Path) -> Found:
     if raw.parts is not None:
         settings["split"] |= {"strategy": "published", "test": None}
     title = f"{len(raw.rows)} images of {len(np.unique(np.asarray(raw.y)))} classes"
-    return Found(title, settings, ["tree", "mlp", "cnn"], notes)
+    return Found(title, settings, notes)
 
 
 def _baskets(name: str, folder: Path, file: str) -> Found:
     raw = transactions.read(folder, file)
     settings = _declared("baskets", "rules", name, transactions, {"file": file})
-    return Found(f"{len(raw.rows)} baskets from {file}", settings, ["rules"], [])
+    return Found(f"{len(raw.rows)} baskets from {file}", settings, [])
 
 
 def _ragged(path: Path) -> bool:
