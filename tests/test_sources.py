@@ -347,7 +347,6 @@ def test_a_wrong_setting_of_a_source_is_named(override: str, says: str) -> None:
 @pytest.fixture(scope="module")
 def postgresql() -> Iterator[str]:
     """The URL of a PostgreSQL server of our own; it refuses to run as root, so then it runs as `postgres`."""
-    pytest.importorskip("adbc_driver_postgresql")
     if shutil.which("initdb") is None or shutil.which("pg_ctl") is None:
         pytest.skip("no PostgreSQL here")
     become = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []

@@ -89,18 +89,16 @@ def postgresql(db: duckdb.DuckDBPyConnection, name: str, file: File) -> None:
     Decimals become numbers; what has no Arrow type (identifiers, ranges, JSON, ...) becomes text.
 
     Raises:
-        UserError: the driver or the environment variable is missing, or the database refuses.
+        UserError: the environment variable is missing, or the database refuses.
     """
+    from adbc_driver_manager import Error
+    from adbc_driver_postgresql import dbapi
+
     assert file.url is not None and file.table is not None
     if file.url not in os.environ:
         raise UserError(
             f"Set the environment variable {file.url}: export {file.url}=postgresql://user:password@host/database"
         )
-    try:
-        from adbc_driver_manager import Error
-        from adbc_driver_postgresql import dbapi
-    except ImportError:
-        raise UserError("For PostgreSQL, install its driver: pip install adbc-driver-postgresql") from None
     table = ".".join(map(quoted, file.table.split(".")))
     try:
         with dbapi.connect(os.environ[file.url]) as connection, connection.cursor() as cursor:
