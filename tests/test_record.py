@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -151,6 +152,19 @@ def test_publishing_again_sends_only_what_is_new(finished: record.Record, uri: s
     finished.log(4, {"val_loss": 0.1})
     publish(finished, uri)
     assert [point.step for point in client.get_metric_history(again.info.run_id, "val_loss")] == [1, 2, 3, 4]
+
+
+def test_no_report_or_example_of_data_that_became_others(finished: record.Record, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished.folder, tmp_path / "run")
+    papers = json.loads((folder / "passport.json").read_text())
+    papers["record_id"], papers["data"]["digest"] = "another", "of older rows.dir"
+    (folder / "passport.json").write_text(json.dumps(papers))
+    run = publish(record.Record(folder), f"sqlite:///{tmp_path}/mlflow.db")
+    assert run.data.metrics["fit_seconds"] == 1.5 and (finished.folder / "model.skops").is_file()
+    files = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").list_artifacts(run.info.run_id)
+    assert "metrics.json" in {file.path for file in files} and "data" not in {file.path for file in files}
+    loaded = mlflow.sklearn.load_model(f"models:/{run.outputs.model_outputs[0].model_id}")
+    assert loaded.steps
 
 
 def test_a_long_setting_stands_whole_in_the_config(finished: record.Record) -> None:

@@ -397,12 +397,3 @@ def test_a_table_of_postgresql_is_read(postgresql: str, tmp_path: Path, monkeypa
     assert pd.isna(raw.X["note"].iloc[0])
     with pytest.raises(UserError, match="nothing of SHOP_DATABASE cannot be read"):
         table.read(tmp_path, {"orders": {"url": "SHOP_DATABASE", "table": "nothing"}})
-
-
-def test_the_driver_of_postgresql_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
-    monkeypatch.setenv("SHOP_DATABASE", "postgresql://host/db")
-    monkeypatch.setitem(sys.modules, "adbc_driver_manager", None)
-    with pytest.raises(UserError, match="pip install adbc-driver-postgresql"):
-        table.read(tmp_path, {"t": {"url": "SHOP_DATABASE", "table": "t"}})

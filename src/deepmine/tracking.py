@@ -122,13 +122,20 @@ def _send_files(client: mlflow.MlflowClient, record: Record, run_id: str) -> Non
         if path.is_file() and path.name != "model.skops":
             place = path.parent.relative_to(record.folder).as_posix()
             client.log_artifact(run_id, str(path), None if place == "." else place)
-    page = Path(record.passport["data"]["dataset"], report.FILE)
-    if page.is_file():
-        client.log_artifact(run_id, str(page), "data")
+    prepared = _prepared(record)
+    if prepared is not None and (prepared / report.FILE).is_file():
+        client.log_artifact(run_id, str(prepared / report.FILE), "data")
+
+
+def _prepared(record: Record) -> Path | None:
+    """The data set that the run was made on; None when it is gone, or another one by now."""
+    facts = record.passport["data"]
+    info = dataset.read_info(Path(facts["dataset"]))
+    return Path(facts["dataset"]) if info is not None and info["digest"] == facts["digest"] else None
 
 
 def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, trusted: Sequence[str]) -> None:
-    """The fitted pipeline with its signature and an example, once; `mlflow.pyfunc.load_model` loads it."""
+    """The fitted pipeline, once, with signature and example of the data it saw; `mlflow.pyfunc.load_model` loads it."""
     outputs = client.get_run(run_id).outputs
     if outputs and outputs.model_outputs:
         return
@@ -136,15 +143,17 @@ def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, truste
 
     path = record.folder / "model.skops"
     pipeline = models.load(path, trusted)
-    example = dataset.load(Path(record.passport["data"]["dataset"])).train.X[:5]
     predicts = hasattr(pipeline, "predict")  # components do not: MLflow keeps them as a scikit-learn model alone
-    given = pipeline.predict(example) if predicts else pipeline.transform(example)
+    prepared, example, signature = _prepared(record), None, None
+    if prepared is not None:
+        example = dataset.load(prepared).train.X[:5]
+        signature = infer_signature(example, pipeline.predict(example) if predicts else pipeline.transform(example))
     versions = record.passport["versions"]
     with mlflow.start_run(run_id=run_id):
         mlflow.sklearn.log_model(
             pipeline,
             name="model",
-            signature=infer_signature(example, given),
+            signature=signature,
             input_example=example if predicts else None,
             serialization_format="skops",
             skops_trusted_types=skops.io.get_untrusted_types(file=path),
