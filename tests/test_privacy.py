@@ -129,6 +129,14 @@ def test_no_group_is_smaller_than_k_and_every_row_is_counted(pairs: list, k: int
         assert f"has {sizes.min()} rows" in ledger[-1].what and ledger[-1][2:4] == (len(frame), len(done))
 
 
+def test_a_card_is_known_by_its_check_digit_as_text_and_as_number() -> None:
+    cards = ["4111111111111111", "5500 0055 5555 5559", "3782-822463-10005", "6011111111111117"]
+    frame = pd.DataFrame({"paid_by": cards, "nr": [float(c.replace(" ", "").replace("-", "")) for c in cards]})
+    frame["order"] = [4111111111111112.0 + 10 * n for n in range(4)]  # as long, but the last digit does not fit
+    assert list(personal(frame)) == ["paid_by", "nr"] and "payment card" in personal(frame)["nr"]
+    assert not personal(pd.DataFrame({"x": [np.nan, np.nan], "y": [np.inf, 4111111111111111.0], "t": ["0", "18"]}))
+
+
 def test_no_value_reaches_a_message_or_the_ledger() -> None:
     frame = framed([(4711.25 + n, f"Secret{n}", "1987-06-05", f"Mr. Secret {n}") for n in range(5)])
     hidden = re.compile("Secret|4711|1987")
@@ -173,7 +181,7 @@ def test_the_tables_of_the_starter_sets_are_known_for_what_they_are() -> None:
         ("contact", ["Allen, Miss. Elisabeth", "Dr Who", "J. Doe"], "the name of a person"),
         ("contact", ["078-05-1120", "219-09-9999"], "an identity number"),
         ("contact", ["DE89 3704 0044 0532 0130 00", "GB29NWBK60161331926819"], "an identity number"),
-        ("contact", ["4111 1111 1111 1111"], "an identity number"),
+        ("contact", ["4111 1111 1111 1111"], "the number of a payment card"),
         ("E-Mail", [1.0], "an e-mail address"),
         ("firstName", ["Ann"], "the name of a person"),
         ("Phone No", [4.0], "a phone number"),

@@ -22,19 +22,35 @@ DEMO = "DEEPMINE_DEMO_KEY"
 DEMO_KEY = "deepmine's public demo key protects nobody"
 SHORTEST_KEY = 16  # characters
 LOOKED_AT = 10_000  # rows, spread evenly
-PATTERNS = {  # what a text looks like, the pattern, and the share of the texts from which it counts
+
+
+def _is_card(text: str) -> bool:
+    """13 to 19 digits with the check digit of a payment card (ISO/IEC 7812-1, annex B: Luhn's algorithm)."""
+    if not re.fullmatch(r"\s*\d(?:[ -]?\d){12,18}\s*", text):
+        return False
+    digits = [int(digit) for digit in re.findall(r"\d", text)]
+    doubled = [sum(divmod(2 * digit, 10)) for digit in digits[-2::-2]]
+    return (sum(doubled) + sum(digits[::-2])) % 10 == 0
+
+
+# what a text looks like: how it is known, and the share of the texts from which it counts
+PATTERNS: dict[str, tuple[Callable[[str], Any], float]] = {
     "an identity number": (
-        r"^\s*(?:\d{3}-\d{2}-\d{4}"  # social security (US)
-        r"|[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?"  # bank account (IBAN)
-        r"|\d{4}([ -])\d{4}\1\d{4}\1\d{4})\s*$",  # credit card
+        re.compile(
+            r"^\s*(?:\d{3}-\d{2}-\d{4}"  # social security (US)
+            r"|[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?)\s*$"  # bank account (IBAN)
+        ).search,
         0.5,
     ),
-    "an e-mail address": (r"[\w.+-]+@[\w-]+\.[A-Za-z]{2,}", 0.01),
+    "the number of a payment card": (_is_card, 0.5),
+    "an e-mail address": (re.compile(r"[\w.+-]+@[\w-]+\.[A-Za-z]{2,}").search, 0.01),
     "a phone number": (
-        r"^\s*(?:\+[1-9][\d ()/.-]{7,18}\d|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}|0\d{1,5}[ /-]\d[\d -]{4,11})\s*$",
+        re.compile(
+            r"^\s*(?:\+[1-9][\d ()/.-]{7,18}\d|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}|0\d{1,5}[ /-]\d[\d -]{4,11})\s*$"
+        ).search,
         0.5,
     ),
-    "the name of a person": (r"\b(?:Mr|Mrs|Ms|Miss|Dr|Mme|Herr|Frau)\b\.? [A-Z]", 0.1),
+    "the name of a person": (re.compile(r"\b(?:Mr|Mrs|Ms|Miss|Dr|Mme|Herr|Frau)\b\.? [A-Z]").search, 0.1),
 }
 NAMES = {  # what a column is called, its words joined by `_`
     "an e-mail address": r"e_?mail(_address)?",
@@ -94,11 +110,14 @@ def personal(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def _looks_like(column: pd.Series) -> str | None:
-    if column.dtype.kind in "biufM":
+    values = column.iloc[:: max(1, len(column) // LOOKED_AT)].dropna()
+    if column.dtype.kind == "f" and values.between(1e12, 2**63, inclusive="left").all():
+        values = values.astype("int64")  # as many digits as a card has
+    elif column.dtype.kind in "biufM":
         return None
-    texts = column.iloc[:: max(1, len(column) // LOOKED_AT)].dropna().astype("str")
-    for what, (pattern, share) in PATTERNS.items():
-        matching = np.mean([re.search(pattern, text) is not None for text in texts]) if len(texts) else 0
+    texts = values.astype("str")
+    for what, (matches, share) in PATTERNS.items():
+        matching = np.mean([bool(matches(text)) for text in texts]) if len(texts) else 0
         if matching >= share:
             return f"{matching:.0%} of its values look like {what}"
     return None
