@@ -190,7 +190,7 @@ def test_files_of_a_pattern_are_one_table_by_the_names_of_their_columns(tmp_path
     (tmp_path / "part-3.csv").write_text("a,c\n5,6\n")
     with pytest.raises(UserError, match=r"part-3.csv should have the columns of part-1.csv; only one has b, c"):
         table.read(tmp_path, {"t": "part-*.csv"})
-    with pytest.raises(UserError, match="No file in .* is called other"):
+    with pytest.raises(UserError, match=r"other-\*.csv is not there"):
         table.read(tmp_path, {"t": "other-*.csv"})
 
 
@@ -342,6 +342,17 @@ def test_a_join_is_what_pandas_makes_of_the_first_values(left: list, right: list
 def test_a_wrong_setting_of_a_source_is_named(override: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
         config.compose("~experiment", "data=titanic", override, trains=False)
+
+
+@pytest.mark.parametrize("path", ["{}/other/a.csv", "{}/other/*.csv", "../other/a.csv"])
+def test_what_no_version_is_kept_of_is_not_read(path: str, tmp_path: Path) -> None:
+    for folder in ("own", "other"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.csv").write_text("x,y\n1,2\n")
+    with pytest.raises(UserError, match=r"lies outside .*own, so no version of it is kept"):
+        table.read(tmp_path / "own", {"a": path.format(tmp_path)})
+    with pytest.raises(UserError, match=r"The query fails: .*file system operations are disabled"):
+        table.read(tmp_path / "own", {"a": "a.csv"}, query=f"SELECT * FROM '{tmp_path}/other/a.csv'")
 
 
 @pytest.fixture(scope="module")

@@ -70,12 +70,26 @@ def raw_file(folder: Path, name: str) -> Path:
     """A raw file.
 
     Raises:
-        UserError: it is not there.
+        UserError: it is not there, or not below the folder.
     """
-    path = folder / name
-    if not path.is_file():
-        raise UserError(f"{path} is not there. Restore what data.dvc lists: {RESTORE}")
-    return path
+    return raw_files(folder, name)[0]
+
+
+def raw_files(folder: Path, name: str) -> list[Path]:
+    """The raw file of this name, or all that a pattern (`part-*.csv`) fits, sorted.
+
+    Raises:
+        UserError: there is none, or it would lie elsewhere.
+    """
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise UserError(
+            f"{name} lies outside {folder}, so no version of it is kept and no stage notices a change. Copy it there."
+        )
+    if (folder / name).is_file():
+        return [folder / name]
+    if paths := sorted(path for path in folder.glob(name) if path.is_file()):
+        return paths
+    raise UserError(f"{folder / name} is not there. Restore what data.dvc lists: {RESTORE}")
 
 
 def read_csv(path: Path, columns: Iterable[str] = (), **options: Any) -> pd.DataFrame:

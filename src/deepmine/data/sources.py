@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import duckdb
 
-from deepmine.data import raw_file
+from deepmine.data import raw_files
 from deepmine.data.ledger import Ledger
 from deepmine.errors import UserError
 from deepmine.schema_data import File
@@ -106,9 +106,7 @@ def opened(path: Path) -> BinaryIO:
 
 
 def _paths(folder: Path, path: str) -> list[Path]:
-    paths = sorted(folder.glob(path)) if any(sign in path for sign in "*?[") else [raw_file(folder, path)]
-    if not paths:
-        raise UserError(f"No file in {folder} is called {path}.")
+    paths = raw_files(folder, path)
     for one in paths:
         if one.stat().st_size == 0:
             raise UserError(f"{one} is empty.")

@@ -53,6 +53,7 @@ def read(
         if join:
             integrate.join(db, [Join.model_validate(step) for step in join], ledger)
             tables = ["joined"]
+        db.execute("SET enable_external_access = false")  # a query sees the declared files only, which are versioned
         frame = _selected(db, tables, query, row_id, target, ledger)
     rows = np.arange(len(frame)) if row_id is None else _ids(frame.pop(row_id), row_id)
     y = None if target is None else _plain(frame.pop(target))
