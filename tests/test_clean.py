@@ -205,3 +205,13 @@ def test_what_is_filled_is_learned_in_the_pipeline(filling: str, tmp_path) -> No
     assert loaded.score(data.test.X, data.test.y) == pipeline.score(data.test.X, data.test.y) > 0.7
     names = list(pipeline[:-1].get_feature_names_out())
     assert ("missingindicator_age" in names) == (filling == "indicator")
+
+
+def test_a_column_of_many_categories_widens_no_table_without_end() -> None:
+    cfg, shops = config.compose("experiment=titanic_tree"), [f"shop {n}" for n in range(500)]
+    frame = pd.DataFrame({"shop": [*shops[:60] * 3, *shops], "few": ["a", "b"] * 340}).astype("str")
+    encoder = model.build(cfg.steps, cfg.model)[:-1].fit(frame)
+    names = list(encoder.get_feature_names_out())
+    assert len(names) == 50 + 2 and {"shop_infrequent_sklearn", "few_a", "few_b"} <= set(names)
+    never_seen = encoder.transform(pd.DataFrame({"shop": ["shop 501"], "few": ["c"]}).astype("str"))
+    assert np.ravel(never_seen)[names.index("shop_infrequent_sklearn")] == 1 and np.sum(never_seen) == 1

@@ -11,6 +11,7 @@ from PIL import Image
 
 from conftest import make_clone, run, stage
 from deepmine import config, new_data
+from deepmine.data import inspect
 from deepmine.errors import UserError
 
 PEOPLE = 240
@@ -89,6 +90,17 @@ def test_the_same_command_goes_on_after_a_stop_and_keeps_what_a_person_wrote(own
     assert "leaky-mlp" in done.stdout and settings.read_text().endswith("# mine\n")
     other = stage("new_data", arguments[0], "target=told", root=own)
     assert other.returncode == 1 and "not all of it made of" in other.stderr
+
+
+def test_first_models_of_a_large_table_learn_from_some_of_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspect, "FIRST_ROWS", 60)
+    for rows, wanted in ((100, None), (1000, 0.1)):
+        pd.DataFrame({"x": range(rows), "y": [0, 1] * (rows // 2)}).to_csv(tmp_path / "a.csv", index=False)
+        found = inspect.inspect("a", tmp_path, "a.csv", "y")
+        assert found.settings.get("train_fraction") == wanted
+        assert any("60 of 600 training rows" in note for note in found.notes) == (wanted is not None)
 
 
 def _readers_of(root: Path, secret: str, said: str) -> list[str]:

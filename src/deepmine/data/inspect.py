@@ -13,8 +13,9 @@ from deepmine.errors import UserError, nearest
 CLASSES = 20  # whole numbers with more different values are a quantity, not a class
 FEWEST = 5  # rows of a class: one in each part, and one to spare
 FREE = 0.5  # share of different texts from which on a column names its rows and describes none of them
+FIRST_ROWS = 100_000  # training rows of the first models, which are to be there soon
 SIDE = 64  # pixels of an image, where they differ
-SPLIT = {"strategy": "random", "val": 0.15, "test": 0.25, "seed": 0}
+SPLIT: dict[str, Any] = {"strategy": "random", "val": 0.15, "test": 0.25, "seed": 0}
 
 
 class Found(NamedTuple):
@@ -63,6 +64,10 @@ def _table(name: str, folder: Path, file: str, target: str | None) -> Found:
         notes.append(f"{', '.join(free)}: nearly each row has a text of its own there: left out.")
     if rare:
         notes.append(f"Left out: classes with fewer than {FEWEST} rows ({', '.join(map(str, rare))}).")
+    rows = round(len(X) * (1 - SPLIT["val"] - SPLIT["test"]))
+    if rows > FIRST_ROWS:
+        settings["train_fraction"] = round(FIRST_ROWS / rows, 4)
+        notes.append(f"The first models learn from {FIRST_ROWS:,} of {rows:,} training rows (train_fraction).")
     if target is not None and (missing := int(X[target].isna().sum())):
         settings["clean"] = {"missing": {"drop_rows": [target]}}
         notes.append(f"`{target}` is missing in {missing} rows, which are dropped.")
