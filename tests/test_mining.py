@@ -19,6 +19,7 @@ from conftest import EXPERIMENTS, cut, prepared
 from deepmine import config, metrics, model, tasks
 from deepmine.dataset import Dataset, Part
 from deepmine.errors import UserError
+from deepmine.models import clusters
 from deepmine.models.clusters import KMeansRange, NearestCluster, choose, stability
 from deepmine.tasks import anomalies, cluster_profiles, clustering, decomposition, trees
 
@@ -294,3 +295,13 @@ def test_every_mining_experiment_says_and_draws_what_it_found(name: str, monkeyp
     found = task.knowledge(pipeline, data, outcomes)
     assert found.findings and found.tables and not any("nan" in finding for finding in found.findings)
     assert dict(task.figures(pipeline, data, outcomes))
+
+
+def test_the_silhouette_of_many_rows_is_that_of_some_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, labels = make_blobs(900, centers=3, cluster_std=2.0, random_state=0)
+    whole = clusters.silhouette(X, labels)
+    assert whole == silhouette_score(X, labels)
+    monkeypatch.setattr(clusters, "SILHOUETTE_ROWS", 300)
+    some = clusters.silhouette(X, labels)
+    assert some != whole and abs(some - whole) < 0.05 and some == clusters.silhouette(X, labels)
+    assert clusters.silhouette(X, np.zeros(900, int)) is None and clusters.silhouette(X, np.arange(900)) is None

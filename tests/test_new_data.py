@@ -2,15 +2,17 @@
 
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from PIL import Image
+from sklearn.datasets import make_blobs
 
 from conftest import make_clone, run, stage
-from deepmine import config, new_data
+from deepmine import config, new_data, schema
 from deepmine.data import inspect
 from deepmine.errors import UserError
 
@@ -101,6 +103,21 @@ def test_first_models_of_a_large_table_learn_from_some_of_its_rows(
         found = inspect.inspect("a", tmp_path, "a.csv", "y")
         assert found.settings.get("train_fraction") == wanted
         assert any("60 of 600 training rows" in note for note in found.notes) == (wanted is not None)
+
+
+def test_every_task_has_first_models_that_do_it() -> None:
+    assert set(new_data.FIRST_MODELS) == set(get_args(schema.Task))
+    for task, models in new_data.FIRST_MODELS.items():
+        assert all(task in read(config.CONF / f"model/{model}.yaml")["_tasks_"] for model in models)
+
+
+@pytest.mark.slow
+def test_without_a_target_clusters_are_looked_for(own: Path, tmp_path: Path) -> None:
+    X, _ = make_blobs(90, centers=3, random_state=0)
+    pd.DataFrame(X, columns=["wide", "high"]).to_csv(tmp_path / "blobs.csv", index=False)
+    done = stage("new_data", f"path={tmp_path}/blobs.csv", root=own)
+    assert done.returncode == 0, done.stderr
+    assert all(f"blobs-{model}" in done.stdout for model in ("kmeans", "kmeans_range"))
 
 
 def _readers_of(root: Path, secret: str, said: str) -> list[str]:

@@ -22,7 +22,7 @@ NO_NAMES = ("inf", "nan", "null", "true", "false")  # which a command line takes
 FIRST_MODELS = {  # that are trained, by task
     "classification": ["tree", "mlp"],
     "regression": ["regression_tree", "regression_mlp"],
-    "clustering": ["kmeans", "pca"],
+    "clustering": ["kmeans", "kmeans_range"],
     "decomposition": ["pca"],
     "anomalies": ["isolation_forest"],
     "rules": ["rules"],

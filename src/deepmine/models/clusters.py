@@ -1,7 +1,7 @@
 """Clustering estimators: what scikit-learn's lack on one path with the rest.
 
 `NearestCluster` labels new rows for an algorithm that cannot; `KMeansRange` chooses the number of clusters;
-`stability` says whether a clustering would come again with other rows.
+`stability` says whether a clustering would come again with other rows, `silhouette` how far its clusters lie apart.
 """
 
 from typing import Any
@@ -18,6 +18,27 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 NOISE = -1  # scikit-learn's label of a row that belongs to no cluster
 MOST_ROWS = 2000  # of a resample: some algorithms are quadratic in the rows
+SILHOUETTE_ROWS = 10_000  # at most: it is quadratic too
+
+
+def silhouette(X: NDArray, labels: NDArray) -> float | None:
+    """Mean silhouette (Rousseeuw 1987) of the rows, or of 10,000 of them, always the same, where there are more.
+
+    Args:
+        X: `(n, features)`.
+        labels: `(n,)`.
+
+    Returns:
+        -1 to 1, or None where the rows are of one cluster, or each of its own.
+    """
+    rows = draw(len(X), SILHOUETTE_ROWS)
+    several = 1 < len(np.unique(labels[rows])) < len(rows)
+    return float(silhouette_score(X[rows], labels[rows])) if several else None
+
+
+def draw(n: int, most: int) -> NDArray[np.int64]:
+    """All of `n` rows, or `most` of them drawn at random, always the same, in their order."""
+    return np.sort(np.random.default_rng(0).choice(n, most, replace=False)) if n > most else np.arange(n)
 
 
 def stability(clusterer: Any, X: ArrayLike, labels: ArrayLike, n_resamples: int, seed: int | None) -> NDArray:
@@ -127,7 +148,8 @@ class KMeansRange(TransformerMixin, ClusterMixin, BaseEstimator):
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         numbers = np.arange(self.k_min, largest + 1)
         tried = [self._kmeans(k, seed).fit(X) for k in numbers]
-        silhouettes = np.array([self._silhouette(X, fitted.labels_) for fitted in tried])
+        values = [silhouette(X, fitted.labels_) for fitted in tried]
+        silhouettes = np.array([-1.0 if value is None else value for value in values])
         stabilities = np.array([stability(m, X, m.labels_, self.n_resamples, seed).mean() for m in tried])
         best = choose(silhouettes, stabilities, self.min_stability)
         self.choice_ = {
@@ -151,11 +173,6 @@ class KMeansRange(TransformerMixin, ClusterMixin, BaseEstimator):
 
     def _kmeans(self, k: Any, seed: int) -> KMeans:
         return KMeans(int(k), n_init=self.n_init, random_state=seed)
-
-    @staticmethod
-    def _silhouette(X: NDArray, labels: NDArray) -> float:
-        several = 1 < len(np.unique(labels)) < len(X)
-        return float(silhouette_score(X, labels)) if several else -1.0
 
 
 def choose(silhouettes: NDArray, stabilities: NDArray, min_stability: float) -> int:

@@ -18,7 +18,7 @@ from sklearn import metrics
 from sklearn.pipeline import Pipeline
 
 from deepmine.dataset import Dataset, Part
-from deepmine.models.clusters import NOISE, stability
+from deepmine.models.clusters import NOISE, draw, silhouette, stability
 from deepmine.tasks import Knowledge, cluster_figures, cluster_profiles
 
 SCORES = {
@@ -33,6 +33,7 @@ SCORES = {
 }
 COLUMNS = ("silhouette", "davies_bouldin", "calinski_harabasz", "adjusted_rand", "normalized_mutual_info")
 RESAMPLES = 10
+SHOWN = 2000  # test rows in a picture, at most
 
 
 def predict(pipeline: Pipeline, part: Part) -> dict[str, Any]:
@@ -67,9 +68,10 @@ def score(
     inside = predicted != NOISE
     members, labels = X[inside], predicted[inside]
     scores: dict[str, float] = {"n_clusters": len(np.unique(labels)), "noise_share": 1 - inside.mean()}
+    if (distinct := silhouette(members, labels)) is not None:
+        scores["silhouette"] = distinct * inside.mean()
     if 1 < scores["n_clusters"] < len(members):
         scores |= {
-            "silhouette": metrics.silhouette_score(members, labels) * inside.mean(),
             "davies_bouldin": metrics.davies_bouldin_score(members, labels),
             "calinski_harabasz": metrics.calinski_harabasz_score(members, labels),
         }
@@ -84,6 +86,8 @@ def score(
 def figures(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]]) -> Iterator[tuple[str, Figure]]:
     """The clusters of the test rows in two components; their silhouettes; how their number was chosen, if it was."""
     X, predicted, y = (outcomes["test"][name] for name in ("X", "predicted", "y"))
+    shown = draw(len(X), SHOWN)
+    X, predicted, y = X[shown], predicted[shown], None if y is None else y[shown]
     if X.shape[1] > 1 and len(X) > 1:
         yield "clusters", cluster_figures.in_two_components(X, predicted, y)
     if 1 < len(np.unique(predicted[predicted != NOISE])) < np.sum(predicted != NOISE):
