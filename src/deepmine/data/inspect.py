@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from deepmine.data import image_folder, privacy, sources, table, transactions
@@ -53,8 +52,8 @@ def _table(name: str, folder: Path, file: str, target: str | None) -> Found:
     row_id, notes = _row_id(X, target), []
     personal = {column: why for column, why in privacy.personal(X).items() if column != target}
     free = [column for column in _free_texts(X) if column not in (row_id, target, *personal)]
-    rare = _rare(file, X[target]) if target else []
-    query = f"SELECT *{_exclude(free)} FROM {sources.quoted(name)}{_where(target, rare)}"
+    rare = _rare(f"`{target}` of {file}", X[target]) if target else {}
+    query = f"SELECT *{_exclude(free)} FROM {sources.quoted(name)}{_where(target, list(rare))}"
     settings = _declared("table", _task(X, target), name, table, {**source, "query": query})
     settings["source"] |= {"row_id": row_id, "target": target}
     if personal:
@@ -62,8 +61,7 @@ def _table(name: str, folder: Path, file: str, target: str | None) -> Found:
         notes += [f"`{column}` looks personal ({why}): dropped." for column, why in personal.items()]
     if free:
         notes.append(f"{', '.join(free)}: nearly each row has a text of its own there: left out.")
-    if rare:
-        notes.append(f"Left out: classes with fewer than {FEWEST} rows ({', '.join(map(str, rare))}).")
+    notes += _left_out(rare, "rows")
     if target is not None and (missing := int(X[target].isna().sum())):
         settings["clean"] = {"missing": {"drop_rows": [target]}}
         notes.append(f"`{target}` is missing in {missing} rows, which are dropped.")
@@ -81,10 +79,15 @@ def _images(name: str, folder: Path) -> Found:
         source = {"size": [SIDE, SIDE]}
         raw = image_folder.read(folder, **source)
         notes.append(f"The images are of several sizes: all are scaled to {SIDE} x {SIDE} (source.size).")
+    y = pd.Series(raw.y)
+    if rare := _rare("The folder, where each folder is a class,", y if raw.parts is None else y[raw.parts == "train"]):
+        source["leave_out"] = list(rare)
+        notes += _left_out(rare, "images")
     settings = _declared("image", "classification", name, image_folder, source)
     if raw.parts is not None:
         settings["split"] |= {"strategy": "published", "test": None}
-    title = f"{len(raw.rows)} images of {len(np.unique(np.asarray(raw.y)))} classes"
+    kept = y[~y.isin(list(rare))]
+    title = f"{len(kept)} images of {kept.nunique()} classes"
     return Found(title, settings, ["tree", "mlp", "cnn"], notes)
 
 
@@ -132,20 +135,23 @@ def _free_texts(X: pd.DataFrame) -> list[str]:
     return [c for c in texts if X[c].nunique() > max(CLASSES, FREE * X[c].notna().sum())]
 
 
-def _rare(file: str, values: pd.Series) -> list[Any]:
-    """The classes that are too small to learn."""
+def _rare(what: str, values: pd.Series) -> dict[Any, int]:
+    """The classes that are too small to learn, and their rows."""
     if pd.api.types.is_datetime64_any_dtype(values):
-        raise UserError(f"`{values.name}` of {file} holds dates; wanted a target of classes or numbers.")
+        raise UserError(f"{what} holds dates; wanted a target of classes or numbers.")
     if _task(values.to_frame("y"), "y") != "classification":
-        return []
+        return {}
     counts = values.value_counts()
     if counts.max() < FEWEST:
-        raise UserError(f"`{values.name}` of {file} is no target: no value of it stands in {FEWEST} rows or more.")
+        raise UserError(f"{what} is no target: no value of it stands in {FEWEST} rows or more.")
     if (counts >= FEWEST).sum() < 2:
-        raise UserError(
-            f"`{values.name}` of {file} has one class of {FEWEST} rows or more: nothing is to be predicted."
-        )
-    return counts[counts < FEWEST].index.tolist()
+        raise UserError(f"{what} has one class of {FEWEST} rows or more: nothing is to be predicted.")
+    return counts[counts < FEWEST].to_dict()
+
+
+def _left_out(rare: dict[Any, int], rows: str) -> list[str]:
+    counted = ", ".join(f"{name}: {count}" for name, count in rare.items())
+    return [f"Left out: classes with fewer than {FEWEST} {rows} ({counted})."] if rare else []
 
 
 def _exclude(columns: list[str]) -> str:

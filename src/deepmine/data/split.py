@@ -79,8 +79,21 @@ def _cut(index: NDArray, share: float, labels: NDArray | None, seed: int) -> tup
     stratify = None if labels is None else labels[index]
     try:
         return train_test_split(index, test_size=share, stratify=stratify, random_state=seed)
-    except ValueError as error:
-        raise UserError(f"The rows cannot be split: {error} Try data.split.strategy=random.") from None
+    except ValueError:
+        raise UserError(_too_few(index, share, labels)) from None
+
+
+def _too_few(index: NDArray, share: float, labels: NDArray | None) -> str:
+    """Why a share of these rows cannot be cut out; a class is counted in all rows, as a person sees it."""
+    if labels is None:
+        return f"{len(index)} rows are too few to cut {share:.0%} out of them. Change `data.split`."
+    classes, counts = np.unique(labels, return_counts=True)
+    fewest = f"`{classes[counts.argmin()]}` has the fewest rows, {counts.min()} of {len(labels)}"
+    return (
+        f"The rows cannot be split so that each class keeps its share: of {len(classes)} classes, {fewest}. Add rows to "
+        "it, leave it out (data.source.leave_out of images, WHERE in the query of a table), or take "
+        "data.split.strategy=random."
+    )
 
 
 def _cut_groups(
