@@ -268,6 +268,7 @@ def held(raw) -> dict[str, set]:
         ("milk,bread\n\nbread, milk ,bread,,\n", {}, {"1": {"milk", "bread"}, "3": {"milk", "bread"}}),
         ('"cheese, old",tea\n', {}, {"1": {"cheese, old", "tea"}}),
         ("milk;bread\n", {"separator": ";"}, {"1": {"milk", "bread"}}),
+        ("items\nmilk,bread\n", {"header": True}, {"2": {"milk", "bread"}}),
         ("milk,POSTAGE\nPOSTAGE\n", {"leave_out": ["POSTAGE"]}, {"1": {"milk"}}),
         ("milk\nmilk,tea\n", {"min_items": 2}, {"2": {"milk", "tea"}}),
         (

@@ -30,6 +30,47 @@ def test_one_class_of_images_is_nothing_to_predict(tmp_path: Path) -> None:
 
 def test_of_a_published_split_the_training_images_count(tmp_path: Path) -> None:
     images(tmp_path / "train", round=6, square=6, oval=1)
-    images(tmp_path / "test", round=2, square=2, oval=9)
+    images(tmp_path / "test", round=2, square=2, oval=9, wavy=1)
     found = inspect.inspect("shapes", tmp_path, "shapes", None)
-    assert found.settings["source"]["leave_out"] == ["oval"]
+    assert found.settings["source"]["leave_out"] == ["oval", "wavy"]
+    assert found.notes == ["Left out: classes with fewer than 5 images (oval: 1, wavy: 0)."]
+
+
+def lines(folder: Path, *lines: str) -> Path:
+    folder.joinpath("shop.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize("header", ["items", "Item(s)", "Item 1,Item 2", "transaction_id,products"])
+def test_a_header_of_baskets_is_no_basket(tmp_path: Path, header: str) -> None:
+    found = inspect.inspect("shop", lines(tmp_path, header, "milk,bread", "beer", "milk,beer"), "shop.csv", None)
+    assert found.settings["source"]["header"] is True and found.title == "3 baskets from shop.csv"
+    assert found.notes == [f"The first line ({header}) is taken for a header (source.header)."]
+
+
+@pytest.mark.parametrize("first", ["milk,butter", "item 1,milk", "item 1,item 3"])
+def test_a_first_basket_is_no_header(tmp_path: Path, first: str) -> None:
+    found = inspect.inspect("shop", lines(tmp_path, first, "milk,bread", "beer", "item 1"), "shop.csv", None)
+    assert "header" not in found.settings["source"] and found.title == "4 baskets from shop.csv"
+
+
+@pytest.mark.parametrize(("names", "separator"), [("id,item", ","), ("Order ID;Product name", ";")])
+def test_pairs_are_baskets(tmp_path: Path, names: str, separator: str) -> None:
+    pairs = [separator.join(pair) for pair in (("7", "milk"), ("7", "bread"), ("8", "milk"), ("9", "beer"))]
+    found = inspect.inspect("shop", lines(tmp_path, names, *pairs), "shop.csv", None)
+    basket, item = names.split(separator)
+    wanted = {"file": "shop.csv", "basket": basket, "item": item, "separator": separator}
+    assert found.settings["source"] == {"_target_": "deepmine.data.transactions.read", **wanted}
+    assert found.title == "3 baskets from shop.csv" and f"`{item}` an item in it" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["id,item", "1,milk", "2,bread", "3,beer", "4,milk"],  # each id once: a table of items
+        ["width,height", "1,2", "1,3", "2,4", "2,5"],
+        ["id,item,price", "1,milk,2", "1,bread,3", "2,milk,2", "2,beer,3"],
+    ],
+)
+def test_other_tables_stay_tables(tmp_path: Path, rows: list[str]) -> None:
+    assert inspect.inspect("shop", lines(tmp_path, *rows), "shop.csv", None).settings["kind"] == "table"

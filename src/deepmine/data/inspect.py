@@ -12,6 +12,9 @@ from deepmine.errors import UserError, nearest
 CLASSES = 20  # whole numbers with more different values are a quantity, not a class
 FEWEST = 5  # rows of a class: one in each part, and one to spare
 FREE = 0.5  # share of different texts from which on a column names its rows and describes none of them
+BASKET = r"(basket|transaction|order|invoice|receipt|ticket|customer|member|user|session|id)s?"  # in a header
+ITEM = r"(item|product|article|good|sku)s?"
+COUNTED = r"[ _-]*(id|no|nr|number|name|code|description|\(s\)|\d+)?"
 SIDE = 64  # pixels of an image, where they differ
 SPLIT = {"strategy": "random", "val": 0.15, "test": 0.25, "seed": 0}
 
@@ -22,6 +25,13 @@ class Found(NamedTuple):
     title: str
     settings: dict[str, Any]
     models: list[str]
+    notes: list[str]
+
+
+class Form(NamedTuple):
+    """How a file of baskets is read (`settings` of the source), and `notes` for the person."""
+
+    settings: dict[str, Any]
     notes: list[str]
 
 
@@ -39,8 +49,8 @@ def inspect(name: str, folder: Path, file: str, target: str | None) -> Found:
     """
     if not (folder / file).exists():
         return _images(name, folder)
-    if target is None and _ragged(folder / file):
-        return _baskets(name, folder, file)
+    if target is None and (found := _ragged(folder / file) or _pairs(folder / file)):
+        return _baskets(name, folder, file, found)
     return _table(name, folder, file, target)
 
 
@@ -80,7 +90,10 @@ def _images(name: str, folder: Path) -> Found:
         raw = image_folder.read(folder, **source)
         notes.append(f"The images are of several sizes: all are scaled to {SIDE} x {SIDE} (source.size).")
     y = pd.Series(raw.y)
-    if rare := _rare("The folder, where each folder is a class,", y if raw.parts is None else y[raw.parts == "train"]):
+    train = y if raw.parts is None else y[raw.parts == "train"]
+    rare = _rare("The folder, where each folder is a class,", train)
+    rare |= dict.fromkeys(sorted(set(y) - set(train)), 0)
+    if rare:
         source["leave_out"] = list(rare)
         notes += _left_out(rare, "images")
     settings = _declared("image", "classification", name, image_folder, source)
@@ -91,19 +104,53 @@ def _images(name: str, folder: Path) -> Found:
     return Found(title, settings, ["tree", "mlp", "cnn"], notes)
 
 
-def _baskets(name: str, folder: Path, file: str) -> Found:
-    raw = transactions.read(folder, file)
-    settings = _declared("baskets", "rules", name, transactions, {"file": file})
-    return Found(f"{len(raw.rows)} baskets from {file}", settings, ["rules"], [])
+def _baskets(name: str, folder: Path, file: str, form: Form) -> Found:
+    raw = transactions.read(folder, file, **form.settings)
+    settings = _declared("baskets", "rules", name, transactions, {"file": file, **form.settings})
+    return Found(f"{len(raw.rows)} baskets from {file}", settings, ["rules"], form.notes)
 
 
-def _ragged(path: Path) -> bool:
+def _ragged(path: Path) -> Form | None:
     """A text whose first lines hold different numbers of items: baskets, not a table."""
-    if not path.name.removesuffix(".gz").endswith((".csv", ".txt", ".basket", ".dat")):
-        return False
+    lines = _first_lines(path)
+    if len({line.count(",") for line in lines}) < 2 or '"' in "".join(lines):
+        return None
+    names, items = _cells(lines[0], ","), {item for line in lines[1:] for item in _cells(line, ",")}
+    if items & set(names) or not all(_named(f"{BASKET}|{ITEM}", name) for name in names):
+        return Form({}, [])
+    return Form({"header": True}, [f"The first line ({lines[0].strip()}) is taken for a header (source.header)."])
+
+
+def _pairs(path: Path) -> Form | None:
+    """Two columns whose names say that they are baskets, in several rows, and items."""
+    lines = _first_lines(path)
+    for separator in ",;\t|":
+        rows = [_cells(line, separator) for line in lines]
+        if all(len(row) == 2 for row in rows) and len({row[0] for row in rows}) < len(rows):
+            basket, item = rows[0]
+            if _named(BASKET, basket) and _named(ITEM, item):
+                note = f"Read as baskets: `{basket}` names one, `{item}` an item in it (source.basket, source.item)."
+                return Form({"basket": basket, "item": item, "separator": separator}, [note])
+    return None
+
+
+def _first_lines(path: Path) -> list[str]:
+    """Up to 100 lines of a text; none of other files."""
+    if not path.name.removesuffix(".gz").endswith((".csv", ".tsv", ".txt", ".basket", ".dat")):
+        return []
     with sources.opened(path) as file:
-        lines = [line for line in file.read(2**16).split(b"\n")[:100] if line.strip()]
-    return len({line.count(b",") for line in lines[:-1]}) > 1 and b'"' not in b"".join(lines)
+        text = file.read(2**16)
+    lines = text.decode("utf-8-sig", "replace").splitlines()
+    whole = lines if len(text) < 2**16 else lines[:-1]
+    return [line for line in whole if line.strip()][:100]
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    return [cell.strip().strip('"') for cell in line.split(separator)]
+
+
+def _named(words: str, name: str) -> bool:
+    return re.fullmatch(f"({words}){COUNTED}", name, re.I) is not None
 
 
 def _declared(kind: str, task: str, name: str, reader: Any, source: dict[str, Any]) -> dict[str, Any]:

@@ -90,8 +90,8 @@ def _too_few(index: NDArray, share: float, labels: NDArray | None) -> str:
     classes, counts = np.unique(labels, return_counts=True)
     fewest = f"`{classes[counts.argmin()]}` has the fewest rows, {counts.min()} of {len(labels)}"
     return (
-        f"The rows cannot be split so that each class keeps its share: of {len(classes)} classes, {fewest}. Add rows to "
-        "it, leave it out (data.source.leave_out of images, WHERE in the query of a table), or take "
+        f"The rows cannot be split so that each class keeps its share: of {len(classes)} classes, {fewest}. Add "
+        "some, leave the class out (data.source.leave_out of images, WHERE in the query of a table), or take "
         "data.split.strategy=random."
     )
 
