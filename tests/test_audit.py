@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 
 from conftest import ROOT
 from deepmine.data import Raw
-from deepmine.data.audit import audit, refuse, require_target, row_hashes
+from deepmine.data.audit import audit, refuse, require_classes, require_target, row_hashes
 from deepmine.data.split import split
 from deepmine.errors import UserError
 from deepmine.schema_data import Audit
@@ -99,6 +99,14 @@ def test_a_missing_target_stops() -> None:
         with pytest.raises(UserError, match=r"`grade` is missing or infinite in 1 of 2 rows.*drop_rows: \[grade\]"):
             require_target(raw(np.zeros(2), y), "grade")
     require_target(raw(np.zeros(2), np.array([1, 0])), "grade")
+
+
+def test_a_class_that_no_training_row_has_stops() -> None:
+    rows = raw(pd.DataFrame({"a": np.arange(5.0)}), np.array(["cat", "dog", "cat", "dog", "fox"]))
+    parts = {"train": np.array([0, 1]), "val": np.array([2, 3]), "test": np.array([4])}
+    with pytest.raises(UserError, match="class `fox` has 1 rows, some in test but none among the training rows"):
+        require_classes(rows, parts)
+    require_classes(rows, {**parts, "test": np.array([2])})
 
 
 @given(st.lists(st.integers(0, 20), min_size=60, max_size=200).filter(lambda groups: len(set(groups)) > 9))
