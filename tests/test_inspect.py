@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from PIL import Image
 
 from deepmine.data import inspect
 from deepmine.errors import UserError
+from deepmine.prepare import prepare
 
 
 def images(folder: Path, **counts: int) -> Path:
@@ -74,3 +76,27 @@ def test_pairs_are_baskets(tmp_path: Path, names: str, separator: str) -> None:
 )
 def test_other_tables_stay_tables(tmp_path: Path, rows: list[str]) -> None:
     assert inspect.inspect("shop", lines(tmp_path, *rows), "shop.csv", None).settings["kind"] == "table"
+
+
+@pytest.mark.parametrize(
+    ("values", "classes"),
+    [
+        (["yes", "no"], ["no", "yes"]),
+        (["True", "False"], ["False", "True"]),
+        (["Y", "N"], ["N", "Y"]),
+        (["1", "0"], [0, 1]),
+        (["yes", "no", "", "yes", "no", "no"], ["no", "yes"]),
+    ],
+)
+def test_a_target_keeps_its_own_words(tmp_path: Path, values: list[str], classes: list) -> None:
+    rows = [f"{number},{values[number % len(values)]}" for number in range(60)]
+    settings = inspect.inspect("loan", lines(tmp_path, "income,default", *rows), "shop.csv", "default").settings
+    settings = {**settings, "train_fraction": 1.0}
+    assert settings["task"] == "classification"
+    assert prepare("loan", settings, tmp_path).dataset.info["classes"] == classes
+
+
+def test_truth_values_of_other_files_are_named_so(tmp_path: Path) -> None:
+    pd.DataFrame({"income": range(40), "default": [True, False] * 20}).to_parquet(tmp_path / "loan.parquet")
+    settings = inspect.inspect("loan", tmp_path, "loan.parquet", "default").settings
+    assert prepare("loan", {**settings, "train_fraction": 1.0}, tmp_path).dataset.info["classes"] == ["false", "true"]

@@ -59,6 +59,9 @@ def _table(name: str, folder: Path, file: str, target: str | None) -> Found:
     X = table.read(folder, **source).X
     if target is not None and target not in X:
         raise UserError(f"{file} has no column `{target}`. {nearest(target, X.columns)}")
+    if target is not None and _is_truth(folder, source, X[target]):
+        source = {"files": {name: {"path": file, "dtype": {target: "VARCHAR"}}}}  # its own words, such as yes and no
+        X = table.read(folder, **source).X
     row_id, notes = _row_id(X, target), []
     personal = {column: why for column, why in privacy.personal(X).items() if column != target}
     free = [column for column in _free_texts(X) if column not in (row_id, target, *personal)]
@@ -161,6 +164,14 @@ def _declared(kind: str, task: str, name: str, reader: Any, source: dict[str, An
         "source": {"_target_": f"{reader.__name__}.read", **source},
         "split": SPLIT | ({"strategy": "stratified"} if task == "classification" else {}),
     }
+
+
+def _is_truth(folder: Path, source: dict[str, Any], values: pd.Series) -> bool:
+    """Are the numbers truth values? The reader has another type for them where they are the target."""
+    if not pd.api.types.is_numeric_dtype(values) or not values.dropna().isin([0, 1]).all():
+        return False
+    y = table.read(folder, **source, target=str(values.name)).y
+    return y is not None and y.dtype.kind not in "iuf"
 
 
 def _task(X: pd.DataFrame, target: str | None) -> str:
