@@ -74,7 +74,7 @@ def test_rows_that_stand_in_two_parts_are_counted(kind: str) -> None:
     assert found(Raw(X, None, np.arange(N).astype(str)), task="clustering") == {}
     double = Raw(X, None, np.arange(N).astype(str)).take(np.arange(N) // 2)
     double = double._replace(rows=np.arange(N).astype(str))
-    assert "equal a training row" in found(double, task="clustering")["duplicates"]
+    assert "have the same features as a training row" in found(double, task="clustering")["duplicates"]
     assert found(double, task="clustering", duplicates="off") == {}
 
 

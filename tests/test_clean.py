@@ -87,7 +87,7 @@ def test_each_step_does_what_it_says_and_counts_it() -> None:
         ("town: 4 spellings changed", 5, 5, 4),
         ("size: 1 values outside -inf to 50 emptied", 5, 5, 1),
         ("weight: 0 values outside 0 to inf and their rows dropped", 5, 5, 0),
-        ("1 rows that equal an earlier one dropped", 5, 4, 0),
+        ("1 rows that equal an earlier one in all but the row id dropped", 5, 4, 0),
         ("size: 1 rows without a value dropped", 4, 3, 0),
         ("town: dropped, more than 60% of its values are missing", 3, 3, 1),
     ]

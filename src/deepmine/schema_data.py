@@ -181,7 +181,9 @@ class Clean(Strict):
 
     spelling: dict[str, Spelling] = {}
     impossible: dict[str, Limits] = {}
-    duplicates: Literal["keep", "drop"] = "keep"  # rows equal in all but the row id; the first stays
+    duplicates: Literal["keep", "drop"] = (
+        "keep"  # rows equal in all but the row id, target and group too; the first stays
+    )
     missing: Missing = Missing()
     outliers: Outliers | None = None
 

@@ -161,12 +161,13 @@ def _presence(column: pd.Series, y: NDArray) -> str | None:
 
 
 def _duplicates(raw: Raw, index: Index, task: str) -> Iterator[str]:
+    """By what a model sees, so also where `clean.duplicates` keeps rows apart: by target, group or time."""
     again = _repeated(raw.X, index["train"], np.concatenate([index["val"], index["test"]]))
     same = {part: int(np.isin(index[part], again).sum()) for part in ("val", "test")}
     if any(same.values()):
         yield (
             f"{same['val']} of {len(index['val'])} validation rows and {same['test']} of {len(index['test'])} test "
-            "rows equal a training row in every column"
+            "rows have the same features as a training row (target and columns of the split aside)"
         )
 
 

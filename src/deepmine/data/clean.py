@@ -33,7 +33,9 @@ def clean(
     for name, rule in settings["impossible"].items():
         frame = _limit(frame, name, rule, ledger)
     if settings["duplicates"] == "drop":
-        frame = _keep(frame, ~frame.duplicated(), "{} rows that equal an earlier one dropped", ledger)
+        frame = _keep(
+            frame, ~frame.duplicated(), "{} rows that equal an earlier one in all but the row id dropped", ledger
+        )
     for name in missing["drop_rows"]:
         frame = _keep(frame, frame[name].notna(), f"{name}: {{}} rows without a value dropped", ledger)
     if frame.empty:
