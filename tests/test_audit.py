@@ -118,6 +118,24 @@ def test_a_group_is_in_one_part(groups: list[int]) -> None:
     assert sorted(np.concatenate(list(index.values()))) == list(range(len(groups)))
 
 
+@pytest.mark.parametrize(
+    ("n_groups", "labels", "says"),
+    [
+        (1, None, "has 1 different values, but train, val and test want groups of their own"),
+        (3, None, "has 3 different values where 20% of the rows are to be cut out, which wants 5"),
+        (
+            12,
+            np.repeat(["a", "b", "c"], 4),
+            "each class keeps its share: of 3 classes, `a` has the fewest rows, 4 of 12",
+        ),
+    ],
+)
+def test_groups_that_cannot_be_split_are_counted(n_groups: int, labels: np.ndarray | None, says: str) -> None:
+    rows = raw(np.zeros(12), labels, groups=np.arange(12) % n_groups)
+    with pytest.raises(UserError, match=says):
+        split({"strategy": "group", "val": 0.2, "test": 0.2, "seed": 0}, rows)
+
+
 @given(st.lists(st.dates(), min_size=40, max_size=120, unique=True))
 def test_what_comes_later_is_tested_on(dates: list) -> None:
     rows = raw(np.zeros(len(dates)), times=np.array(dates, "datetime64[D]"))

@@ -60,7 +60,7 @@ def _table(name: str, folder: Path, file: str, target: str | None) -> Found:
     if target is not None and target not in X:
         raise UserError(f"{file} has no column `{target}`. {nearest(target, X.columns)}")
     if target is not None and _is_truth(folder, source, X[target]):
-        source = {"files": {name: {"path": file, "dtype": {target: "VARCHAR"}}}}  # its own words, such as yes and no
+        source = {"files": {name: {"path": file, "dtype": {target: "VARCHAR"}}}}
         X = table.read(folder, **source).X
     row_id, notes = _row_id(X, target), []
     personal = {column: why for column, why in privacy.personal(X).items() if column != target}
