@@ -95,3 +95,16 @@ def test_cleaning_and_audit_say_what_they_compare(tmp_path: Path) -> None:
     assert finding["message"].endswith(
         "have the same features as a training row (target and columns of the split aside)"
     )
+
+
+def test_a_column_that_only_test_rows_lack_is_kept(tmp_path: Path) -> None:
+    late = [float(n) if n < 12 else None for n in range(20)]  # by time the last 8 are to test on
+    early = [None if n < 12 else float(n) for n in range(20)]
+    frame = pd.DataFrame({"a": range(20), "late": late, "early": early, "y": [n % 2 for n in range(20)]})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    by_time = {"strategy": "time", "val": 0.15, "test": 0.25, "seed": 0}
+    more = {"clean": {"missing": {"drop_columns": 0.3}}, "audit": {"leaks": "off", "single_predictors": "off"}}
+    data = made(tmp_path, {**TABLE, "row_id": None}, split=by_time, **more)
+    assert data.dataset.info["columns"] == ["a", "late"] and "early: dropped, more than 30%" in str(
+        data.account["ledger"]
+    )

@@ -97,7 +97,7 @@ def prepare(name: str, settings: Any, raw_folder: Path) -> Prepared:
     # whole numbers to predict are no classes whose shares are kept
     by = raw if raw.y is None or settings["task"] != "regression" else raw._replace(y=raw.y.astype(float))
     index = split(settings["split"], by, settings["train_fraction"])
-    raw, index = steps.without_outliers(raw, index, declared["clean"]["outliers"], ledger)
+    raw, index = steps.learned(raw, index, declared["clean"], ledger)
     if settings["task"] == "classification":
         require_classes(raw, index)
     findings = audit(raw, index, settings["task"], declared["audit"])

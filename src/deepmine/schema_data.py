@@ -152,7 +152,7 @@ class Missing(Strict):
     """What is dropped for lack of values. What is filled is learned, so it lives in conf/preprocessing."""
 
     drop_rows: list[str] = []  # rows without a value in one of these columns
-    drop_columns: float | None = Field(default=None, ge=0, le=1)  # columns that lack more than this share of all rows
+    drop_columns: float | None = Field(default=None, ge=0, le=1)  # that lack more of the training rows
 
 
 class Outliers(Strict):
@@ -177,7 +177,7 @@ class Outliers(Strict):
 
 
 class Clean(Strict):
-    """Applied in this order; `outliers` after the split."""
+    """Applied in this order; `missing.drop_columns` and `outliers` after the split, by the training rows."""
 
     spelling: dict[str, Spelling] = {}
     impossible: dict[str, Limits] = {}
