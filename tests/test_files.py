@@ -132,7 +132,7 @@ def test_a_class_with_one_image_is_named_by_the_split(tmp_path: Path) -> None:
     ("more", "says"),
     [
         (["train/a/1.png", "val/a/1.png", "test/a/1.png"], "holds test, train, val: .* exactly `train` and `test`"),
-        (["a/1.png", "lost.PNG"], r"1 images lie in .* beside the folders of the classes \(lost.PNG\)"),
+        (["a/1.png", "lost.PNG"], r"1 images lie in .* beside the folders of the classes \(lost.PNG, "),
         (["train/a/1.png", "test/a/1.png", "test/2.png"], "1 images lie in .*test beside"),
     ],
 )

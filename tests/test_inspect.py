@@ -58,7 +58,7 @@ def test_a_first_basket_is_no_header(tmp_path: Path, first: str) -> None:
 
 @pytest.mark.parametrize(("names", "separator"), [("id,item", ","), ("Order ID;Product name", ";")])
 def test_pairs_are_baskets(tmp_path: Path, names: str, separator: str) -> None:
-    pairs = [separator.join(pair) for pair in (("7", "milk"), ("7", "bread"), ("8", "milk"), ("9", "beer"))]
+    pairs = [separator.join(pair) for pair in (("7", "milk"), ("7", '"bread, dark"'), ("8", "milk"), ("9", "beer"))]
     found = inspect.inspect("shop", lines(tmp_path, names, *pairs), "shop.csv", None)
     basket, item = names.split(separator)
     wanted = {"file": "shop.csv", "basket": basket, "item": item, "separator": separator}
@@ -71,6 +71,8 @@ def test_pairs_are_baskets(tmp_path: Path, names: str, separator: str) -> None:
     [
         ["id,item", "1,milk", "2,bread", "3,beer", "4,milk"],  # each id once: a table of items
         ["width,height", "1,2", "1,3", "2,4", "2,5"],
+        ["width;height", "1,5;2", "1,5;3,5", "2;4", "2;5,5"],  # decimal commas
+        ["id,item", "ann@x.org,milk", "ann@x.org,bread", "bob@x.org,milk"],  # what is personal is dropped from tables
         ["id,item,price", "1,milk,2", "1,bread,3", "2,milk,2", "2,beer,3"],
     ],
 )

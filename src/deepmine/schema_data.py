@@ -152,7 +152,9 @@ class Missing(Strict):
     """What is dropped for lack of values. What is filled is learned, so it lives in conf/preprocessing."""
 
     drop_rows: list[str] = []  # rows without a value in one of these columns
-    drop_columns: float | None = Field(default=None, ge=0, le=1)  # that lack more of the training rows
+    drop_columns: float | None = Field(
+        default=None, ge=0, le=1
+    )  # columns that lack a larger share of the training rows
 
 
 class Outliers(Strict):
@@ -181,9 +183,7 @@ class Clean(Strict):
 
     spelling: dict[str, Spelling] = {}
     impossible: dict[str, Limits] = {}
-    duplicates: Literal["keep", "drop"] = (
-        "keep"  # rows equal in all but the row id, target and group too; the first stays
-    )
+    duplicates: Literal["keep", "drop"] = "keep"  # of rows equal in every column but the row id the first stays
     missing: Missing = Missing()
     outliers: Outliers | None = None
 

@@ -79,14 +79,13 @@ def _files(folder: Path) -> tuple[list[Path], NDArray[np.str_] | None]:
 
 def _images(folder: Path) -> list[Path]:
     classes = _folders(folder)
-    beside = sorted(file.name for file in folder.iterdir() if _is_image(Path(file.name), file) and _named_so(file))
-    if classes and beside:
-        raise UserError(
-            f"{len(beside)} images lie in {folder} beside the folders of the classes ({', '.join(beside[:3])}"
-            f"{', ...' if len(beside) > 3 else ''}). Move each into the folder of its class."
-        )
     if not classes:
         raise UserError(f"{folder} should hold a folder of images for each class, but it holds no folder.")
+    if beside := sorted(path.name for path in folder.iterdir() if path.suffix.lower() in Image.registered_extensions()):
+        raise UserError(
+            f"{len(beside)} images lie in {folder} beside the folders of the classes ({beside[0]}, ...). Move each "
+            "into the folder of its class."
+        )
     found = {
         path: sorted(file for file in path.rglob("*") if _is_image(file.relative_to(folder), file)) for path in classes
     }
@@ -103,10 +102,6 @@ def _folders(folder: Path) -> list[Path]:
 def _is_image(name: Path, file: Path) -> bool:
     hidden = any(part.startswith(".") for part in name.parts)
     return file.is_file() and not hidden and name.name not in NO_IMAGES
-
-
-def _named_so(file: Path) -> bool:
-    return file.suffix.lower() in Image.registered_extensions()
 
 
 def _checked(size: Sequence[int]) -> tuple[int, int]:

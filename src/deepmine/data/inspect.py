@@ -6,15 +6,12 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from deepmine.data import image_folder, privacy, sources, table, transactions
+from deepmine.data import basket_files, image_folder, privacy, sources, table, transactions
 from deepmine.errors import UserError, nearest
 
 CLASSES = 20  # whole numbers with more different values are a quantity, not a class
 FEWEST = 5  # rows of a class: one in each part, and one to spare
 FREE = 0.5  # share of different texts from which on a column names its rows and describes none of them
-BASKET = r"(basket|transaction|order|invoice|receipt|ticket|customer|member|user|session|id)s?"  # in a header
-ITEM = r"(item|product|article|good|sku)s?"
-COUNTED = r"[ _-]*(id|no|nr|number|name|code|description|\(s\)|\d+)?"
 SIDE = 64  # pixels of an image, where they differ
 SPLIT = {"strategy": "random", "val": 0.15, "test": 0.25, "seed": 0}
 
@@ -25,13 +22,6 @@ class Found(NamedTuple):
     title: str
     settings: dict[str, Any]
     models: list[str]
-    notes: list[str]
-
-
-class Form(NamedTuple):
-    """How a file of baskets is read (`settings` of the source), and `notes` for the person."""
-
-    settings: dict[str, Any]
     notes: list[str]
 
 
@@ -49,20 +39,21 @@ def inspect(name: str, folder: Path, file: str, target: str | None) -> Found:
     """
     if not (folder / file).exists():
         return _images(name, folder)
-    if target is None and (found := _ragged(folder / file) or _pairs(folder / file)):
-        return _baskets(name, folder, file, found)
+    if target is None and (form := basket_files.form(folder / file)):
+        return _baskets(name, folder, file, form)
     return _table(name, folder, file, target)
 
 
 def _table(name: str, folder: Path, file: str, target: str | None) -> Found:
     source: dict[str, Any] = {"files": {name: file}}
-    X = table.read(folder, **source).X
+    X, notes = table.read(folder, **source).X, []
     if target is not None and target not in X:
         raise UserError(f"{file} has no column `{target}`. {nearest(target, X.columns)}")
     if target is not None and _is_truth(folder, source, X[target]):
         source = {"files": {name: {"path": file, "dtype": {target: "VARCHAR"}}}}
         X = table.read(folder, **source).X
-    row_id, notes = _row_id(X, target), []
+        notes = [f"`{target}` is read as text, so that its own words name the classes (source.files)."]
+    row_id = _row_id(X, target)
     personal = {column: why for column, why in privacy.personal(X).items() if column != target}
     free = [column for column in _free_texts(X) if column not in (row_id, target, *personal)]
     rare = _rare(f"`{target}` of {file}", X[target]) if target else {}
@@ -107,53 +98,10 @@ def _images(name: str, folder: Path) -> Found:
     return Found(title, settings, ["tree", "mlp", "cnn"], notes)
 
 
-def _baskets(name: str, folder: Path, file: str, form: Form) -> Found:
+def _baskets(name: str, folder: Path, file: str, form: basket_files.Form) -> Found:
     raw = transactions.read(folder, file, **form.settings)
     settings = _declared("baskets", "rules", name, transactions, {"file": file, **form.settings})
     return Found(f"{len(raw.rows)} baskets from {file}", settings, ["rules"], form.notes)
-
-
-def _ragged(path: Path) -> Form | None:
-    """A text whose first lines hold different numbers of items: baskets, not a table."""
-    lines = _first_lines(path)
-    if len({line.count(",") for line in lines}) < 2 or '"' in "".join(lines):
-        return None
-    names, items = _cells(lines[0], ","), {item for line in lines[1:] for item in _cells(line, ",")}
-    if items & set(names) or not all(_named(f"{BASKET}|{ITEM}", name) for name in names):
-        return Form({}, [])
-    return Form({"header": True}, [f"The first line ({lines[0].strip()}) is taken for a header (source.header)."])
-
-
-def _pairs(path: Path) -> Form | None:
-    """Two columns whose names say that they are baskets, in several rows, and items."""
-    lines = _first_lines(path)
-    for separator in ",;\t|":
-        rows = [_cells(line, separator) for line in lines]
-        if all(len(row) == 2 for row in rows) and len({row[0] for row in rows}) < len(rows):
-            basket, item = rows[0]
-            if _named(BASKET, basket) and _named(ITEM, item):
-                note = f"Read as baskets: `{basket}` names one, `{item}` an item in it (source.basket, source.item)."
-                return Form({"basket": basket, "item": item, "separator": separator}, [note])
-    return None
-
-
-def _first_lines(path: Path) -> list[str]:
-    """Up to 100 lines of a text; none of other files."""
-    if not path.name.removesuffix(".gz").endswith((".csv", ".tsv", ".txt", ".basket", ".dat")):
-        return []
-    with sources.opened(path) as file:
-        text = file.read(2**16)
-    lines = text.decode("utf-8-sig", "replace").splitlines()
-    whole = lines if len(text) < 2**16 else lines[:-1]
-    return [line for line in whole if line.strip()][:100]
-
-
-def _cells(line: str, separator: str) -> list[str]:
-    return [cell.strip().strip('"') for cell in line.split(separator)]
-
-
-def _named(words: str, name: str) -> bool:
-    return re.fullmatch(f"({words}){COUNTED}", name, re.I) is not None
 
 
 def _declared(kind: str, task: str, name: str, reader: Any, source: dict[str, Any]) -> dict[str, Any]:
