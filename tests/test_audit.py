@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 
 from conftest import ROOT
 from deepmine.data import Raw
-from deepmine.data.audit import audit, refuse, require_target, row_hashes
+from deepmine.data.audit import audit, refuse, require_classes, require_target, row_hashes
 from deepmine.data.split import split
 from deepmine.errors import UserError
 from deepmine.schema_data import Audit
@@ -74,7 +74,7 @@ def test_rows_that_stand_in_two_parts_are_counted(kind: str) -> None:
     assert found(Raw(X, None, np.arange(N).astype(str)), task="clustering") == {}
     double = Raw(X, None, np.arange(N).astype(str)).take(np.arange(N) // 2)
     double = double._replace(rows=np.arange(N).astype(str))
-    assert "equal a training row" in found(double, task="clustering")["duplicates"]
+    assert "have the same features as a training row" in found(double, task="clustering")["duplicates"]
     assert found(double, task="clustering", duplicates="off") == {}
 
 
@@ -101,6 +101,14 @@ def test_a_missing_target_stops() -> None:
     require_target(raw(np.zeros(2), np.array([1, 0])), "grade")
 
 
+def test_a_class_that_no_training_row_has_stops() -> None:
+    rows = raw(pd.DataFrame({"a": np.arange(5.0)}), np.array(["cat", "dog", "cat", "dog", "fox"]))
+    parts = {"train": np.array([0, 1]), "val": np.array([2, 3]), "test": np.array([4])}
+    with pytest.raises(UserError, match="class `fox` has 1 rows, some in test but none among the training rows"):
+        require_classes(rows, parts)
+    require_classes(rows, {**parts, "test": np.array([2])})
+
+
 @given(st.lists(st.integers(0, 20), min_size=60, max_size=200).filter(lambda groups: len(set(groups)) > 9))
 def test_a_group_is_in_one_part(groups: list[int]) -> None:
     rows = raw(np.zeros(len(groups)), groups=np.array(groups))
@@ -108,6 +116,24 @@ def test_a_group_is_in_one_part(groups: list[int]) -> None:
     parts = [set(rows.groups[part]) for part in index.values()]
     assert sum(map(len, parts)) == len(set(groups))
     assert sorted(np.concatenate(list(index.values()))) == list(range(len(groups)))
+
+
+@pytest.mark.parametrize(
+    ("n_groups", "labels", "says"),
+    [
+        (1, None, "has 1 different values, but train, val and test want groups of their own"),
+        (3, None, "has 3 different values where 20% of the rows are to be cut out, which wants 5"),
+        (
+            12,
+            np.repeat(["a", "b", "c"], 4),
+            "each class keeps its share: of 3 classes, `a` has the fewest rows, 4 of 12",
+        ),
+    ],
+)
+def test_groups_that_cannot_be_split_are_counted(n_groups: int, labels: np.ndarray | None, says: str) -> None:
+    rows = raw(np.zeros(12), labels, groups=np.arange(12) % n_groups)
+    with pytest.raises(UserError, match=says):
+        split({"strategy": "group", "val": 0.2, "test": 0.2, "seed": 0}, rows)
 
 
 @given(st.lists(st.dates(), min_size=40, max_size=120, unique=True))

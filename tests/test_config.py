@@ -71,6 +71,10 @@ def test_every_command_in_a_head_composes(path: Path, command: str) -> None:
         ("trainer.max_epochs=ten", "`trainer.max_epochs` is 'ten'"),
         ("data.split.valid=0.1", "Did you mean `val`?"),
         ("data.split.val=2", "less than 1"),
+        (
+            "data=titanic model=tree data.privacy.columns.ticket=mask",
+            "`privacy.columns.ticket: mask` leaves no groups",
+        ),
         ("data.source.imagess=x", "Did you mean `images`?"),
         ("experiment=titanic_tree preprocessing.numbers.strateg=mean", "Did you mean `strategy`?"),
         ("model=kmeans", "Models for classification on data of kind image: "),

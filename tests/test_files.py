@@ -118,8 +118,29 @@ def test_a_class_with_one_image_is_named_by_the_split(tmp_path: Path) -> None:
     for name in (*(f"cat/{number}.png" for number in range(9)), "ant/1.png"):
         image(tmp_path / name)
     settings = {"strategy": "stratified", "val": 0.2, "test": 0.2, "seed": 0}
-    with pytest.raises(UserError, match="'ant'"):
+    with pytest.raises(UserError, match="of 2 classes, `ant` has the fewest rows, 1 of 10.*leave_out.*strategy=random"):
         prepare.split(settings, image_folder.read(tmp_path))
+    raw = image_folder.read(tmp_path, leave_out=["ant"])
+    assert set(raw.y) == {"cat"} and len(raw.X) == len(raw.rows) == 9
+    assert [(entry.rows_before, entry.rows_after) for entry in raw.facts["ledger"]] == [(0, 10), (10, 9)]
+    for wrong, says in ((["bat"], "names 'bat'.*Did you mean `cat`"), (["ant", "cat"], "names every class")):
+        with pytest.raises(UserError, match=says):
+            image_folder.read(tmp_path, leave_out=wrong)
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["train/a/1.png", "val/a/1.png", "test/a/1.png"], "holds test, train, val: .* exactly `train` and `test`"),
+        (["a/1.png", "lost.PNG"], r"1 images lie in .* beside the folders of the classes \(lost.PNG, "),
+        (["train/a/1.png", "test/a/1.png", "test/2.png"], "1 images lie in .*test beside"),
+    ],
+)
+def test_folders_that_are_mixed_are_named(tmp_path: Path, more: list[str], says: str) -> None:
+    for name in more:
+        image(tmp_path / name)
+    with pytest.raises(UserError, match=says):
+        image_folder.read(tmp_path)
 
 
 def test_an_array_is_mapped_and_not_loaded(tmp_path: Path) -> None:
@@ -247,6 +268,7 @@ def held(raw) -> dict[str, set]:
         ("milk,bread\n\nbread, milk ,bread,,\n", {}, {"1": {"milk", "bread"}, "3": {"milk", "bread"}}),
         ('"cheese, old",tea\n', {}, {"1": {"cheese, old", "tea"}}),
         ("milk;bread\n", {"separator": ";"}, {"1": {"milk", "bread"}}),
+        ("items\nmilk,bread\n", {"header": True}, {"2": {"milk", "bread"}}),
         ("milk,POSTAGE\nPOSTAGE\n", {"leave_out": ["POSTAGE"]}, {"1": {"milk"}}),
         ("milk\nmilk,tea\n", {"min_items": 2}, {"2": {"milk", "tea"}}),
         (

@@ -75,10 +75,36 @@ def test_what_cannot_be_prepared_is_said(folder: Path, columns: str, more: dict,
 
 
 def test_few_rows_are_enough(folder: Path) -> None:
-    assert len(made(folder, {**TABLE, "query": "SELECT key, a, y FROM t LIMIT 4"}).dataset.train) == 2
+    assert len(made(folder, {**TABLE, "query": "SELECT key, a, y FROM t WHERE y = 0 LIMIT 4"}).dataset.train) == 2
 
 
 def test_whole_numbers_to_predict_are_no_classes_of_a_published_split(folder: Path) -> None:
     split = {"strategy": "published", "part": "part", "val": 0.25, "seed": 0}
     data = made(folder, query("key, a, amount, part", target="amount"), split=split, task="regression").dataset
     assert [len(part) for _, part in data.parts()] == [9, 3, 8] and data.train.y.dtype.kind == "i"
+
+
+def test_cleaning_and_audit_say_what_they_compare(tmp_path: Path) -> None:
+    rows = [(f"k{n}", n // 2 % 10, n // 2 % 2, f"g{n // 2}") for n in range(80)]  # each twice, but for the id
+    pd.DataFrame(rows, columns=["key", "a", "y", "who"]).to_csv(tmp_path / "t.csv", index=False)
+    by_group = {"strategy": "group", "group": "who", "val": 0.2, "test": 0.2, "seed": 0}
+    source = {**TABLE, "query": "SELECT * FROM t"}
+    data = made(tmp_path, source, split=by_group, clean={"duplicates": "drop"}, audit={"single_predictors": "off"})
+    assert "40 rows that equal an earlier one in all but the row id dropped" in str(data.account["ledger"])
+    [finding] = data.dataset.info["audit"]  # the other groups are left, and a model sees them as equal
+    assert finding["message"].endswith(
+        "have the same features as a training row (target and columns of the split aside)"
+    )
+
+
+def test_a_column_that_only_test_rows_lack_is_kept(tmp_path: Path) -> None:
+    late = [float(n) if n < 12 else None for n in range(20)]  # by time the last 8 are to test on
+    early = [None if n < 12 else float(n) for n in range(20)]
+    frame = pd.DataFrame({"a": range(20), "late": late, "early": early, "y": [n % 2 for n in range(20)]})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    by_time = {"strategy": "time", "val": 0.15, "test": 0.25, "seed": 0}
+    more = {"clean": {"missing": {"drop_columns": 0.3}}, "audit": {"leaks": "off", "single_predictors": "off"}}
+    data = made(tmp_path, {**TABLE, "row_id": None}, split=by_time, **more)
+    assert data.dataset.info["columns"] == ["a", "late"] and "early: dropped, more than 30%" in str(
+        data.account["ledger"]
+    )

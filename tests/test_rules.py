@@ -1,6 +1,7 @@
 """Association rules: as counted by hand and by mlxtend, on any baskets and on the shop's; limits; held-out baskets."""
 
 import math
+import re
 from collections import Counter
 from fractions import Fraction
 from itertools import combinations
@@ -394,3 +395,24 @@ def test_mining_leaves_nothing_to_chance() -> None:
     X = csr_array(random_baskets(9))
     one, two = mine(X, 5, None, 1000), mine(X, 5, None, 1000)
     np.testing.assert_array_equal(one.items, two.items)
+
+
+@pytest.mark.parametrize(
+    ("held", "settings", "says"),
+    [
+        (
+            np.eye(8),
+            {"min_support": 0.5},
+            "no two items are together in so many of the 8 .*such as model.min_support=0.1",
+        ),
+        (
+            np.eye(8) + np.eye(8)[::-1],
+            {"min_confidence": 1, "alpha": 1e-9},
+            "4 sets .*model.alpha=1e-09.* confidence first",
+        ),
+        (np.ones((8, 2)), {}, "^$"),
+    ],
+)
+def test_where_there_are_no_rules_it_is_said_why(held: np.ndarray, settings: dict, says: str) -> None:
+    model = AssociationRules(**settings).fit(held)
+    assert re.search(says, task.hint([model]))

@@ -263,7 +263,7 @@ def test_a_rule_says_which_of_several_values_counts(tmp_path: Path, rule: object
 
 def test_a_conflict_stops_until_a_rule_is_chosen_and_shows_no_values(tmp_path: Path) -> None:
     with pytest.raises(
-        UserError, match=r"`age` has several values.*id, 1 times \(C1\).*conflict: {age: first}"
+        UserError, match=r"`age` has several values.*id, 1 times \(rows 1, 2\).*conflict: {age: first}"
     ) as stopped:
         shop(tmp_path)
     assert "30" not in str(stopped.value) and "32" not in str(stopped.value)
@@ -273,9 +273,20 @@ def test_keys_that_could_be_names_are_not_shown(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("name,x\nAnn Lee,1\n")
     (tmp_path / "b.csv").write_text("name,y\nAnn Lee,1\nAnn Lee,2\n")
     join = [{"table": "a"}, {"table": "b", "using": "name"}]
-    with pytest.raises(UserError, match="several values") as stopped:
+    with pytest.raises(UserError, match=r"several values.*name, 1 times \(rows 1, 2\)") as stopped:
         table.read(tmp_path, {"a": "a.csv", "b": "b.csv"}, join=join)
     assert "Ann" not in str(stopped.value)
+
+
+def test_of_a_conflict_rows_are_numbered_and_no_key_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("passport,day,x\nC4711001,1,1\n")
+    twice = "".join(f"C471100{n},1,{x}\n" for n in range(4) for x in "12")
+    (tmp_path / "b.csv").write_text("passport,day,y\nC4711009,1,1\n" + twice)
+    for using in ("passport", ["passport", "day"]):
+        join = [{"table": "a"}, {"table": "b", "using": using}]
+        with pytest.raises(UserError, match=r"4 times \(rows 2, 3, 4, 5, 6, \.\.\.\)") as stopped:
+            table.read(tmp_path, {"a": "a.csv", "b": "b.csv"}, join=join)
+        assert "4711" not in str(stopped.value)
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,8 @@ def evaluate(run: Record, trusted: Sequence[str]) -> None:
         figures.write_curves(folder / "curves", run.curves)
         _write_knowledge(folder / "knowledge", run, scores, task.knowledge(pipeline, data, outcomes))
         record.write_json(run.folder / "metrics.json", scores)
+        if hasattr(task, "hint") and (hint := task.hint(pipeline)):
+            print(hint)
 
 
 def show(run: Record) -> None:

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from deepmine import config, dataset
 from deepmine.data import RESTORE, Raw, steps
-from deepmine.data.audit import audit, refuse, require_target
+from deepmine.data.audit import audit, refuse, require_classes, require_target
 from deepmine.data.facts import describe
 from deepmine.data.ledger import Entry, Ledger
 from deepmine.data.split import split
@@ -97,7 +97,9 @@ def prepare(name: str, settings: Any, raw_folder: Path) -> Prepared:
     # whole numbers to predict are no classes whose shares are kept
     by = raw if raw.y is None or settings["task"] != "regression" else raw._replace(y=raw.y.astype(float))
     index = split(settings["split"], by, settings["train_fraction"])
-    raw, index = steps.without_outliers(raw, index, declared["clean"]["outliers"], ledger)
+    raw, index = steps.learned(raw, index, declared["clean"], ledger)
+    if settings["task"] == "classification":
+        require_classes(raw, index)
     findings = audit(raw, index, settings["task"], declared["audit"])
     refuse(findings, name)
     account = {"made_from": _made_from(settings, raw_folder), "ledger": [entry._asdict() for entry in ledger]}

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Required, get_args
 
 import yaml
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from deepmine import ROOT
@@ -39,6 +39,18 @@ class Data(Strict):
     split: Split
     audit: Audit = Audit()
     train_fraction: float = Field(gt=0, le=1)
+
+    @field_validator("split")
+    @classmethod
+    def _groups_are_kept(cls, split: Split, others: ValidationInfo) -> Split:
+        privacy = others.data.get("privacy")
+        rule = privacy.columns.get(split.group) if privacy and split.group else None
+        if rule in ("mask", "drop"):
+            raise ValueError(
+                f"`privacy.columns.{split.group}: {rule}` leaves no groups in that column. Take pseudonymise "
+                "there, which keeps them apart; a column that rows are grouped by is no feature"
+            )
+        return split
 
 
 class Paths(Strict):

@@ -152,7 +152,9 @@ class Missing(Strict):
     """What is dropped for lack of values. What is filled is learned, so it lives in conf/preprocessing."""
 
     drop_rows: list[str] = []  # rows without a value in one of these columns
-    drop_columns: float | None = Field(default=None, ge=0, le=1)  # columns that lack more than this share of all rows
+    drop_columns: float | None = Field(
+        default=None, ge=0, le=1
+    )  # columns that lack a larger share of the training rows
 
 
 class Outliers(Strict):
@@ -177,11 +179,11 @@ class Outliers(Strict):
 
 
 class Clean(Strict):
-    """Applied in this order; `outliers` after the split."""
+    """Applied in this order; `missing.drop_columns` and `outliers` after the split, by the training rows."""
 
     spelling: dict[str, Spelling] = {}
     impossible: dict[str, Limits] = {}
-    duplicates: Literal["keep", "drop"] = "keep"  # rows equal in all but the row id; the first stays
+    duplicates: Literal["keep", "drop"] = "keep"  # of rows equal in every column but the row id the first stays
     missing: Missing = Missing()
     outliers: Outliers | None = None
 

@@ -65,6 +65,21 @@ def require_target(raw: Raw, target: str | None) -> None:
         )
 
 
+def require_classes(raw: Raw, index: Index) -> None:
+    """Raise `UserError` if rows that are predicted are of a class that no training row has: nobody can learn it."""
+    if raw.y is None:
+        return
+    for part in ("val", "test"):
+        unknown = np.setdiff1d(raw.y[index[part]], raw.y[index["train"]])
+        if len(unknown):
+            count = int((raw.y == unknown[0]).sum())
+            raise UserError(
+                f"The class `{unknown[0]}` has {count} rows, some in {part} but none among the training rows. Leave it "
+                "out (data.source.leave_out of images, WHERE in the query of a table), or take another "
+                "data.split.strategy, such as stratified."
+            )
+
+
 def _shared_groups(raw: Raw, index: Index, task: str) -> Iterator[str]:
     if raw.groups is not None:
         train = set(raw.groups[index["train"]])
@@ -146,12 +161,13 @@ def _presence(column: pd.Series, y: NDArray) -> str | None:
 
 
 def _duplicates(raw: Raw, index: Index, task: str) -> Iterator[str]:
+    """By what a model sees, so also where `clean.duplicates` keeps rows apart: by target, group or time."""
     again = _repeated(raw.X, index["train"], np.concatenate([index["val"], index["test"]]))
     same = {part: int(np.isin(index[part], again).sum()) for part in ("val", "test")}
     if any(same.values()):
         yield (
             f"{same['val']} of {len(index['val'])} validation rows and {same['test']} of {len(index['test'])} test "
-            "rows equal a training row in every column"
+            "rows have the same features as a training row (target and columns of the split aside)"
         )
 
 

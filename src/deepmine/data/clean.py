@@ -11,16 +11,13 @@ from deepmine.data.ledger import Ledger
 from deepmine.errors import UserError, nearest
 
 
-def clean(
-    frame: pd.DataFrame, settings: Mapping[str, Any], ledger: Ledger, exclude: Collection[str] = ()
-) -> pd.DataFrame:
-    """Spelling, impossible values, duplicates, missing values, in this order; the frame that was given stays as it is.
+def clean(frame: pd.DataFrame, settings: Mapping[str, Any], ledger: Ledger) -> pd.DataFrame:
+    """Spelling, impossible values, duplicates, rows that lack values, in this order; the given frame stays as it is.
 
     Args:
         frame: `(n, columns)`, indexed by row id.
         settings: `schema_data.Clean`.
         ledger: what was done is added here.
-        exclude: columns that are never dropped, as the target.
 
     Raises:
         UserError: a column is not there or of the wrong type, or no row is left.
@@ -33,12 +30,23 @@ def clean(
     for name, rule in settings["impossible"].items():
         frame = _limit(frame, name, rule, ledger)
     if settings["duplicates"] == "drop":
-        frame = _keep(frame, ~frame.duplicated(), "{} rows that equal an earlier one dropped", ledger)
+        frame = _keep(
+            frame, ~frame.duplicated(), "{} rows that equal an earlier one in all but the row id dropped", ledger
+        )
     for name in missing["drop_rows"]:
         frame = _keep(frame, frame[name].notna(), f"{name}: {{}} rows without a value dropped", ledger)
     if frame.empty:
         raise UserError("Cleaning leaves no row. `data.clean` drops all: loosen `impossible` or `missing`.")
-    return _drop_columns(frame, missing["drop_columns"], ledger, exclude)
+    return frame
+
+
+def drop_columns(frame: pd.DataFrame, train: NDArray, share: float, ledger: Ledger) -> pd.DataFrame:
+    """Leave out the columns that lack more than a share of their values in the training rows, given by number."""
+    lacking = [name for name, missing in frame.iloc[train].isna().mean().items() if missing > share]
+    for name in lacking:
+        what = f"{name}: dropped, more than {share:.0%} of its values are missing in the training rows"
+        ledger.add("clean", what, len(frame), len(frame), int(frame[name].notna().sum()))
+    return frame.drop(columns=lacking)
 
 
 def outliers(
@@ -143,16 +151,6 @@ def _keep(frame: pd.DataFrame, keep: pd.Series, what: str, ledger: Ledger) -> pd
     after = int(keep.sum())
     ledger.add("clean", what.format(len(frame) - after), len(frame), after)
     return frame if after == len(frame) else frame[keep.to_numpy()]  # a Series would be aligned, slowly
-
-
-def _drop_columns(frame: pd.DataFrame, share: float | None, ledger: Ledger, exclude: Collection[str]) -> pd.DataFrame:
-    if share is None:
-        return frame
-    lacking = [name for name in frame if name not in exclude and frame[name].isna().mean() > share]
-    for name in lacking:
-        what = f"{name}: dropped, more than {share:.0%} of its values are missing"
-        ledger.add("clean", what, len(frame), len(frame), int(frame[name].notna().sum()))
-    return frame.drop(columns=lacking)
 
 
 def _limits(values: NDArray[np.float64], settings: Mapping[str, Any]) -> tuple[float, float] | None:

@@ -9,15 +9,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from deepmine.data import Raw
-from deepmine.errors import UserError
+from deepmine.data.ledger import Entry
+from deepmine.errors import UserError, nearest
 
+PARTS = {"train", "test", "val", "valid", "validation", "dev"}
 NO_IMAGES = ("Thumbs.db", "desktop.ini")  # what file browsers leave; hidden files are left out too
 TURNED = (5, 6, 7, 8)  # values of EXIF's Orientation for which height and width change places
 EXIF_ORIENTATION = 0x0112
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)  # what Pillow raises
 
 
-def read(folder: Path, size: Sequence[int] | None = None, grey: bool = False) -> Raw:
+def read(folder: Path, size: Sequence[int] | None = None, grey: bool = False, leave_out: Sequence[str] = ()) -> Raw:
     """Images as uint8 `(n, channels, height, width)`, the name of their folder as class, their path as row id.
 
     Below `folder` stands a folder for each class; its images may lie in further folders. Are there exactly two folders
@@ -29,26 +31,49 @@ def read(folder: Path, size: Sequence[int] | None = None, grey: bool = False) ->
         size: height and width; other images are scaled to it, without keeping their proportions. None: all have the
             same already.
         grey: one channel instead of red, green and blue.
+        leave_out: classes that are not read.
 
     Raises:
-        UserError: there are no classes, one is empty, a file is no image, or the sizes differ.
+        UserError: there are no classes, one is empty, `leave_out` names none, an image lies beside the classes, a file
+            is no image, or the sizes differ.
     """
     files, parts = _files(folder)
+    names = [file.relative_to(folder) for file in files]
+    y = np.array([name.parts[0 if parts is None else 1] for name in names])
+    kept = np.flatnonzero(_kept(y, leave_out, folder))
+    files = [files[number] for number in kept]
     height, width = _common_size(files) if size is None else _checked(size)
     X = np.empty((len(files), 1 if grey else 3, height, width), np.uint8)
     for number, file in enumerate(files):
         X[number] = _pixels(file, (width, height), "L" if grey else "RGB")
-    paths = [file.relative_to(folder) for file in files]
-    y = np.array([path.parts[0 if parts is None else 1] for path in paths])
-    return Raw(X, y, np.array([path.as_posix() for path in paths]), parts)
+    ledger = [Entry("read", f"{len(names)} images", 0, len(names))]
+    if leave_out:
+        ledger.append(Entry("read", f"left out: {', '.join(leave_out)}", len(names), len(kept)))
+    rows = np.array([name.as_posix() for name in names])
+    return Raw(X, y[kept], rows[kept], None if parts is None else parts[kept], {"ledger": ledger})
+
+
+def _kept(y: NDArray[np.str_], leave_out: Sequence[str], folder: Path) -> NDArray[np.bool_]:
+    if unknown := sorted(set(leave_out) - set(y)):
+        raise UserError(f"`leave_out` names {unknown[0]!r}, no class of {folder}. {nearest(unknown[0], set(y))}")
+    kept = ~np.isin(y, list(leave_out))
+    if not kept.any():
+        raise UserError(f"`leave_out` names every class of {folder}. Leave some in.")
+    return kept
 
 
 def _files(folder: Path) -> tuple[list[Path], NDArray[np.str_] | None]:
     """The images, sorted, and the published part of each, if there is a split."""
-    if {path.name for path in _folders(folder)} == {"train", "test"}:
+    found = {path.name for path in _folders(folder)}
+    if found == {"train", "test"}:
         by_part = {part: _images(folder / part) for part in ("train", "test")}
         parts = np.repeat(list(by_part), [len(files) for files in by_part.values()])
         return [file for files in by_part.values() for file in files], parts
+    if {"train"} < found <= PARTS:
+        raise UserError(
+            f"{folder} holds {', '.join(sorted(found))}: wanted a folder for each class, or exactly `train` and `test` "
+            "with the classes in them. Validation rows are cut from `train`, so move those images there."
+        )
     return _images(folder), None
 
 
@@ -56,6 +81,11 @@ def _images(folder: Path) -> list[Path]:
     classes = _folders(folder)
     if not classes:
         raise UserError(f"{folder} should hold a folder of images for each class, but it holds no folder.")
+    if beside := sorted(path.name for path in folder.iterdir() if path.suffix.lower() in Image.registered_extensions()):
+        raise UserError(
+            f"{len(beside)} images lie in {folder} beside the folders of the classes ({beside[0]}, ...). Move each "
+            "into the folder of its class."
+        )
     found = {
         path: sorted(file for file in path.rglob("*") if _is_image(file.relative_to(folder), file)) for path in classes
     }

@@ -4,10 +4,9 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from deepmine.data import image_folder, privacy, sources, table, transactions
+from deepmine.data import basket_files, image_folder, privacy, sources, table, transactions
 from deepmine.errors import UserError, nearest
 
 CLASSES = 20  # whole numbers with more different values are a quantity, not a class
@@ -40,21 +39,25 @@ def inspect(name: str, folder: Path, file: str, target: str | None) -> Found:
     """
     if not (folder / file).exists():
         return _images(name, folder)
-    if target is None and _ragged(folder / file):
-        return _baskets(name, folder, file)
+    if target is None and (form := basket_files.form(folder / file)):
+        return _baskets(name, folder, file, form)
     return _table(name, folder, file, target)
 
 
 def _table(name: str, folder: Path, file: str, target: str | None) -> Found:
     source: dict[str, Any] = {"files": {name: file}}
-    X = table.read(folder, **source).X
+    X, notes = table.read(folder, **source).X, []
     if target is not None and target not in X:
         raise UserError(f"{file} has no column `{target}`. {nearest(target, X.columns)}")
-    row_id, notes = _row_id(X, target), []
+    if target is not None and _is_truth(folder, source, X[target]):
+        source = {"files": {name: {"path": file, "dtype": {target: "VARCHAR"}}}}
+        X = table.read(folder, **source).X
+        notes = [f"`{target}` is read as text, so that its own words name the classes (source.files)."]
+    row_id = _row_id(X, target)
     personal = {column: why for column, why in privacy.personal(X).items() if column != target}
     free = [column for column in _free_texts(X) if column not in (row_id, target, *personal)]
-    rare = _rare(file, X[target]) if target else []
-    query = f"SELECT *{_exclude(free)} FROM {sources.quoted(name)}{_where(target, rare)}"
+    rare = _rare(f"`{target}` of {file}", X[target]) if target else {}
+    query = f"SELECT *{_exclude(free)} FROM {sources.quoted(name)}{_where(target, list(rare))}"
     settings = _declared("table", _task(X, target), name, table, {**source, "query": query})
     settings["source"] |= {"row_id": row_id, "target": target}
     if personal:
@@ -62,8 +65,7 @@ def _table(name: str, folder: Path, file: str, target: str | None) -> Found:
         notes += [f"`{column}` looks personal ({why}): dropped." for column, why in personal.items()]
     if free:
         notes.append(f"{', '.join(free)}: nearly each row has a text of its own there: left out.")
-    if rare:
-        notes.append(f"Left out: classes with fewer than {FEWEST} rows ({', '.join(map(str, rare))}).")
+    notes += _left_out(rare, "rows")
     rows = round(len(X) * (1 - SPLIT["val"] - SPLIT["test"]))
     if rows > FIRST_ROWS:
         settings["train_fraction"] = round(FIRST_ROWS / rows, 4)
@@ -83,26 +85,25 @@ def _images(name: str, folder: Path) -> Found:
         source = {"size": [SIDE, SIDE]}
         raw = image_folder.read(folder, **source)
         notes.append(f"The images are of several sizes: all are scaled to {SIDE} x {SIDE} (source.size).")
+    y = pd.Series(raw.y)
+    train = y if raw.parts is None else y[raw.parts == "train"]
+    rare = _rare("The folder, where each folder is a class,", train)
+    rare |= dict.fromkeys(sorted(set(y) - set(train)), 0)
+    if rare:
+        source["leave_out"] = list(rare)
+        notes += _left_out(rare, "images")
     settings = _declared("image", "classification", name, image_folder, source)
     if raw.parts is not None:
         settings["split"] |= {"strategy": "published", "test": None}
-    title = f"{len(raw.rows)} images of {len(np.unique(np.asarray(raw.y)))} classes"
+    kept = y[~y.isin(list(rare))]
+    title = f"{len(kept)} images of {kept.nunique()} classes"
     return Found(title, settings, notes)
 
 
-def _baskets(name: str, folder: Path, file: str) -> Found:
-    raw = transactions.read(folder, file)
-    settings = _declared("baskets", "rules", name, transactions, {"file": file})
-    return Found(f"{len(raw.rows)} baskets from {file}", settings, [])
-
-
-def _ragged(path: Path) -> bool:
-    """A text whose first lines hold different numbers of items: baskets, not a table."""
-    if not path.name.removesuffix(".gz").endswith((".csv", ".txt", ".basket", ".dat")):
-        return False
-    with sources.opened(path) as file:
-        lines = [line for line in file.read(2**16).split(b"\n")[:100] if line.strip()]
-    return len({line.count(b",") for line in lines[:-1]}) > 1 and b'"' not in b"".join(lines)
+def _baskets(name: str, folder: Path, file: str, form: basket_files.Form) -> Found:
+    raw = transactions.read(folder, file, **form.settings)
+    settings = _declared("baskets", "rules", name, transactions, {"file": file, **form.settings})
+    return Found(f"{len(raw.rows)} baskets from {file}", settings, form.notes)
 
 
 def _declared(kind: str, task: str, name: str, reader: Any, source: dict[str, Any]) -> dict[str, Any]:
@@ -113,6 +114,14 @@ def _declared(kind: str, task: str, name: str, reader: Any, source: dict[str, An
         "source": {"_target_": f"{reader.__name__}.read", **source},
         "split": SPLIT | ({"strategy": "stratified"} if task == "classification" else {}),
     }
+
+
+def _is_truth(folder: Path, source: dict[str, Any], values: pd.Series) -> bool:
+    """Are the numbers truth values? The reader has another type for them where they are the target."""
+    if not pd.api.types.is_numeric_dtype(values) or not values.dropna().isin([0, 1]).all():
+        return False
+    y = table.read(folder, **source, target=str(values.name)).y
+    return y is not None and y.dtype.kind not in "iuf"
 
 
 def _task(X: pd.DataFrame, target: str | None) -> str:
@@ -134,20 +143,23 @@ def _free_texts(X: pd.DataFrame) -> list[str]:
     return [c for c in texts if X[c].nunique() > max(CLASSES, FREE * X[c].notna().sum())]
 
 
-def _rare(file: str, values: pd.Series) -> list[Any]:
-    """The classes that are too small to learn."""
+def _rare(what: str, values: pd.Series) -> dict[Any, int]:
+    """The classes that are too small to learn, and their rows."""
     if pd.api.types.is_datetime64_any_dtype(values):
-        raise UserError(f"`{values.name}` of {file} holds dates; wanted a target of classes or numbers.")
+        raise UserError(f"{what} holds dates; wanted a target of classes or numbers.")
     if _task(values.to_frame("y"), "y") != "classification":
-        return []
+        return {}
     counts = values.value_counts()
     if counts.max() < FEWEST:
-        raise UserError(f"`{values.name}` of {file} is no target: no value of it stands in {FEWEST} rows or more.")
+        raise UserError(f"{what} is no target: no value of it stands in {FEWEST} rows or more.")
     if (counts >= FEWEST).sum() < 2:
-        raise UserError(
-            f"`{values.name}` of {file} has one class of {FEWEST} rows or more: nothing is to be predicted."
-        )
-    return counts[counts < FEWEST].index.tolist()
+        raise UserError(f"{what} has one class of {FEWEST} rows or more: nothing is to be predicted.")
+    return counts[counts < FEWEST].to_dict()
+
+
+def _left_out(rare: dict[Any, int], rows: str) -> list[str]:
+    counted = ", ".join(f"{name}: {count}" for name, count in rare.items())
+    return [f"Left out: classes with fewer than {FEWEST} {rows} ({counted})."] if rare else []
 
 
 def _exclude(columns: list[str]) -> str:

@@ -18,7 +18,6 @@ RULES = {
     "mean": "avg({0} ORDER BY {0})",  # in order: the last bit of a sum depends on it
     "drop": "if(count(DISTINCT {0}) > 1, NULL, any_value({0}))",
 }
-CODE = "-?[0-9]+|[A-Z]{0,3}[0-9]{1,8}"  # a key that may be shown
 
 
 def join(db: duckdb.DuckDBPyConnection, steps: Sequence[Join], ledger: Ledger) -> None:
@@ -102,15 +101,15 @@ def _make_keyed(db: duckdb.DuckDBPyConnection, step: Join, ledger: Ledger) -> No
 
 
 def _conflict(db: duckdb.DuckDBPyConnection, step: Join, column: str, differs: str, count: int) -> str:
-    """What to do about a conflict. Values may be personal, so none is shown; of keys, numbers and short codes are."""
-    shown = ""
-    if len(step.using) == 1:
-        codes = f"SELECT key_0 FROM {SEVERAL} WHERE {differs} AND regexp_full_match(key_0::VARCHAR, '{CODE}')"
-        shown = ", ".join(str(key) for [key] in fetch(db, f"{codes} ORDER BY key_0 LIMIT 5"))
-        shown = f" ({shown}{', ...' if count > 5 else ''})" if shown else ""
+    """What to do about a conflict. Values and keys may be personal: rows are named by their number, from 1."""
+    keys, table = step.using.values(), quoted(step.table)
+    same = " AND ".join(f"s.key_{n} = t.{quoted(key)}" for n, key in enumerate(keys))
+    repeated = f"FROM {table} t SEMI JOIN {SEVERAL} s ON {same} AND s.{differs}"
+    found = fetch(db, f"SELECT t.rowid + 1 {repeated} ORDER BY ALL LIMIT 6")
+    shown = ", ".join(str(row) for [row] in found[:5]) + (", ..." if len(found) > 5 else "")
     return (
-        f"`{column}` has several values for one key in `{step.table}`: {', '.join(step.using.values())}, {count} "
-        f"times{shown}. Say which counts, beside `table: {step.table}` in `join`: `conflict: {{{column}: first}}`, or "
+        f"`{column}` has several values for one key in `{step.table}`: {', '.join(keys)}, {count} times (rows "
+        f"{shown}). Say which counts, beside `table: {step.table}` in `join`: `conflict: {{{column}: first}}`, or "
         "max, mean, or drop to leave it empty."
     )
 

@@ -26,6 +26,11 @@ def split(settings: Mapping[str, Any], raw: Raw, train_fraction: float = 1.0) ->
     """
     if settings["strategy"] == "group" and raw.groups is None:
         raise UserError("`split.strategy: group` goes by a column of a table, and this source has none. Take random.")
+    if settings["strategy"] == "group" and (n_groups := len(np.unique(np.asarray(raw.groups)))) < 3:
+        raise UserError(
+            f"`split.group` has {n_groups} different values, but train, val and test want groups of their own. Take "
+            "another column or another `split.strategy`; a rule of `privacy` for the column may have made values equal."
+        )
     strategy, seed, everything = settings["strategy"], settings["seed"], np.arange(len(raw.rows))
     labels = raw.y if raw.y is not None and raw.y.dtype.kind != "f" else None
     if strategy == "time":
@@ -79,8 +84,21 @@ def _cut(index: NDArray, share: float, labels: NDArray | None, seed: int) -> tup
     stratify = None if labels is None else labels[index]
     try:
         return train_test_split(index, test_size=share, stratify=stratify, random_state=seed)
-    except ValueError as error:
-        raise UserError(f"The rows cannot be split: {error} Try data.split.strategy=random.") from None
+    except ValueError:
+        raise UserError(_too_few(index, share, labels)) from None
+
+
+def _too_few(index: NDArray, share: float, labels: NDArray | None) -> str:
+    """Why a share of these rows cannot be cut out; a class is counted in all rows, as a person sees it."""
+    if labels is None:
+        return f"{len(index)} rows are too few to cut {share:.0%} out of them. Change `data.split`."
+    classes, counts = np.unique(labels, return_counts=True)
+    fewest = f"`{classes[counts.argmin()]}` has the fewest rows, {counts.min()} of {len(labels)}"
+    return (
+        f"The rows cannot be split so that each class keeps its share: of {len(classes)} classes, {fewest}. Add "
+        "some, leave the class out (data.source.leave_out of images, WHERE in the query of a table), or take "
+        "data.split.strategy=random."
+    )
 
 
 def _cut_groups(
@@ -93,6 +111,12 @@ def _cut_groups(
     cutter = GroupKFold(**folds) if labels is None else StratifiedGroupKFold(**folds)
     try:
         kept, cut = next(cutter.split(index, None if labels is None else labels[index], groups[index]))
-    except ValueError as error:
-        raise UserError(f"The groups cannot be split: {error}") from None
+    except ValueError:
+        n_groups = len(np.unique(groups[index]))
+        if n_groups >= folds["n_splits"]:
+            raise UserError(_too_few(index, share, labels)) from None
+        raise UserError(
+            f"`split.group` has {n_groups} different values where {share:.0%} of the rows are to be cut out, which "
+            f"wants {folds['n_splits']}. Raise `split.val` and `split.test`, or take another column."
+        ) from None
     return index[kept], index[cut]

@@ -43,7 +43,7 @@ def checked(raw: Raw, frame: pd.DataFrame, declared: Any, ledger: Ledger) -> tup
 
 def cleaned(raw: Raw, target: str | None, declared: Mapping[str, Any], ledger: Ledger) -> Raw:
     """Clean and protect a table, take out the columns that only steer the split, and turn dates into numbers."""
-    frame = clean.clean(describe(raw, target), declared["clean"], ledger, [target] if target else [])
+    frame = clean.clean(describe(raw, target), declared["clean"], ledger)
     frame = privacy.protect(frame, declared["privacy"], ledger)
     steer = {field: declared["split"][name] for field, name in STEER.items() if declared["split"][name]}
     clean.require(frame, steer.values(), "data.split")
@@ -67,8 +67,11 @@ def refuse_columns(declared: Any) -> None:
             )
 
 
-def without_outliers(raw: Raw, index: Index, declared: Any, ledger: Ledger) -> tuple[Raw, Index]:
-    """Learn from the training rows what is usual, and drop, clip or flag what is not."""
+def learned(raw: Raw, index: Index, settings: Any, ledger: Ledger) -> tuple[Raw, Index]:
+    """Learn from the training rows which columns hold enough, and what is usual: drop, clip or flag what is not."""
+    share, declared = settings["missing"]["drop_columns"], settings["outliers"]
+    if share is not None:
+        raw = raw._replace(X=clean.drop_columns(raw.X, index["train"], share, ledger))
     if declared is None:
         return raw, index
     train = np.zeros(len(raw.rows), bool)

@@ -32,6 +32,8 @@ def read(
 ) -> Raw:
     """A pandas frame with columns of float64 (numbers, truth values), datetime64 (dates) or text.
 
+    A target of truth values is text: `true` and `false`, or the words of a CSV file, if `dtype` reads them as VARCHAR.
+
     Args:
         folder: where the files lie.
         files: the name of each table in `join` and `query`, and what it is read from.
@@ -114,11 +116,11 @@ def _check_columns(columns: list[str], row_id: str | None, target: str | None) -
 
 
 def _typed(found: duckdb.DuckDBPyRelation, row_id: str | None, target: str | None) -> str:
-    """Every column as one of the three types; the target keeps whole numbers, row ids are text."""
+    """Every column as one of the three types; the target keeps whole numbers, row ids and its truth values are text."""
     columns = []
     for name, kind in zip(found.columns, map(str, found.types), strict=True):
         if name == target and kind in WHOLE:
-            wanted = kind
+            wanted = kind if kind != "BOOLEAN" else "VARCHAR"
         elif name != row_id and (kind in WHOLE or kind.startswith(REAL)):
             wanted = "DOUBLE"
         elif name not in (row_id, target) and kind.startswith(("DATE", "TIMESTAMP")):

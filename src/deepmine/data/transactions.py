@@ -20,6 +20,7 @@ def read(
     file: str,
     basket: str | None = None,
     item: str | None = None,
+    header: bool = False,
     separator: str = ",",
     leave_out: Sequence[str] = (),
     min_items: int = 1,
@@ -32,9 +33,10 @@ def read(
     Args:
         folder: where the file lies.
         file: .csv, .txt or .gz of these, in UTF-8.
-        basket: with a header and an item on each line, the column of the basket's id. None: there is no header and a
-            basket on each line, whose id is the number of the line.
+        basket: with a header and an item on each line, the column of the basket's id. None: there is a basket on each
+            line, whose id is the number of the line.
         item: likewise, the column of the item.
+        header: with a basket on each line, whether the first is none.
         separator: between items or columns; an item that holds it stands in double quotes.
         leave_out: items that are none (postage, discounts); taken out before baskets are counted.
         min_items: a basket with fewer is left out.
@@ -50,7 +52,7 @@ def read(
         )
     path = raw_file(folder, file)
     try:
-        pairs = _baskets(path, separator) if basket is None else _items(path, separator, basket, str(item))
+        pairs = _baskets(path, separator, header) if basket is None else _items(path, separator, basket, str(item))
     except (OSError, EOFError, ValueError, csv.Error, zlib.error) as error:
         raise UserError(f"{path} cannot be read as text in UTF-8, separated by {separator!r}: {error}") from None
     if not len(pairs):
@@ -61,9 +63,11 @@ def read(
     return select(X, rows.to_numpy(np.str_), names.to_numpy(), path, leave_out, min_items, max_items)
 
 
-def _baskets(path: Path, separator: str) -> pd.DataFrame:
+def _baskets(path: Path, separator: str, header: bool) -> pd.DataFrame:
     with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig", newline="") as lines:
         reader = csv.reader(lines, delimiter=separator)
+        if header:
+            next(reader, None)
         pairs = [(str(reader.line_num), item.strip()) for line in reader for item in line if item.strip()]
     return pd.DataFrame(pairs, columns=["basket", "item"], dtype=str)
 

@@ -5,6 +5,7 @@
 - `predict(pipeline, part)`: the arrays that the functions below take, by name; `y` and `predicted` among them, and
   in `columns`, by name, what else a line of predictions.csv should say.
 - `enrich(pipeline, data, outcomes, seed)`: optional; adds what is dear or needs several parts, once for all below.
+- `hint(pipeline)`: optional; what to do where the model found nothing, to be printed; else an empty text.
 - `score(**arrays)`: a flat dict of floats.
 - `baseline(data, outcomes, seed)`: the arrays of the test rows as one predicts them who learned nothing; or None.
 - `figures(pipeline, data, outcomes)`: name and picture of what a person should see.

@@ -120,7 +120,7 @@ def findings(rules: pd.DataFrame, model: Any, n: int) -> list[str]:
     """The number of rules, the strongest, and how many do not hold in test baskets, in sentences."""
     found = [f"{len(rules)} rules from {len(model.itemsets_['count'])} frequent item sets of {n} training baskets."]
     if rules.empty:
-        return [*found, "Lower model.min_support or model.min_confidence to find some."]
+        return [*found, nothing(model)]
     for words, measure in (("Surest", "confidence"), ("Farthest from chance", "lift")):
         top = rules.iloc[int(rules[measure].argmax())]
         found.append(
@@ -134,6 +134,26 @@ def findings(rules: pd.DataFrame, model: Any, n: int) -> list[str]:
         f"{rules['test_confidence'].mean():.3f}."
     )
     return found
+
+
+def hint(pipeline: Pipeline) -> str:
+    """Why there are no rules, where there are none."""
+    return "" if len(pipeline[-1].rules_["support"]) else nothing(pipeline[-1])
+
+
+def nothing(model: Any) -> str:
+    """Which threshold no rule reaches, and what to lower."""
+    support, together = f"model.min_support={model.min_support:g}", (model.itemsets_["items"] >= 0).sum(axis=1) > 1
+    if not together.any():
+        return (
+            f"No rules: no two items are together in so many of the {model.n_baskets_} training baskets as {support} "
+            f"asks. Lower it, such as model.min_support={model.min_support / 5:g}."
+        )
+    chance = "" if model.alpha is None else f" and is more than chance (model.alpha={model.alpha:g})"
+    return (
+        f"No rules: {together.sum()} sets of items reach {support}, but no rule made of them reaches "
+        f"model.min_confidence={model.min_confidence:g}{chance}. Lower the confidence first, then the support."
+    )
 
 
 def hide(baskets: csr_array) -> tuple[csr_array, NDArray[np.int64]]:
