@@ -4,6 +4,7 @@ Every stage ends with `config.run(main)`. A person's mistake ends in one message
 anything heavy is imported.
 """
 
+import errno
 import os
 import secrets
 import signal
@@ -39,6 +40,9 @@ DECISIVE = (
     "steps",
     "model",
 )  # what a run's numbers depend on, and nothing else; `cv` too, where it is asked for
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
+ELSEWHERE = "paths.out=/another/folder"
 
 
 def run(main: Callable[[DictConfig], None], trains: bool = True) -> None:
@@ -223,7 +227,9 @@ def _exit_for_people() -> Iterator[None]:
 
 @contextmanager
 def _errors_for_people() -> Iterator[None]:
-    """Turn Hydra's, OmegaConf's and YAML's errors into `UserError`s that name the nearest valid thing."""
+    """Turn Hydra's, OmegaConf's and YAML's errors into `UserError`s that name the nearest valid thing; also those of
+    a disk that is full or closed, which are no bugs.
+    """
     try:
         yield
     except MissingConfigException as error:
@@ -238,3 +244,12 @@ def _errors_for_people() -> Iterator[None]:
         mark = error.problem_mark
         place = f"{mark.name}, line {mark.line + 1}" if mark else "a file in conf/"
         raise UserError(f"{place} is not valid YAML: {error.problem}.") from None
+    except OSError as error:
+        if error.errno in FULL or str(error).endswith(" written"):  # NumPy counts bytes and says no more
+            raise UserError(f"The disk is full ({error}). Free some room, or write to another: {ELSEWHERE}") from error
+        if error.errno in FORBIDDEN and error.filename:
+            raise UserError(
+                f"{error.filename} cannot be used: {error.strerror}. Look at what it is and whose (ls -ld), "
+                f"or write to another folder: {ELSEWHERE}"
+            ) from error
+        raise
