@@ -268,6 +268,29 @@ def test_the_data_come_back_whole_from_the_teams_remote_or_not_at_all(
     assert dataset.folder_digest(checkout / "data") == wanted
 
 
+@pytest.mark.slow
+def test_setup_removes_no_file_that_dvc_never_saved(checkout: Path) -> None:
+    shared = checkout / ".venv"
+    shared.unlink()  # setup writes there: the clone gets one of its own, with the installed things of the other
+    shared.mkdir()
+    for path in (ROOT / ".venv").iterdir():
+        if path.name not in ("ready", "data"):
+            (shared / path.name).symlink_to(path)
+    do("cat pyproject.toml constraints.txt .ci/setup | cksum > .venv/ready", checkout)
+    new, changed = checkout / "data/titanic/mine.csv", min((checkout / "data/penguins").iterdir())
+    saved = changed.read_bytes()
+    for path in (new, changed):
+        path.write_text("mine")
+    ended = run("sh", ".ci/setup", "python3", root=checkout)
+    assert ended.returncode == 1
+    assert f"{changed}\n{new}\nMove them" in ended.stderr and "--force" not in ended.stderr
+    assert new.read_text() == changed.read_text() == "mine"
+    for path in (new, changed):
+        path.unlink()
+    do("sh .ci/setup python3", checkout)
+    assert changed.read_bytes() == saved
+
+
 def move_data(checkout: Path, remote: Remote) -> None:
     """All that docs/team.md says, from the starter data in git to the team's remote."""
     then = [".venv/bin/dvc push data.dvc", "git rm", 'git commit -qam "Keep']
