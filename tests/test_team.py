@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from conftest import FEW, environment, make_clone, pipeline, run, stage
-from deepmine import ROOT, dataset
+from deepmine import ROOT, config, dataset, store, ui
 from deepmine.errors import UserError
 
 pytestmark = pytest.mark.slow
@@ -465,3 +465,23 @@ def accuracy(uri: str, found: Any, folder: Path) -> float:
     """The share of test rows that the model from the server predicts, in a process that has nothing else."""
     command = [sys.executable, "-c", LOAD, f"runs:/{found.info.run_id}/model", str(folder)]
     return float(succeed(run(*command, root=folder, env={"MLFLOW_TRACKING_URI": uri}, timeout=SOON)).split()[-1])
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        cfg = config.compose(f"port={port}", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", trains=False)
+        with pytest.raises(UserError, match=f"Port {port} is taken"):
+            ui.main(cfg)
+
+
+def test_the_ui_links_the_runs_of_each_data_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    number = store.experiment(store.connect(uri), "titanic", uri)
+    monkeypatch.setattr(ui, "serve", lambda *_: None)
+    ui.main(config.compose("port=5079", f"tracking.uri={uri}", trains=False))
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"  titanic                  http://127.0.0.1:5079/#/experiments/{number}/runs?workflowType=machine_learning"
+    ]
