@@ -45,19 +45,23 @@ FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR
 ELSEWHERE = "paths.out=/another/folder"
 
 
-def run(main: Callable[[DictConfig], None], trains: bool = True) -> None:
+def run(
+    main: Callable[[DictConfig], None], trains: bool = True, after: Callable[[Any, str], None] | None = None
+) -> None:
     """Run a stage's `main` with the config that the command line asks for; exit as a program should.
 
     Args:
         main: the stage.
         trains: whether the stage needs a model that suits the data; `prepare` does not.
+        after: what a sweep ends with, well or not; it gets the config of all trials and the sweep's name.
     """
     os.chdir(ROOT)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on, instead of printing them its own way
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.argv[1:] = [_override(argument) for argument in sys.argv[1:]]
+    place = Path("multirun", _stamp())
     if {"-m", "--multirun"} & set(sys.argv):
-        sys.argv.append(f"hydra.sweep.dir=multirun/{_stamp()}")
+        sys.argv.append(f"hydra.sweep.dir={place}")
 
     def task(composed: DictConfig) -> None:
         hydra_ = HydraConfig.get()
@@ -69,7 +73,11 @@ def run(main: Callable[[DictConfig], None], trains: bool = True) -> None:
             main(cfg)
 
     with _exit_for_people():
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
+        try:
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
+        finally:
+            if after and (place / "multirun.yaml").is_file():
+                after(OmegaConf.load(place / "multirun.yaml"), place.name)
 
 
 def compose(*overrides: str, trains: bool = True) -> DictConfig:
