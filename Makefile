@@ -13,6 +13,10 @@ SPECIAL := ( ) [ ] { } < > ' " ` ; & | * ? ! ~
 escape = $(if $1,$(call escape,$(wordlist 2,99,$1),$(subst $(firstword $1),\$(firstword $1),$2)),$2)
 OVERRIDES = $(call escape,$(SPECIAL),$(subst $$$$,\$$,$(MAKEOVERRIDES)))
 
+# DVC warns three times of each empty file. Those of a run are meant: a tree has no curves, a clean checkout no patch.
+DVC := import logging, sys, dvc.cli; \
+  logging.getLogger("dvc.output").addFilter(lambda warning: "is empty" not in warning.msg); sys.exit(dvc.cli.main())
+
 .DEFAULT_GOAL := help
 .PHONY: help setup train sweep compare ui new-data prepare contract evaluate publish configure repro test check format lock clean
 
@@ -35,7 +39,7 @@ ui: setup # Open MLflow on http://127.0.0.1:5000 (port=5001 for another)
 	@$(BIN)/python -m deepmine.ui $(OVERRIDES)
 
 repro: setup # The whole pipeline: every experiment whose data, settings or code changed
-	@$(BIN)/dvc repro
+	@$(BIN)/python -c '$(DVC)' repro
 
 new-data: setup # Your own data, without Python (make new-data path=/somewhere/churn.csv target=churned)
 	@$(BIN)/python -m deepmine.new_data $(OVERRIDES)

@@ -1,12 +1,13 @@
 """Configs: every file composes, every command in their heads works, every mistake is named."""
 
+import errno
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from conftest import CONF, EXPERIMENTS
+from conftest import CONF, EXPERIMENTS, stage
 from deepmine import config
 from deepmine.errors import UserError
 from deepmine.signature import signature
@@ -151,3 +152,29 @@ def test_signatures_are_read_without_importing() -> None:
     assert signature("deepmine.models.networks.MLP")["input_shape"].required is True
     with pytest.raises(LookupError, match="no module"):
         signature("nowhere.Thing")
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "out/runs"), "^out/runs cannot be used: Permission denied"),
+        (OSError(errno.ENOSPC, "No space left on device"), "^The disk is full .*paths.out="),
+        (OSError("2744000 requested and 307072 written"), "^The disk is full .*paths.out="),
+    ],
+)
+def test_a_disk_that_cannot_be_written_costs_a_sentence(error: OSError, says: str) -> None:
+    with pytest.raises(UserError, match=says), config._errors_for_people():
+        raise error
+
+
+def test_other_errors_of_the_system_keep_their_traceback() -> None:
+    with pytest.raises(FileNotFoundError), config._errors_for_people():
+        Path("out/nothing/here").read_text()
+
+
+@pytest.mark.slow
+def test_a_file_in_the_place_of_out_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out").touch()
+    ended = stage("prepare", "data=penguins", f"paths.out={tmp_path}/out", "tracking=none")
+    assert ended.returncode == 1
+    assert re.fullmatch(rf"error: {tmp_path}/out/\S+ cannot be used: Not a directory\. .*\n", ended.stderr)

@@ -7,9 +7,10 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 from conftest import stage
-from deepmine import ROOT, config, dataset, passport, record, sweep, tracking
+from deepmine import ROOT, config, dataset, passport, record, sweep, tracking, train
 from deepmine.dataset import Dataset, Part
 
 
@@ -66,6 +67,22 @@ def test_the_parent_says_which_trial_the_validation_rows_choose(tmp_path: Path) 
         "| 1 | model.max_depth=2 | 0.7100 | 0.7900 |",
         "| 0 | model.max_depth=1 | 0.7000 | 0.8000 |",
     ]
+
+
+def test_the_terminal_names_the_winner_and_the_run_above_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = OmegaConf.create({"paths": {"out": str(tmp_path)}, "tracking": {"uri": "sqlite:///mlflow.db"}})
+    for number in range(3):
+        trial(tmp_path / "adhoc", number)
+    train.conclude(out, "20260101-120000-abcd")
+    assert capsys.readouterr().out.splitlines()[:5] == [
+        "Of 3 trials with scores the validation rows choose number 2: model.max_depth=3",
+        "  val/accuracy 0.7200, test/accuracy 0.7800",
+        f"  its record is {tmp_path}/adhoc/trial-2",
+        "In MLflow the trials stand below the run 20260101-120000-abcd. Next:",
+        "  make compare      all runs in one table for each data set",
+    ]
+    train.conclude(out, "another sweep")
+    assert capsys.readouterr().out == ""
 
 
 def test_the_best_trial_has_the_lowest_error_where_lower_is_better() -> None:

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from conftest import FEW, environment, make_clone, pipeline, run, stage
-from deepmine import ROOT, dataset
+from deepmine import ROOT, config, dataset, store, ui
 from deepmine.errors import UserError
 
 pytestmark = pytest.mark.slow
@@ -268,6 +268,29 @@ def test_the_data_come_back_whole_from_the_teams_remote_or_not_at_all(
     assert dataset.folder_digest(checkout / "data") == wanted
 
 
+@pytest.mark.slow
+def test_setup_removes_no_file_that_dvc_never_saved(checkout: Path) -> None:
+    shared = checkout / ".venv"
+    shared.unlink()  # setup writes there: the clone gets one of its own, with the installed things of the other
+    shared.mkdir()
+    for path in (ROOT / ".venv").iterdir():
+        if path.name not in ("ready", "data"):
+            (shared / path.name).symlink_to(path)
+    do("cat pyproject.toml constraints.txt .ci/setup | cksum > .venv/ready", checkout)
+    new, changed = checkout / "data/titanic/mine.csv", min((checkout / "data/penguins").iterdir())
+    saved = changed.read_bytes()
+    for path in (new, changed):
+        path.write_text("mine")
+    ended = run("sh", ".ci/setup", "python3", root=checkout)
+    assert ended.returncode == 1
+    assert f"{changed}\n{new}\nMove them" in ended.stderr and "--force" not in ended.stderr
+    assert new.read_text() == changed.read_text() == "mine"
+    for path in (new, changed):
+        path.unlink()
+    do("sh .ci/setup python3", checkout)
+    assert changed.read_bytes() == saved
+
+
 def move_data(checkout: Path, remote: Remote) -> None:
     """All that docs/team.md says, from the starter data in git to the team's remote."""
     then = [".venv/bin/dvc push data.dvc", "git rm", 'git commit -qam "Keep']
@@ -442,3 +465,23 @@ def accuracy(uri: str, found: Any, folder: Path) -> float:
     """The share of test rows that the model from the server predicts, in a process that has nothing else."""
     command = [sys.executable, "-c", LOAD, f"runs:/{found.info.run_id}/model", str(folder)]
     return float(succeed(run(*command, root=folder, env={"MLFLOW_TRACKING_URI": uri}, timeout=SOON)).split()[-1])
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        cfg = config.compose(f"port={port}", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", trains=False)
+        with pytest.raises(UserError, match=f"Port {port} is taken"):
+            ui.main(cfg)
+
+
+def test_the_ui_links_the_runs_of_each_data_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    number = store.experiment(store.connect(uri), "titanic", uri)
+    monkeypatch.setattr(ui, "serve", lambda *_: None)
+    ui.main(config.compose("port=5079", f"tracking.uri={uri}", trains=False))
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"  titanic                  http://127.0.0.1:5079/#/experiments/{number}/runs?workflowType=machine_learning"
+    ]

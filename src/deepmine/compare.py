@@ -71,7 +71,8 @@ def leaderboard(runs: list[Record]) -> pd.DataFrame:
 
 def write(tables: dict[str, pd.DataFrame], folder: Path) -> None:
     """Each table as CSV, and all as Markdown in compare.md."""
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        shutil.rmtree(folder)
     folder.mkdir(parents=True)
     text = ["# Comparison", "", "Scores of the test rows, best first."]
     for name, table in tables.items():

@@ -4,6 +4,7 @@ Every stage ends with `config.run(main)`. A person's mistake ends in one message
 anything heavy is imported.
 """
 
+import errno
 import os
 import secrets
 import signal
@@ -39,21 +40,28 @@ DECISIVE = (
     "steps",
     "model",
 )  # what a run's numbers depend on, and nothing else; `cv` too, where it is asked for
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
+ELSEWHERE = "paths.out=/another/folder"
 
 
-def run(main: Callable[[DictConfig], None], trains: bool = True) -> None:
+def run(
+    main: Callable[[DictConfig], None], trains: bool = True, after: Callable[[Any, str], None] | None = None
+) -> None:
     """Run a stage's `main` with the config that the command line asks for; exit as a program should.
 
     Args:
         main: the stage.
         trains: whether the stage needs a model that suits the data; `prepare` does not.
+        after: what a sweep ends with, well or not; it gets the config of all trials and the sweep's name.
     """
     os.chdir(ROOT)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on, instead of printing them its own way
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.argv[1:] = [_override(argument) for argument in sys.argv[1:]]
+    place = Path("multirun", _stamp())
     if {"-m", "--multirun"} & set(sys.argv):
-        sys.argv.append(f"hydra.sweep.dir=multirun/{_stamp()}")
+        sys.argv.append(f"hydra.sweep.dir={place}")
 
     def task(composed: DictConfig) -> None:
         hydra_ = HydraConfig.get()
@@ -65,7 +73,11 @@ def run(main: Callable[[DictConfig], None], trains: bool = True) -> None:
             main(cfg)
 
     with _exit_for_people():
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
+        try:
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
+        finally:
+            if after and (place / "multirun.yaml").is_file():
+                after(OmegaConf.load(place / "multirun.yaml"), place.name)
 
 
 def compose(*overrides: str, trains: bool = True) -> DictConfig:
@@ -223,7 +235,9 @@ def _exit_for_people() -> Iterator[None]:
 
 @contextmanager
 def _errors_for_people() -> Iterator[None]:
-    """Turn Hydra's, OmegaConf's and YAML's errors into `UserError`s that name the nearest valid thing."""
+    """Turn Hydra's, OmegaConf's and YAML's errors into `UserError`s that name the nearest valid thing; also those of
+    a disk that is full or closed, which are no bugs.
+    """
     try:
         yield
     except MissingConfigException as error:
@@ -238,3 +252,12 @@ def _errors_for_people() -> Iterator[None]:
         mark = error.problem_mark
         place = f"{mark.name}, line {mark.line + 1}" if mark else "a file in conf/"
         raise UserError(f"{place} is not valid YAML: {error.problem}.") from None
+    except OSError as error:
+        if error.errno in FULL or str(error).endswith(" written"):  # NumPy counts bytes and says no more
+            raise UserError(f"The disk is full ({error}). Free some room, or write to another: {ELSEWHERE}") from error
+        if error.errno in FORBIDDEN and error.filename:
+            raise UserError(
+                f"{error.filename} cannot be used: {error.strerror}. Look at what it is and whose (ls -ld), "
+                f"or write to another folder: {ELSEWHERE}"
+            ) from error
+        raise

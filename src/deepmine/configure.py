@@ -23,7 +23,8 @@ def main(cfg: DictConfig) -> None:
         _check(name, composed, pipeline)
     datasets = {composed.choices.data: config.decisive(composed)["data"] for composed in experiments.values()}
     folder = Path(cfg.paths.out) / "configs"
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        shutil.rmtree(folder)
     for name, composed in experiments.items():
         config.dump(folder / f"{name}.yaml", config.decisive(composed))
     for name, settings in datasets.items():

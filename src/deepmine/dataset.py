@@ -109,7 +109,8 @@ def save(dataset: Dataset, folder: Path, more: Mapping[str, str] = MappingProxyT
         for name, text in more.items():
             (new / name).write_text(text, encoding="utf-8")
         with locked(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder.exists():
+                shutil.rmtree(folder)
             new.rename(folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)

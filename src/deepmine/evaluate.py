@@ -39,7 +39,8 @@ def evaluate(run: Record, trusted: Sequence[str]) -> None:
     from deepmine import figures, metrics, model
 
     folder = run.folder / "evaluation"
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        shutil.rmtree(folder)
     with record.status(folder / "status.json", "evaluate"):
         settings, data = run.config, _same_data(run)
         task = tasks.find(settings["task"])

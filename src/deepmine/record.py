@@ -100,7 +100,8 @@ def find_all(out: Path, kinds: Sequence[str] = ("runs", "adhoc")) -> list[Record
 
 def start(folder: Path, settings: dict[str, Any], passport: dict[str, Any], patch: str) -> Record:
     """A new record; an older one in the same folder is gone."""
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        shutil.rmtree(folder)
     folder.mkdir(parents=True)
     config.dump(folder / "config.yaml", settings)
     write_json(folder / "passport.json", passport)

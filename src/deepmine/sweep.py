@@ -11,6 +11,7 @@ import mlflow
 from mlflow.entities import Metric, RunTag
 
 from deepmine import metrics, store
+from deepmine.record import Record
 
 SHOWN = 50  # trials in the table
 
@@ -68,6 +69,22 @@ def summary(task: str, trials: Sequence[Trial]) -> tuple[dict[str, float], dict[
         lines.append(f"| {trial.number} | {text} | {' | '.join(scores)} |")
     table = "\n".join([f"Best on the validation rows: trial {ranked[0].number}.", "", *lines])
     return best, {"best_trial": str(ranked[0].number), "best_settings": settings[0], "mlflow.note.content": table}
+
+
+def verdict(runs: Sequence[Record]) -> str:
+    """The best of the trials' records, in three lines; nothing where none has scores."""
+    found = {run.passport["trial"]["number"]: run for run in runs if run.metrics}
+    trials = [Trial(number, run.passport["command"][1:], run.metrics) for number, run in found.items()]
+    best, tags = summary(runs[0].config["task"], trials) if trials else ({}, {})
+    if not best:
+        return ""
+    scores = ", ".join(f"{key.removeprefix('best/')} {value:.4f}" for key, value in list(best.items())[:2])
+    number = tags["best_trial"]
+    settings = f" {tags['best_settings']}" if tags["best_settings"] else ""
+    return (
+        f"Of {len(trials)} trials with scores the validation rows choose number {number}:{settings}\n"
+        f"  {scores}\n  its record is {found[int(number)].folder}"
+    )
 
 
 def _say(client: mlflow.MlflowClient, above: str, task: str, runs: Sequence[mlflow.entities.Run]) -> None:

@@ -11,18 +11,30 @@ from omegaconf import DictConfig
 
 from deepmine import config, prepare
 
-NEXT = """The record of this run is {folder}. Next:
-  make compare                                             all runs in one table for each data set
-  make ui                                                  the same in MLflow, with curves, pictures and models
-  make train experiment=titanic_tree model.max_depth=4     a decision tree, and one setting changed
+NEXT = """Next:
+  make compare      all runs in one table for each data set
+  make ui           the same in MLflow, with curves, pictures and models
+  make train experiment=titanic_tree model.max_depth=4
+                    a decision tree, and one setting changed
 """
 
 
 def main(cfg: DictConfig) -> None:
-    """Write a record; by hand (`chain`) say what to do next."""
+    """Write a record; by hand (`chain`) say what to do next, and after a sweep only once."""
     folder = train(cfg)
-    if cfg.chain:
-        print(NEXT.format(folder=folder))
+    if cfg.chain and not cfg.trial:
+        print(f"The record of this run is {folder}. {NEXT}")
+
+
+def conclude(cfg: DictConfig, name: str) -> None:
+    """Say which trial of a sweep the validation rows choose, once all have ended."""
+    from deepmine import record, sweep
+
+    runs = record.find_all(Path(cfg.paths.out), ("adhoc",))
+    said = sweep.verdict([run for run in runs if (run.passport.get("trial") or {}).get("sweep") == name])
+    place = f"\nIn MLflow the trials stand below the run {name}." if cfg.tracking.uri else ""
+    if said:
+        print(f"{said}{place} {NEXT}")
 
 
 def train(cfg: DictConfig) -> Path:
@@ -54,4 +66,4 @@ def train(cfg: DictConfig) -> Path:
 
 
 if __name__ == "__main__":
-    config.run(main)
+    config.run(main, after=conclude)

@@ -4,13 +4,18 @@ make ui
 """
 
 import os
+import socket
+import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from deepmine import config
 from deepmine.errors import UserError
+
+VIEW = "workflowType=machine_learning"  # without it MLflow 3 opens an experiment among traces of chats
 
 
 def main(cfg: DictConfig) -> None:
@@ -21,26 +26,32 @@ def main(cfg: DictConfig) -> None:
     if uri.startswith("http"):
         print(f"The runs are on {uri}")
         return
+    _require_free(cfg.port)
     from deepmine import store
 
-    store.connect(uri)
-    print(f"MLflow is on http://127.0.0.1:{cfg.port}  (Ctrl-C ends it)", flush=True)
+    address = f"http://127.0.0.1:{cfg.port}"
+    print(f"MLflow is on {address}  (Ctrl-C ends it). The runs of")
+    for experiment in store.connect(uri).search_experiments(order_by=["name ASC"]):
+        if experiment.name != "Default":  # MLflow's own, and empty
+            print(f"  {experiment.name:<24} {address}/#/experiments/{experiment.experiment_id}/runs?{VIEW}")
+    sys.stdout.flush()
+    serve(uri, cfg.port)
+
+
+def serve(uri: str, port: int) -> None:
+    """Run MLflow's server until Ctrl-C."""
+    options = ["--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    quiet = ["--uvicorn-opts", "--log-level critical"]  # else each request, and a traceback after Ctrl-C
     mlflow = str(Path(sys.executable).with_name("mlflow"))
-    os.execv(
-        mlflow,
-        [
-            mlflow,
-            "ui",
-            "--backend-store-uri",
-            uri,
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(cfg.port),
-            "--workers",
-            "1",
-        ],
-    )
+    with suppress(KeyboardInterrupt):
+        subprocess.run([mlflow, "ui", *options, *quiet], env={**os.environ, "PYTHONWARNINGS": "ignore"}, check=True)
+
+
+def _require_free(port: int) -> None:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        raise UserError(f"Port {port} is taken. Choose another: make ui port={port + 1}") from None
 
 
 if __name__ == "__main__":
