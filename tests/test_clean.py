@@ -93,6 +93,17 @@ def test_each_step_does_what_it_says_and_counts_it() -> None:
     ]
 
 
+def test_infinite_values_and_columns_without_any_are_named() -> None:
+    frame = pd.DataFrame({"size": [1.0, np.inf, 99.0], "town": pd.array([None] * 3, dtype="str")})
+    ledger = Ledger()
+    done = clean(frame, Clean(impossible={"size": {"max": 50.0}}).model_dump(), ledger)
+    assert list(done) == ["size"] and done["size"].notna().tolist() == [True, False, False]
+    assert [entry.what for entry in ledger] == [
+        "size: 2 values outside -inf to 50 (1 infinite) emptied",
+        "town: dropped, none of its values is there",
+    ]
+
+
 @given(ROWS, st.sampled_from(OUTLIERS), st.data())
 @settings(max_examples=50, deadline=None)
 def test_test_rows_teach_nothing_about_outliers(rows: list, how: tuple, data: st.DataObject) -> None:

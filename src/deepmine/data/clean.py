@@ -128,7 +128,8 @@ def _limit(frame: pd.DataFrame, name: str, rule: Mapping[str, Any], ledger: Ledg
     low = -np.inf if rule["min"] is None else rule["min"]
     high = np.inf if rule["max"] is None else rule["max"]
     outside = (values < low) | (values > high)
-    what = f"{name}: {{}} values outside {low:g} to {high:g} "
+    infinite = int(np.isinf(values[outside]).sum())
+    what = f"{name}: {{}} values outside {low:g} to {high:g} " + (f"({infinite} infinite) " if infinite else "")
     if rule["action"] == "drop":
         return _keep(frame, ~outside, what + "and their rows dropped", ledger)
     clips = rule["action"] == "clip"
@@ -146,13 +147,15 @@ def _keep(frame: pd.DataFrame, keep: pd.Series, what: str, ledger: Ledger) -> pd
 
 
 def _drop_columns(frame: pd.DataFrame, share: float | None, ledger: Ledger, exclude: Collection[str]) -> pd.DataFrame:
-    if share is None:
-        return frame
-    lacking = [name for name in frame if name not in exclude and frame[name].isna().mean() > share]
-    for name in lacking:
-        what = f"{name}: dropped, more than {share:.0%} of its values are missing"
-        ledger.add("clean", what, len(frame), len(frame), int(frame[name].notna().sum()))
-    return frame.drop(columns=lacking)
+    """Without the columns that lack too many values; one that has none says nothing, and some models refuse it."""
+    lacking = {name: frame[name].isna().mean() for name in frame if name not in exclude}
+    dropped = [name for name, lack in lacking.items() if lack == 1 or (share is not None and lack > share)]
+    for name in dropped:
+        which = (
+            "none of its values is there" if lacking[name] == 1 else f"more than {share:.0%} of its values are missing"
+        )
+        ledger.add("clean", f"{name}: dropped, {which}", len(frame), len(frame), int(frame[name].notna().sum()))
+    return frame.drop(columns=dropped)
 
 
 def _limits(values: NDArray[np.float64], settings: Mapping[str, Any]) -> tuple[float, float] | None:

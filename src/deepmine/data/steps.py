@@ -51,6 +51,8 @@ def cleaned(raw: Raw, target: str | None, declared: Mapping[str, Any], ledger: L
     frame = frame.drop(columns=list(steer.values()))
     clean.require(frame, [target] if target else [], "data.source.target")
     y = None if target is None else _plain(frame.pop(target))
+    if frame.columns.empty:
+        raise UserError("No column is left to learn from. Change `data.source.query`, `data.clean` or `data.privacy`.")
     rows = frame.index.to_numpy(raw.rows.dtype if raw.rows.dtype.kind == "i" else np.str_)
     return raw._replace(X=frame.reset_index(drop=True).apply(_number), y=y, rows=rows, **popped)
 
@@ -96,9 +98,11 @@ def _number(column: pd.Series) -> pd.Series:
     """Dates as days since 1970-01-01; others as they are, if models can hold them."""
     largest = float(np.finfo(np.float32).max)  # in which trees and nets count
     if column.dtype.kind == "f" and max(column.max(), -column.min()) > largest:
+        infinite = int(np.isinf(column).sum())
+        found = f"is infinite in {infinite} rows" if infinite else f"holds numbers beyond {largest:.0e}"
         raise UserError(
-            f"`{column.name}` holds infinite numbers, or some beyond {largest:.0e}. Empty them: clean: {{impossible: "
-            f"{{{column.name}: {{min: ..., max: ...}}}}}}"
+            f"`{column.name}` {found}, which no model can learn from. Empty them: "
+            f"clean: {{impossible: {{{column.name}: {{min: ..., max: ...}}}}}}"
         )
     if not pd.api.types.is_datetime64_any_dtype(column):
         return column
