@@ -11,8 +11,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from deepmine import ROOT, config
 from deepmine.errors import UserError
@@ -42,18 +43,18 @@ def main(cfg: DictConfig) -> None:
             )
     with _all_or_nothing(raw, yaml, frozen):
         _copy(path, raw)
-        models = _write_config(name, raw, path.name, cfg.target)
+        models = _write_config(name, raw, path.name, cfg.target, OmegaConf.to_container(cfg.read))
     _version(cfg.paths.data)
     _train(name, models)
     print(NEXT.format(name=name, model=models[-1]))
 
 
-def _write_config(name: str, raw: Path, file: str, target: str | None) -> list[str]:
+def _write_config(name: str, raw: Path, file: str, target: str | None, read: Any) -> list[str]:
     """Look at the files, say in conf/ what they are and promise; the models to begin with."""
     from deepmine import contract
     from deepmine.data import inspect
 
-    found = inspect.inspect(name, raw, file, target)
+    found = inspect.inspect(name, raw, file, target, read)
     for note in found.notes:
         print(note)
     head = f"# {found.title}.\n#   make train data={name} model={found.models[0]}\n"

@@ -1,18 +1,23 @@
 """What is this file? A first config for data that nobody has described yet."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from deepmine.data import image_folder, privacy, sources, table, transactions
+from deepmine.data.ledger import Ledger
 from deepmine.errors import UserError, nearest
+from deepmine.schema_data import File
 
 CLASSES = 20  # whole numbers with more different values are a quantity, not a class
 FEWEST = 5  # rows of a class: one in each part, and one to spare
 FREE = 0.5  # share of different texts from which on a column names its rows and describes none of them
+FINITE = 1e30  # the largest number that is taken for one
 SIDE = 64  # pixels of an image, where they differ
 SPLIT = {"strategy": "random", "val": 0.15, "test": 0.25, "seed": 0}
 
@@ -26,7 +31,9 @@ class Found(NamedTuple):
     notes: list[str]
 
 
-def inspect(name: str, folder: Path, file: str, target: str | None) -> Found:
+def inspect(
+    name: str, folder: Path, file: str, target: str | None, read: Mapping[str, Any] = MappingProxyType({})
+) -> Found:
     """Look at raw files.
 
     Args:
@@ -34,27 +41,32 @@ def inspect(name: str, folder: Path, file: str, target: str | None) -> Found:
         folder: where the files lie.
         file: the file, or the folder that was copied.
         target: the column to predict, if any.
+        read: how to read a table, where a person said so (`schema_data.FirstForm`).
 
     Raises:
-        UserError: they cannot be read, or have no such column.
+        UserError: they cannot be read, what they hold can be two things, or there is no such column.
     """
     if not (folder / file).exists():
         return _images(name, folder)
     if target is None and _ragged(folder / file):
         return _baskets(name, folder, file)
-    return _table(name, folder, file, target)
+    return _table(name, folder, file, target, read)
 
 
-def _table(name: str, folder: Path, file: str, target: str | None) -> Found:
-    source: dict[str, Any] = {"files": {name: file}}
+def _table(name: str, folder: Path, file: str, target: str | None, read: Mapping[str, Any]) -> Found:
+    source, notes = _source(name, folder, file, read)
     X = table.read(folder, **source).X
     if target is not None and target not in X:
         raise UserError(f"{file} has no column `{target}`. {nearest(target, X.columns)}")
-    row_id, notes = _row_id(X, target), []
+    row_id = _row_id(X, target)
     personal = {column: why for column, why in privacy.personal(X).items() if column != target}
     free = [column for column in _free_texts(X) if column not in (row_id, target, *personal)]
+    empty = [str(column) for column in X if column != target and X[column].isna().all()]
+    infinite = {str(c): int(np.isinf(X[c]).sum()) for c in X.select_dtypes("number") if np.isinf(X[c]).any()}
     rare = _rare(file, X[target]) if target else []
-    query = f"SELECT *{_exclude(free)} FROM {sources.quoted(name)}{_where(target, rare)}"
+    if not {*map(str, X)} - {row_id, target, *personal, *free, *empty}:
+        raise UserError(f"{file} has no column to learn from: {', '.join([*personal, *free, *empty])} say nothing.")
+    query = f"SELECT *{_exclude([*free, *empty])} FROM {sources.quoted(name)}{_where(target, rare)}"
     settings = _declared("table", _task(X, target), name, table, {**source, "query": query})
     settings["source"] |= {"row_id": row_id, "target": target}
     if personal:
@@ -62,14 +74,36 @@ def _table(name: str, folder: Path, file: str, target: str | None) -> Found:
         notes += [f"`{column}` looks personal ({why}): dropped." for column, why in personal.items()]
     if free:
         notes.append(f"{', '.join(free)}: nearly each row has a text of its own there: left out.")
+    if empty:
+        notes.append(f"{', '.join(empty)}: no row has a value there: left out.")
     if rare:
         notes.append(f"Left out: classes with fewer than {FEWEST} rows ({', '.join(map(str, rare))}).")
-    if target is not None and (missing := int(X[target].isna().sum())):
-        settings["clean"] = {"missing": {"drop_rows": [target]}}
+    if infinite:
+        settings["clean"] = {"impossible": {column: {"min": -FINITE, "max": FINITE} for column in infinite}}
+        notes += [f"`{column}` is infinite in {count} rows, where it is emptied." for column, count in infinite.items()]
+    if target is not None and (missing := int(X[target].isna().sum()) + infinite.get(target, 0)):
+        settings["clean"] = settings.get("clean", {}) | {"missing": {"drop_rows": [target]}}
         notes.append(f"`{target}` is missing in {missing} rows, which are dropped.")
     models = {"classification": ["tree", "mlp"], "regression": ["regression_tree", "regression_mlp"]}
     shown = f"{len(X)} rows of {X.shape[1]} columns from {file}"
     return Found(shown, settings, models.get(settings["task"], ["kmeans", "pca"]), notes)
+
+
+def _source(name: str, folder: Path, file: str, read: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """How the file is read, found out once and kept, so that the next one is read in the same way; and what is odd."""
+    given = {key: value for key, value in read.items() if key != "null_values"}
+    missing = ["", *read.get("null_values", [])]
+    with table.database() as db:
+        found = sources.load(db, folder, name, File(path=file, **given), missing, Ledger())
+    if found.doubts:
+        doubts = "\n".join(f"  {doubt}" for doubt in found.doubts)
+        raise UserError(
+            f"{file} can be read in two ways:\n{doubts}\nSay to make new-data which: 'read={{thousands: \",\"}}' or "
+            "'read={null_values: [absent]}', or if it is text 'read={dtype: {<column>: VARCHAR}}'. The YAML keeps it."
+        )
+    form = {**given, **found.settings}
+    source: dict[str, Any] = {"files": {name: {"path": file, **form} if form else file}}
+    return source | ({"null_values": missing} if len(missing) > 1 else {}), [f"{note}." for note in found.notes]
 
 
 def _images(name: str, folder: Path) -> Found:
