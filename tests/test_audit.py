@@ -81,7 +81,9 @@ def test_rows_that_stand_in_two_parts_are_counted(kind: str) -> None:
 def test_constant_and_identical_columns_are_named(noise: pd.DataFrame) -> None:
     frame = noise.assign(one=1.0, copy=noise["b"], empty=np.nan)
     messages = found(raw(frame, None), task="clustering")
-    assert "`one`, `empty`" in messages["constant_columns"]
+    assert messages["constant_columns"] == "`one`, `empty` hold one value in every row"
+    [alone] = found(raw(noise.assign(one=1.0), None), task="clustering").values()
+    assert alone == "`one` holds one value in every row"
     assert messages["identical_columns"] == "`copy` is the same as `b`"
 
 
@@ -95,9 +97,10 @@ def test_shared_groups_and_a_broken_order_of_time_stop() -> None:
 
 
 def test_a_missing_target_stops() -> None:
-    for y in (np.array([1.0, np.nan]), np.array([1.0, np.inf]), np.array(["a", None], object)):
-        with pytest.raises(UserError, match=r"`grade` is missing or infinite in 1 of 2 rows.*drop_rows: \[grade\]"):
-            require_target(raw(np.zeros(2), y), "grade")
+    missing, infinite = r"is missing in 1 of 2 rows.*drop_rows: \[grade\]", "is infinite in 1 of 2 rows.*action: drop"
+    for y, says in (([1.0, np.nan], missing), ([1.0, np.inf], infinite), (np.array(["a", None], object), missing)):
+        with pytest.raises(UserError, match=f"`grade` {says}"):
+            require_target(raw(np.zeros(2), np.asarray(y)), "grade")
     require_target(raw(np.zeros(2), np.array([1, 0])), "grade")
 
 

@@ -96,11 +96,23 @@ def test_columns_are_dropped_for_what_training_rows_lack(rows: list, share: floa
     assume(train.any())
     train, ledger = np.flatnonzero(train), Ledger()
     done = drop_columns(frame, train, share, ledger)
-    assert list(done) == [name for name in frame if frame[name].iloc[train].isna().mean() <= share]
+    assert list(done) == [name for name in frame if frame[name].iloc[train].isna().mean() <= min(share, 0.999)]
     assert len(ledger) == frame.shape[1] - done.shape[1] and len(done) == len(frame)
     other = frame.copy()
     other.iloc[np.setdiff1d(np.arange(len(frame)), train)] = None  # what other rows hold decides nothing
     assert list(drop_columns(other, train, share, Ledger())) == list(done)
+
+
+def test_infinite_values_and_columns_without_any_are_named() -> None:
+    frame = pd.DataFrame({"size": [1.0, np.inf, 99.0], "town": pd.array([None, None, "Hull"], dtype="str")})
+    ledger = Ledger()
+    done = clean(frame, Clean(impossible={"size": {"max": 50.0}}).model_dump(), ledger)
+    assert done["size"].notna().tolist() == [True, False, False]
+    assert list(drop_columns(done, np.array([0, 1]), None, ledger)) == ["size"]
+    assert [entry.what for entry in ledger] == [
+        "size: 2 values outside -inf to 50 (1 infinite) emptied",
+        "town: dropped, none of its values is there in the training rows",
+    ]
 
 
 @given(ROWS, st.sampled_from(OUTLIERS), st.data())

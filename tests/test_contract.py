@@ -26,7 +26,7 @@ from deepmine.errors import UserError
 from deepmine.schema_data import Contract
 
 NAMES = sorted(path.stem for path in (CONF / "data/contract").glob("*.yaml"))
-VALUES = st.one_of(st.none(), st.floats(-1e9, 1e9, allow_subnormal=False))
+VALUES = st.one_of(st.none(), st.floats(-1e9, 1e9, allow_subnormal=False), st.sampled_from([np.inf, -np.inf]))
 FRAMES = st.lists(
     st.tuples(VALUES, st.sampled_from([1.0, 2.0, 3.0]), st.sampled_from(["a", "b", None]), st.dates()), min_size=1
 ).map(lambda rows: typed(pd.DataFrame(rows, columns=["size", "class", "town", "day"])))
@@ -140,7 +140,13 @@ def test_rejected_rows_are_all_accounted_for_and_the_rest_keeps_the_contract(fra
         "day": {"type": "date", "max": "1999-12-31"},
     }
     contract = full({"columns": columns, "on_violation": "reject"})
-    bad = (frame["size"] > most) | (frame["class"] > 2) | (frame["town"] == "b") | (frame["day"] >= "2000")
+    bad = (
+        (frame["size"] > most)
+        | np.isinf(frame["size"])
+        | (frame["class"] > 2)
+        | (frame["town"] == "b")
+        | (frame["day"] >= "2000")
+    )
     ledger = Ledger()
     if bad.all():
         with pytest.raises(UserError, match="break their contract"):
@@ -222,6 +228,16 @@ def test_what_is_inferred_is_short_and_plain() -> None:
     hidden = infer(frame, ["height", "code", "town", "day"])["columns"]
     assert hidden["height"] == {"type": "number"} and hidden["code"] == {"type": "text", "unique": True}
     assert hidden["town"] == {"type": "text", "missing": 0.5} and hidden["day"] == {"type": "date"}
+
+
+def test_infinite_values_are_named_in_what_is_inferred_and_are_no_limits() -> None:
+    frame = pd.DataFrame({"x": [1.0, 2.0, np.inf], "y": [0.5, -np.inf, 1.5], "z": np.inf}, index=list("abc"))
+    found = infer(frame, ["y"])["columns"]
+    assert found["x"] == {"type": "integer", "min": 1, "max": 2, "infinite": True}
+    assert found["y"] == found["z"] == {"type": "number", "infinite": True}
+    assert check(frame, full(infer(frame))).empty
+    finite = full({"columns": {name: rule | {"infinite": False} for name, rule in found.items()}})
+    assert check(frame, finite)["rule"].tolist() == ["not infinite"] * 5
 
 
 def test_facts_of_sequences_images_texts_and_baskets() -> None:

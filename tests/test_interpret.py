@@ -7,7 +7,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from sklearn.tree import DecisionTreeRegressor
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from conftest import cut, prepared
 from deepmine import config, interpret, model, tasks
@@ -229,6 +229,18 @@ def test_the_column_that_makes_a_row_strange_is_named_behind_any_step() -> None:
     fall = anomalies.falls(pipeline, X, rows)
     assert fall.idxmax(axis=1).tolist() == ["noise", "tells"] and fall.max(axis=1).min() > 0.1
     assert (fall[["flat", "colour"]] == 0).all(axis=None)
+
+
+def test_of_many_classes_those_are_drawn_that_a_column_moves_most() -> None:
+    X = pd.DataFrame({"x": np.repeat(np.arange(40.0), 5), "noise": np.tile(np.arange(5.0), 40)})
+    y = np.where(X["x"] < 20, X["x"] // 2, 10 + X["noise"]).astype(int)
+    tree = make_pipeline(DecisionTreeClassifier(random_state=0)).fit(X, y)
+    picture = dependence.figure(tree, X, ["x", "noise"])
+    first, second = picture.axes
+    assert len(first.lines) == len(second.lines) == dependence.LEGIBLE + 1  # and the tenths of the rows
+    [legend] = picture.legends
+    assert legend.get_title().get_text() == "most moved of 15 classes"
+    assert [text.get_text() for text in legend.get_texts()] == list("0123456789")  # the others move by half at most
 
 
 def test_a_regression_on_a_table_has_partial_dependence_too() -> None:

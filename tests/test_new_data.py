@@ -13,8 +13,10 @@ from sklearn.datasets import make_blobs
 
 from conftest import make_clone, run, stage
 from deepmine import config, new_data, schema
-from deepmine.data import inspect
+from deepmine.data import inspect, steps, table
+from deepmine.data.ledger import Ledger
 from deepmine.errors import UserError
+from deepmine.schema import Data
 
 PEOPLE = 240
 
@@ -184,3 +186,48 @@ def test_a_name_that_cannot_be_taken_costs_nothing(
     with pytest.raises(UserError, match=says):
         new_data.main(cfg)
     assert (config.CONF / "data/contract/titanic.yaml").is_file() and not (tmp_path / "data").exists()
+
+
+def found(folder: Path, frame: pd.DataFrame, read: dict | None = None, **how: str) -> inspect.Found:
+    frame.to_csv(folder / "t.csv", index=False, **how)
+    return inspect.inspect("t", folder, "t.csv", "y", read or {})
+
+
+def measures(**columns: object) -> pd.DataFrame:
+    return pd.DataFrame({"x": np.linspace(1, 9, 60).round(2), **columns, "y": ["a", "b"] * 30})
+
+
+def test_what_was_found_out_about_a_file_is_kept_so_that_the_next_is_read_in_the_same_way(tmp_path: Path) -> None:
+    frame = measures(
+        Größe=[f"{n}.000,25" for n in range(1, 61)], n=[*range(59), "n/a"], Straße="Öffentlicher Überweg für Fußgänger"
+    )
+    first = found(tmp_path, frame, encoding="cp1252", sep=";", decimal=",")
+    form = first.settings["source"]["files"]["t"]
+    assert form["decimal"] == "," and form["thousands"] == "." and form["encoding"].startswith("cp125")
+    assert "numbers are written with a decimal comma." in first.notes
+    assert "`n`: 1 of its values ('n/a') read as missing." in first.notes
+    measures(Größe="1.234").to_csv(tmp_path / "t.csv", index=False, encoding="cp1252", sep=";")
+    assert table.read(tmp_path, {"t": form}).X["Größe"].tolist() == [1234] * 60
+
+
+def test_what_can_be_read_in_two_ways_stops_until_a_person_says_which(tmp_path: Path) -> None:
+    salary = measures(x=range(60), salary=[f"{n},500" for n in range(1, 61)])
+    with pytest.raises(UserError, match="two ways:\n  `salary` stays text: is 1,234 in it 1.234 or 1234"):
+        found(tmp_path, salary)
+    assert found(tmp_path, salary, {"thousands": ","}).settings["source"]["files"]["t"]["thousands"] == ","
+    with pytest.raises(UserError, match="`absent` stays text: 1 of 60 values are no numbers.*null_values"):
+        found(tmp_path, measures(absent=[*range(59), "absent"]))
+    source = found(tmp_path, measures(absent=[*range(59), "absent"]), {"null_values": ["absent"]}).settings["source"]
+    assert source["null_values"] == ["", "absent"] and source["files"] == {"t": "t.csv"}
+
+
+def test_empty_columns_are_left_out_and_infinite_values_emptied(tmp_path: Path) -> None:
+    first = found(tmp_path, measures(empty=None, ratio=[np.inf, *range(59)]))
+    assert "empty: no row has a value there: left out." in first.notes
+    assert "`ratio` is infinite in 1 rows, where it is emptied." in first.notes
+    raw = table.read(tmp_path, **{key: value for key, value in first.settings["source"].items() if key != "_target_"})
+    assert list(raw.X) == ["x", "ratio"]
+    declared = Data(**{**first.settings, "train_fraction": 1.0}).model_dump()
+    assert np.isnan(steps.cleaned(raw, "y", declared, Ledger()).X["ratio"]).sum() == 1
+    with pytest.raises(UserError, match="no column to learn from: x say nothing"):
+        found(tmp_path, measures(x=None))

@@ -61,7 +61,9 @@ def test_rules_about_columns_are_refused_where_there_are_none(folder: Path, more
         ("key, a, y, month", {"split": {**RANDOM, "strategy": "time", "time": "month"}}, "`month`.* holds texts"),
         ("key, a, y, same", {"split": {**RANDOM, "strategy": "time", "time": "same"}}, "no row of 20 for train"),
         ("key, a, y", {"privacy": {"columns": {"y": "drop"}}}, "`data.source.target` names `y`"),
-        ("key, a, y, huge", {}, "`huge` holds infinite numbers"),
+        ("key, y, NULL AS a", {}, "No column is left to learn from"),
+        ("key, a, y, huge", {}, "`huge` holds numbers beyond 3e.38.*Empty them: clean"),
+        ("key, y, a / (amount > 3)::INT AS a", {}, "`a` is infinite in 4 rows.*Empty them: clean"),
         (
             "key, y, month",
             {"clean": {"outliers": {"method": "isolation_forest", "action": "drop", "threshold": 0.1}}},
@@ -105,6 +107,6 @@ def test_a_column_that_only_test_rows_lack_is_kept(tmp_path: Path) -> None:
     by_time = {"strategy": "time", "val": 0.15, "test": 0.25, "seed": 0}
     more = {"clean": {"missing": {"drop_columns": 0.3}}, "audit": {"leaks": "off", "single_predictors": "off"}}
     data = made(tmp_path, {**TABLE, "row_id": None}, split=by_time, **more)
-    assert data.dataset.info["columns"] == ["a", "late"] and "early: dropped, more than 30%" in str(
+    assert data.dataset.info["columns"] == ["a", "late"] and "early: dropped, none of its values" in str(
         data.account["ledger"]
     )

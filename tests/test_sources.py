@@ -79,7 +79,6 @@ def told(raw: Raw) -> str:
 @pytest.mark.parametrize(
     ("content", "values", "note"),
     [
-        (b"a;b\n1;2,5\n2;1.234,5\n", [1.0, "2,5"], ""),
         (b"a;b\n1;2,5\n2;3,75\n", [1.0, 2.5], "decimal comma"),
         (b"\xef\xbb\xbfa,b\n1,2\n", [1.0, 2.0], "1 rows, 2 columns"),
         ("name,b\nMüller,1\nGroß,2\n".encode("latin-1"), ["Müller", 1.0], "not in UTF-8"),
@@ -88,9 +87,6 @@ def told(raw: Raw) -> str:
         (b"a\n31.01.2020\n2020-01-31\n", ["31.01.2020"], "`a` stays text though it looks like dates"),
         (b"a,a,A\n1,2,3\n", [1.0, 2.0, 3.0], "`a` stands twice in the header: the second is a_1"),
         (b'a,b\n1,"x\ny"\n2,"z, ""q"""\n', [1.0, "x\ny"], "2 rows"),
-        (b"a,b\n1,2\nn/a,3\n4,5\n", ["1", 2.0], "`a` stays text: 1 of 3 values are no numbers ('n/a')"),
-        (b"a,b\n" + b"1,2\n" * 30_000 + b"-,3\n", ["1", 2.0], "1 of 30001 values are no numbers ('-')"),
-        (b'a,b\n1,"1,234"\n2,"22,345"\n', [1.0, "1,234"], "set `thousands`"),
         (b"Report of May\n\na,b\n1,2\n3,4\n", [1.0, 2.0], "lines before the header are left out"),
         (b"1,2\n3,4\n", [1.0, 2.0], "no header"),
         (b"a,b\n007,true\n008,false\n", ["007", 1.0], ""),

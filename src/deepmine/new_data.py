@@ -11,9 +11,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from deepmine import ROOT, config
 from deepmine.errors import UserError
@@ -48,7 +49,7 @@ def main(cfg: DictConfig) -> None:
     if not any(place.exists() for place in made):
         with _all_or_nothing(*made):
             _copy(path, raw)
-            _write_config(name, raw, path.name, cfg.target)
+            _write_config(name, raw, path.name, cfg.target, OmegaConf.to_container(cfg.read))
     else:
         _require_same(path, name, cfg.target, made)
         print(f"{name} is there already, made of the same files: going on with conf/data/{name}.yaml as it is.")
@@ -81,12 +82,12 @@ def _contents(path: Path) -> dict[Path, str]:
     return {file: dataset.file_digest(folder / file) for file in files if not re.search(r"(^|/)[.]", str(file))}
 
 
-def _write_config(name: str, raw: Path, file: str, target: str | None) -> None:
+def _write_config(name: str, raw: Path, file: str, target: str | None, read: Any) -> None:
     """Look at the files, say in conf/ what they are and promise."""
     from deepmine import contract
     from deepmine.data import inspect
 
-    found = inspect.inspect(name, raw, file, target)
+    found = inspect.inspect(name, raw, file, target, read)
     for note in found.notes:
         print(note)
     head = f"# {found.title}.\n#   make train data={name} model={FIRST_MODELS[found.settings['task']][0]}\n"

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Required, get_args
 
 import yaml
-from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from deepmine import ROOT
 from deepmine.errors import UserError, nearest
-from deepmine.schema_data import Audit, Clean, Contract, Download, Privacy, Split, Strict
+from deepmine.schema_data import Audit, Clean, Contract, Download, FirstForm, Privacy, Split, Strict
 from deepmine.signature import signature
 
 Kind = Literal["image", "sequence", "text", "table", "baskets"]
@@ -82,6 +82,7 @@ class Config(Strict):
     path: str | None
     target: str | None
     name: str | None
+    read: FirstForm
     paths: Paths
     trusted: list[str]
     data: Data
@@ -214,6 +215,8 @@ def _describe(key: str, error: Any, schema: Any) -> str:
 
 def _fields(schema: Any) -> dict[str, Any]:
     """The fields of a model, or of the models in a type: those of `Contract` in `Contract | None`."""
+    if isinstance(schema, type) and issubclass(schema, BaseModel):
+        return {name: field.annotation for name, field in schema.model_fields.items()}
     own = schema.__annotations__ if isinstance(schema, type) and hasattr(schema, "__annotations__") else {}
     return {name: kind for member in get_args(schema) for name, kind in _fields(member).items()} | own
 

@@ -18,23 +18,20 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class File(Strict):
-    """A table of a source; `passengers.csv` is short for `{path: passengers.csv}`.
+class Form(Strict):
+    """How a file is read; what is not set is found out.
 
-    `path`: a file, or a pattern (`part-*.csv`) for files with the same columns. `table`: one of those of an SQLite
-    file, or of the PostgreSQL database whose URL the environment variable named `url` holds. The others are DuckDB's
-    for CSV (https://duckdb.org/docs/current/data/csv/overview); what is not set is found out.
+    `table`: one of those of an SQLite file. The others are DuckDB's for CSV
+    (https://duckdb.org/docs/current/data/csv/overview), but `thousands`, the sign between groups of digits.
     """
 
-    path: str | None = None
-    url: str | None = Field(None, pattern=r"^\w+$")
     table: str | None = None
     encoding: str | None = None
     delimiter: str | None = None
     quotechar: str | None = None
     escapechar: str | None = None
     decimal: Literal[".", ","] | None = None
-    thousands: str | None = None
+    thousands: str | None = Field(None, min_length=1, max_length=1)
     comment: str | None = None
     header: bool | None = None
     names: list[str] | None = None
@@ -42,6 +39,23 @@ class File(Strict):
     date_format: str | None = None
     timestamp_format: str | None = None
     dtype: dict[str, str] | None = None
+
+
+class FirstForm(Form):
+    """What a person says to `new-data` of a file that it cannot find out; `null_values`: texts that mean missing."""
+
+    null_values: list[str] = []
+
+
+class File(Form):
+    """A table of a source; `passengers.csv` is short for `{path: passengers.csv}`.
+
+    `path`: a file, or a pattern (`part-*.csv`) for files with the same columns. `url`: the environment variable that
+    holds the URL of a PostgreSQL database, which has the `table`.
+    """
+
+    path: str | None = None
+    url: str | None = Field(None, pattern=r"^\w+$")
 
     @model_validator(mode="before")
     @classmethod
@@ -98,6 +112,7 @@ class Column(Strict):
     categories: list[str] | None = None
     pattern: str | None = None  # regular expression for the whole text
     unique: bool = False
+    infinite: bool = False  # numbers may be, and limits are those of the others
     missing: float = Field(0.0, ge=0, le=1)
 
     @model_validator(mode="after")

@@ -57,11 +57,15 @@ def require_target(raw: Raw, target: str | None) -> None:
     """Raise `UserError` if rows lack the target, or it is infinite: no split and no score can do without."""
     if raw.y is None:
         return
-    missing = int((~np.isfinite(raw.y) if raw.y.dtype.kind == "f" else pd.isna(raw.y)).sum())
-    if missing:
+    if missing := int(pd.isna(raw.y).sum()):
         raise UserError(
-            f"The target `{target}` is missing or infinite in {missing} of {len(raw.rows)} rows. Leave them out: "
+            f"The target `{target}` is missing in {missing} of {len(raw.rows)} rows. Leave them out: "
             f"clean: {{missing: {{drop_rows: [{target}]}}}}, which counts them."
+        )
+    if infinite := int(np.isinf(raw.y).sum()) if raw.y.dtype.kind == "f" else 0:
+        raise UserError(
+            f"The target `{target}` is infinite in {infinite} of {len(raw.rows)} rows. Leave them out: "
+            f"clean: {{impossible: {{{target}: {{min: ..., max: ..., action: drop}}}}}}, which counts them."
         )
 
 
@@ -176,7 +180,7 @@ def _constant_columns(raw: Raw, index: Index, task: str) -> Iterator[str]:
         candidates = raw.X.loc[:, raw.X.head(FIRST).nunique(dropna=False) == 1]  # most columns vary at once
         constant = [name for name, column in candidates.items() if column.nunique(dropna=False) == 1]
         if constant:
-            yield f"{_list(constant)} hold one value in every row"
+            yield f"{_list(constant)} {'hold' if len(constant) > 1 else 'holds'} one value in every row"
 
 
 def _identical_columns(raw: Raw, index: Index, task: str) -> Iterator[str]:

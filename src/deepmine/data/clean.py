@@ -40,13 +40,18 @@ def clean(frame: pd.DataFrame, settings: Mapping[str, Any], ledger: Ledger) -> p
     return frame
 
 
-def drop_columns(frame: pd.DataFrame, train: NDArray, share: float, ledger: Ledger) -> pd.DataFrame:
-    """Leave out the columns that lack more than a share of their values in the training rows, given by number."""
-    lacking = [name for name, missing in frame.iloc[train].isna().mean().items() if missing > share]
-    for name in lacking:
-        what = f"{name}: dropped, more than {share:.0%} of its values are missing in the training rows"
-        ledger.add("clean", what, len(frame), len(frame), int(frame[name].notna().sum()))
-    return frame.drop(columns=lacking)
+def drop_columns(frame: pd.DataFrame, train: NDArray, share: float | None, ledger: Ledger) -> pd.DataFrame:
+    """Leave out columns by what they lack in the training rows, given by number: more than a share, or every value.
+
+    A column without any value says nothing, and some models refuse it.
+    """
+    lacking = {name: column.iloc[train].isna().mean() for name, column in frame.items()}
+    dropped = [name for name, lack in lacking.items() if lack == 1 or (share is not None and lack > share)]
+    for name in dropped:
+        what = "none" if lacking[name] == 1 else f"less than {1 - (share or 0):.0%}"
+        said = f"{name}: dropped, {what} of its values is there in the training rows"
+        ledger.add("clean", said, len(frame), len(frame), int(frame[name].notna().sum()))
+    return frame.drop(columns=dropped)
 
 
 def outliers(
@@ -136,7 +141,8 @@ def _limit(frame: pd.DataFrame, name: str, rule: Mapping[str, Any], ledger: Ledg
     low = -np.inf if rule["min"] is None else rule["min"]
     high = np.inf if rule["max"] is None else rule["max"]
     outside = (values < low) | (values > high)
-    what = f"{name}: {{}} values outside {low:g} to {high:g} "
+    infinite = int(np.isinf(values[outside]).sum())
+    what = f"{name}: {{}} values outside {low:g} to {high:g} " + (f"({infinite} infinite) " if infinite else "")
     if rule["action"] == "drop":
         return _keep(frame, ~outside, what + "and their rows dropped", ledger)
     clips = rule["action"] == "clip"

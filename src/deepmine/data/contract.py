@@ -60,7 +60,8 @@ def enforce(frame: pd.DataFrame, contract: Mapping[str, Any], ledger: Ledger) ->
     if len(broken) and (contract["on_violation"] == "stop" or broken["row"].isna().any() or len(rejects) == len(frame)):
         raise UserError(_message(broken))
     kept = frame[~frame.index.isin(rejects)] if len(rejects) else frame
-    ledger.add("contract", f"{len(rejects)} rows that break it set aside", len(frame), len(kept))
+    told = f"{len(rejects)} rows that break it set aside" if len(rejects) else "every row keeps it"
+    ledger.add("contract", told, len(frame), len(kept))
     return kept, broken
 
 
@@ -68,7 +69,7 @@ def _promise(column: pd.Series, hidden: bool) -> dict[str, Any]:
     """What one column keeps, without what is the default."""
     values, kind = column.dropna(), _type(column)
     promise = {"text": _texts, "date": _dates, "number": _numbers}[kind](values)
-    promise = {"type": promise["type"]} if hidden else promise
+    promise = {key: promise[key] for key in ("type", "infinite") if key in promise} if hidden else promise
     if promise["type"] in ("integer", "text") and len(values) >= KEYS and values.is_unique:
         promise["unique"] = True
     if missing := _share(column.isna()):
@@ -78,14 +79,16 @@ def _promise(column: pd.Series, hidden: bool) -> dict[str, Any]:
 
 def _numbers(values: pd.Series) -> dict[str, Any]:
     """Limits; of numbers that are not whole also the quartiles, between which another delivery's median lies."""
-    values = values[np.isfinite(values)]
-    if values.empty:
-        return {"type": "number"}
-    limits = {"min": _rounded(values.min(), ROUND_FLOOR), "max": _rounded(values.max(), ROUND_CEILING)}
-    if (values % 1 == 0).all():
-        return {"type": "integer", **limits}
-    low, high = values.quantile([0.25, 0.75])
-    return {"type": "number", **limits, "median": [_rounded(low, ROUND_FLOOR), _rounded(high, ROUND_CEILING)]}
+    finite = values[np.isfinite(values)]
+    infinite = {"infinite": True} if len(finite) < len(values) else {}
+    if finite.empty:
+        return {"type": "number", **infinite}
+    limits = {"min": _rounded(finite.min(), ROUND_FLOOR), "max": _rounded(finite.max(), ROUND_CEILING)}
+    if (finite % 1 == 0).all():
+        return {"type": "integer", **limits, **infinite}
+    low, high = finite.quantile([0.25, 0.75])
+    median = {"median": [_rounded(low, ROUND_FLOOR), _rounded(high, ROUND_CEILING)]}
+    return {"type": "number", **limits, **median, **infinite}
 
 
 def _dates(values: pd.Series) -> dict[str, Any]:
@@ -161,12 +164,14 @@ def _checks(rule: Mapping[str, Any]) -> list[Any]:
     missing, median = rule["missing"], rule["median"] or (None, None)
     day = pd.Timedelta(days=1)
     possible = {
-        "a whole number": rule["type"] == "integer" and Check(lambda x: x % 1 == 0),
-        f"at least {_plain(low)}": low is not None and Check.ge(pd.Timestamp(low) if date else low),
+        "not infinite": rule["type"] in ("integer", "number") and not rule["infinite"] and Check(np.isfinite),
+        "a whole number": rule["type"] == "integer" and Check(lambda x: (x % 1 == 0) | np.isinf(x)),
+        f"at least {_plain(low)}": low is not None
+        and Check(lambda x: (x >= pd.Timestamp(low)) if date else (x >= low) | np.isinf(x)),
         f"at most {_plain(high)}": high is not None
-        and (Check.lt(pd.Timestamp(high) + day) if date else Check.le(high)),
+        and Check(lambda x: (x < pd.Timestamp(high) + day) if date else (x <= high) | np.isinf(x)),
         f"the median from {_plain(median[0])} to {_plain(median[1])} (another unit?)": rule["median"]
-        and Check(lambda x: x.isna().all() or median[0] <= x.median() <= median[1], ignore_na=False),
+        and Check(lambda x: np.isnan(_median(x)) or median[0] <= _median(x) <= median[1], ignore_na=False),
         "one of the categories": rule["categories"] is not None and Check.isin(rule["categories"]),
         f"like {rule['pattern']}": rule["pattern"] is not None and Check(lambda x: x.str.fullmatch(rule["pattern"])),
         "unique": rule["unique"] and Check(lambda x: ~x.duplicated()),
@@ -178,6 +183,11 @@ def _checks(rule: Mapping[str, Any]) -> list[Any]:
         if check_:
             check_.error = name
     return [check_ for check_ in possible.values() if check_]
+
+
+def _median(column: pd.Series) -> Any:
+    """Of the finite values; NaN without any."""
+    return column[np.isfinite(column)].median()
 
 
 def _plain(limit: float | str | None) -> str:

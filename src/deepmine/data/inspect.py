@@ -1,18 +1,24 @@
 """What is this file? A first config for data that nobody has described yet."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from deepmine.data import basket_files, image_folder, privacy, sources, table, transactions
+from deepmine.data.ledger import Ledger
 from deepmine.errors import UserError, nearest
+from deepmine.schema_data import File
 
 CLASSES = 20  # whole numbers with more different values are a quantity, not a class
 FEWEST = 5  # rows of a class: one in each part, and one to spare
 FREE = 0.5  # share of different texts from which on a column names its rows and describes none of them
-FIRST_ROWS = 100_000  # training rows of the first models, which are to be there soon
+FIRST_ROWS = 100_000  # training rows of the first models
+FINITE = 1e30  # the largest number that is taken for one
 SIDE = 64  # pixels of an image, where they differ
 SPLIT: dict[str, Any] = {"strategy": "random", "val": 0.15, "test": 0.25, "seed": 0}
 
@@ -25,7 +31,9 @@ class Found(NamedTuple):
     notes: list[str]
 
 
-def inspect(name: str, folder: Path, file: str, target: str | None) -> Found:
+def inspect(
+    name: str, folder: Path, file: str, target: str | None, read: Mapping[str, Any] = MappingProxyType({})
+) -> Found:
     """Look at raw files.
 
     Args:
@@ -33,47 +41,89 @@ def inspect(name: str, folder: Path, file: str, target: str | None) -> Found:
         folder: where the files lie.
         file: the file, or the folder that was copied.
         target: the column to predict, if any.
+        read: how to read a table, where a person said so (`schema_data.FirstForm`).
 
     Raises:
-        UserError: they cannot be read, or have no such column.
+        UserError: they cannot be read, what they hold can be two things, or there is no such column.
     """
     if not (folder / file).exists():
         return _images(name, folder)
     if target is None and (form := basket_files.form(folder / file)):
         return _baskets(name, folder, file, form)
-    return _table(name, folder, file, target)
+    return _table(name, folder, file, target, read)
 
 
-def _table(name: str, folder: Path, file: str, target: str | None) -> Found:
-    source: dict[str, Any] = {"files": {name: file}}
-    X, notes = table.read(folder, **source).X, []
+def _table(name: str, folder: Path, file: str, target: str | None, read: Mapping[str, Any]) -> Found:
+    source, notes = _source(name, folder, file, target, read)
+    X = table.read(folder, **source).X
     if target is not None and target not in X:
         raise UserError(f"{file} has no column `{target}`. {nearest(target, X.columns)}")
-    if target is not None and _is_truth(folder, source, X[target]):
-        source = {"files": {name: {"path": file, "dtype": {target: "VARCHAR"}}}}
-        X = table.read(folder, **source).X
-        notes = [f"`{target}` is read as text, so that its own words name the classes (source.files)."]
-    row_id = _row_id(X, target)
-    personal = {column: why for column, why in privacy.personal(X).items() if column != target}
+    row_id, personal = _row_id(X, target), {c: why for c, why in privacy.personal(X).items() if c != target}
     free = [column for column in _free_texts(X) if column not in (row_id, target, *personal)]
+    empty = [str(column) for column in X if column != target and X[column].isna().all()]
+    if not {*map(str, X)} - {row_id, target, *personal, *free, *empty}:
+        raise UserError(f"{file} has no column to learn from: {', '.join([*personal, *free, *empty])} say nothing.")
     rare = _rare(f"`{target}` of {file}", X[target]) if target else {}
-    query = f"SELECT *{_exclude(free)} FROM {sources.quoted(name)}{_where(target, list(rare))}"
-    settings = _declared("table", _task(X, target), name, table, {**source, "query": query})
-    settings["source"] |= {"row_id": row_id, "target": target}
+    source["query"] = f"SELECT *{_exclude([*free, *empty])} FROM {sources.quoted(name)}{_where(target, list(rare))}"
+    settings = _declared("table", _task(X, target), name, table, {**source, "row_id": row_id, "target": target})
     if personal:
         settings["privacy"] = {"columns": dict.fromkeys(personal, "drop")}
         notes += [f"`{column}` looks personal ({why}): dropped." for column, why in personal.items()]
     if free:
         notes.append(f"{', '.join(free)}: nearly each row has a text of its own there: left out.")
+    if empty:
+        notes.append(f"{', '.join(empty)}: no row has a value there: left out.")
     notes += _left_out(rare, "rows")
-    rows = round(len(X) * (1 - SPLIT["val"] - SPLIT["test"]))
-    if rows > FIRST_ROWS:
-        settings["train_fraction"] = round(FIRST_ROWS / rows, 4)
-        notes.append(f"The first models learn from {FIRST_ROWS:,} of {rows:,} training rows (train_fraction).")
-    if target is not None and (missing := int(X[target].isna().sum())):
-        settings["clean"] = {"missing": {"drop_rows": [target]}}
-        notes.append(f"`{target}` is missing in {missing} rows, which are dropped.")
+    for more, said in (_cleaning(X, target), _first_rows(len(X))):
+        settings |= more
+        notes += said
     return Found(f"{len(X)} rows of {X.shape[1]} columns from {file}", settings, notes)
+
+
+def _source(
+    name: str, folder: Path, file: str, target: str | None, read: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """How the file is read, found out once and kept, so that the next one is read in the same way; and what is odd."""
+    given = {key: value for key, value in read.items() if key != "null_values"}
+    missing = ["", *read.get("null_values", [])]
+    with table.database() as db:
+        found = sources.load(db, folder, name, File(path=file, **given), missing, Ledger())
+        made = db.table(sources.quoted(name))
+        types = dict(zip(made.columns, map(str, made.types), strict=True))
+    if found.doubts:
+        doubts = "\n".join(f"  {doubt}" for doubt in found.doubts)
+        raise UserError(
+            f"{file} can be read in two ways:\n{doubts}\nSay to make new-data which: 'read={{thousands: \",\"}}' or "
+            "'read={null_values: [absent]}', or if it is text 'read={dtype: {<column>: VARCHAR}}'. The YAML keeps it."
+        )
+    form, notes = {**given, **found.settings}, [f"{note}." for note in found.notes]
+    if types.get(str(target)) == "BOOLEAN" and sources.kind_by_name(file) == "csv":
+        form["dtype"] = {**form.get("dtype", {}), target: "VARCHAR"}
+        notes.append(f"`{target}` is read as text, so that its own words name the classes (source.files).")
+    source: dict[str, Any] = {"files": {name: {"path": file, **form} if form else file}}
+    return source | ({"null_values": missing} if len(missing) > 1 else {}), notes
+
+
+def _cleaning(X: pd.DataFrame, target: str | None) -> tuple[dict[str, Any], list[str]]:
+    """What must be cleaned before anything can learn, as settings and in words."""
+    infinite = {str(c): int(np.isinf(X[c]).sum()) for c in X.select_dtypes("number") if np.isinf(X[c]).any()}
+    clean: dict[str, Any] = {}
+    if infinite:
+        clean["impossible"] = {column: {"min": -FINITE, "max": FINITE} for column in infinite}
+    notes = [f"`{column}` is infinite in {count} rows, where it is emptied." for column, count in infinite.items()]
+    if target is not None and (missing := int(X[target].isna().sum()) + infinite.get(target, 0)):
+        clean["missing"] = {"drop_rows": [target]}
+        notes.append(f"`{target}` is missing in {missing} rows, which are dropped.")
+    return ({"clean": clean} if clean else {}), notes
+
+
+def _first_rows(rows: int) -> tuple[dict[str, Any], list[str]]:
+    """Of a large table the first models take some rows, so that they are there soon."""
+    train = round(rows * (1 - SPLIT["val"] - SPLIT["test"]))
+    if train <= FIRST_ROWS:
+        return {}, []
+    said = f"The first models learn from {FIRST_ROWS:,} of {train:,} training rows (train_fraction)."
+    return {"train_fraction": round(FIRST_ROWS / train, 4)}, [said]
 
 
 def _images(name: str, folder: Path) -> Found:
@@ -114,14 +164,6 @@ def _declared(kind: str, task: str, name: str, reader: Any, source: dict[str, An
         "source": {"_target_": f"{reader.__name__}.read", **source},
         "split": SPLIT | ({"strategy": "stratified"} if task == "classification" else {}),
     }
-
-
-def _is_truth(folder: Path, source: dict[str, Any], values: pd.Series) -> bool:
-    """Are the numbers truth values? The reader has another type for them where they are the target."""
-    if not pd.api.types.is_numeric_dtype(values) or not values.dropna().isin([0, 1]).all():
-        return False
-    y = table.read(folder, **source, target=str(values.name)).y
-    return y is not None and y.dtype.kind not in "iuf"
 
 
 def _task(X: pd.DataFrame, target: str | None) -> str:

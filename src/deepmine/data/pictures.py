@@ -14,6 +14,7 @@ from deepmine.dataset import Dataset
 from deepmine.figures import STYLE, show_image
 
 MOST = 24  # columns, classes or items in one picture
+LEGIBLE = 80  # letters beside each other
 FEW = 10  # values that are drawn one by one
 SOME = 100_000  # rows that a picture looks at, evenly spread
 
@@ -100,12 +101,17 @@ def _balance(dataset: Dataset) -> Figure:
         axes.set(xlabel=dataset.info["target"], ylabel="density")
     else:
         shares = {name: pd.Series(part.y).value_counts(normalize=True) for name, part in parts}
-        table = pd.DataFrame(shares).fillna(0).iloc[:MOST] * 100
+        table = pd.DataFrame(shares).fillna(0) * 100
+        which = f": the {MOST} most frequent of {len(table)}" if len(table) > MOST else ""
+        table = table.nlargest(MOST, "train") if which else table
         for number, name in enumerate(table):
             axes.bar(np.arange(len(table)) + (number - 1) * 0.27, table[name], 0.25, label=name)
-        axes.set_xticks(range(len(table)), [_short(value) for value in table.index])
+        names = [_short(value) for value in table.index]
+        crowded = sum(map(len, names)) > LEGIBLE
+        axes.set_xticks(range(len(table)), names, rotation=90 if crowded else 0)
+        figure.set_figheight(4 if crowded else 3)
         axes.grid(False, axis="x")
-        axes.set(ylabel="% of the part", xlabel=dataset.info["target"] or "class")
+        axes.set(ylabel="% of the part", xlabel=(dataset.info["target"] or "class") + which)
     figure.legend(loc="outside right upper", frameon=False)
     return figure
 

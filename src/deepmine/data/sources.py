@@ -5,7 +5,7 @@ import re
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import duckdb
 
@@ -21,9 +21,19 @@ QUOTED = r"'.*'|\".*\"|\(.*\)|['\"(].*$"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
+class Reading(NamedTuple):
+    """What was found out about a file: `settings` for it, `notes` on what is odd, and `doubts`, which only a person can
+    settle.
+    """
+
+    settings: dict[str, str]
+    notes: list[str]
+    doubts: list[str]
+
+
 def load(
     db: duckdb.DuckDBPyConnection, folder: Path, table: str, file: File, null_values: Sequence[str], ledger: Ledger
-) -> None:
+) -> Reading:
     """Make one table of files with the same columns, or of a table of a database.
 
     Args:
@@ -34,12 +44,15 @@ def load(
         null_values: texts of a CSV file that mean "missing".
         ledger: gets what was read, and what is odd about it.
 
+    Returns:
+        What was found out about it; nothing, but of CSV files.
+
     Raises:
         UserError: it cannot be read, has no rows, or is not what its name says.
     """
     from deepmine.data import databases, delimited
 
-    name, notes = file.path or f"{file.table} of {file.url}", []
+    name, reading = file.path or f"{file.table} of {file.url}", Reading({}, [], [])
     try:
         if file.path is None:
             databases.postgresql(db, table, file)
@@ -53,7 +66,7 @@ def load(
             elif kind == "json":
                 create(db.read_json, table, paths, {"union_by_name": True})
             else:
-                notes = delimited.read(db, table, paths, file, null_values)
+                reading = delimited.read(db, table, paths, file, null_values)
     except duckdb.Error as error:
         raise UserError(f"{folder / name} cannot be read as a table: {explained(error)}") from None
     except (OSError, EOFError, zlib.error) as error:
@@ -62,8 +75,9 @@ def load(
     if rows == 0:
         raise UserError(f"{folder / name} has columns ({', '.join(db.table(quoted(table)).columns)}), but no rows.")
     ledger.add("read", f"{name}: {rows} rows, {columns} columns", rows, rows)
-    for note in notes:
+    for note in (*reading.notes, *reading.doubts):
         ledger.add("read", f"{name}: {note}", rows, rows)
+    return reading
 
 
 def create(read: Any, table: str, paths: Sequence[Path], options: dict[str, Any]) -> None:
@@ -95,6 +109,11 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def literal(text: str) -> str:
+    """A text, as SQL takes any."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def fetch(db: duckdb.DuckDBPyConnection, sql: str, *values: object) -> list[tuple]:
     """All rows of a query."""
     return db.execute(sql, values).fetchall()
@@ -113,9 +132,14 @@ def _paths(folder: Path, path: str) -> list[Path]:
     return paths
 
 
+def kind_by_name(file: str) -> str:
+    """csv, parquet, json or sqlite."""
+    return KINDS.get(Path(file.removesuffix(".gz")).suffix.lower(), "csv")
+
+
 def _kind(paths: Sequence[Path]) -> str:
     """What files hold by their names, unless their first bytes say something else."""
-    kinds = {path: KINDS.get(Path(path.name.removesuffix(".gz")).suffix.lower(), "csv") for path in paths}
+    kinds = {path: kind_by_name(path.name) for path in paths}
     for path, kind in kinds.items():
         with opened(path) as file:
             head = file.read(2**16)

@@ -69,9 +69,12 @@ def refuse_columns(declared: Any) -> None:
 
 def learned(raw: Raw, index: Index, settings: Any, ledger: Ledger) -> tuple[Raw, Index]:
     """Learn from the training rows which columns hold enough, and what is usual: drop, clip or flag what is not."""
-    share, declared = settings["missing"]["drop_columns"], settings["outliers"]
-    if share is not None:
-        raw = raw._replace(X=clean.drop_columns(raw.X, index["train"], share, ledger))
+    if not isinstance(raw.X, pd.DataFrame):
+        return raw, index
+    raw = raw._replace(X=clean.drop_columns(raw.X, index["train"], settings["missing"]["drop_columns"], ledger))
+    if raw.X.empty:
+        raise UserError("No column is left to learn from. Change `data.source.query`, `data.clean` or `data.privacy`.")
+    declared = settings["outliers"]
     if declared is None:
         return raw, index
     train = np.zeros(len(raw.rows), bool)
@@ -99,9 +102,11 @@ def _number(column: pd.Series) -> pd.Series:
     """Dates as days since 1970-01-01; others as they are, if models can hold them."""
     largest = float(np.finfo(np.float32).max)  # in which trees and nets count
     if column.dtype.kind == "f" and max(column.max(), -column.min()) > largest:
+        infinite = int(np.isinf(column).sum())
+        found = f"is infinite in {infinite} rows" if infinite else f"holds numbers beyond {largest:.0e}"
         raise UserError(
-            f"`{column.name}` holds infinite numbers, or some beyond {largest:.0e}. Empty them: clean: {{impossible: "
-            f"{{{column.name}: {{min: ..., max: ...}}}}}}"
+            f"`{column.name}` {found}, which no model can learn from. Empty them: "
+            f"clean: {{impossible: {{{column.name}: {{min: ..., max: ...}}}}}}"
         )
     if not pd.api.types.is_datetime64_any_dtype(column):
         return column

@@ -1,6 +1,7 @@
 """Tables: files or database tables of any size, joined and selected from by DuckDB."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -48,7 +49,7 @@ def read(
         UserError: a file cannot be read, a join or the query fails, a column is missing, or ids are not unique.
     """
     ledger = Ledger()
-    with TemporaryDirectory(prefix="deepmine-") as scratch, _connect(scratch) as db:
+    with database() as db:
         for table, file in files.items():
             sources.load(db, folder, table, File.model_validate(file), null_values, ledger)
         tables = list(files)
@@ -62,10 +63,14 @@ def read(
     return Raw(frame, y, rows, facts={"ledger": list(ledger)})
 
 
-def _connect(scratch: str) -> duckdb.DuckDBPyConnection:
-    db = duckdb.connect(Path(scratch) / "tables.duckdb", config={"memory_limit": MEMORY, "temp_directory": scratch})
-    db.execute("SET TimeZone = 'UTC'")
-    return db
+@contextmanager
+def database() -> Iterator[duckdb.DuckDBPyConnection]:
+    """An empty database on disk, which is gone afterwards."""
+    with TemporaryDirectory(prefix="deepmine-") as scratch:
+        file = Path(scratch) / "tables.duckdb"
+        with duckdb.connect(file, config={"memory_limit": MEMORY, "temp_directory": scratch}) as db:
+            db.execute("SET TimeZone = 'UTC'")
+            yield db
 
 
 def _selected(

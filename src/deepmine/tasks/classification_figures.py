@@ -12,6 +12,7 @@ from deepmine.dataset import Part
 from deepmine.figures import COLOURS, show_image
 
 LEGIBLE = 10  # curves in one frame
+WIDTH = 6  # letters of a class below a column of the confusion matrix
 LINES = [(colour, line) for line in ("-", "--") for colour in COLOURS]
 
 
@@ -27,10 +28,13 @@ def confusion_matrix(y: NDArray, predicted: NDArray, **_: Any) -> Figure:
     shown = metrics.ConfusionMatrixDisplay(shares, display_labels=classes).plot(
         ax=axes, cmap="Blues", colorbar=False, include_values=False, im_kw={"vmin": 0, "vmax": 1}
     )
+    axes.tick_params("x", rotation=90 if max(len(str(name)) for name in classes) > WIDTH else 0)
     shown.ax_.set(xlabel="predicted", ylabel="actual")
     for (row, column), n in np.ndenumerate(matrix):
         colour = "white" if shares[row, column] > 0.5 else "black" if n else "#b0b0b0"
-        axes.text(column, row, str(n), ha="center", va="center", color=colour)
+        axes.text(
+            column, row, str(n) if n or len(classes) <= 2 * LEGIBLE else "", ha="center", va="center", color=colour
+        )
     axes.set_title(f"{np.trace(matrix)} of {len(y)} test rows right ({np.trace(matrix) / len(y):.1%})")
     return figure
 

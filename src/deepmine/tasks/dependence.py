@@ -10,6 +10,7 @@ from sklearn.pipeline import Pipeline
 
 from deepmine.figures import COLOURS
 
+LEGIBLE = 10  # lines in one frame
 FEW = 8  # values of a column, of which each is marked
 
 
@@ -25,15 +26,18 @@ def figure(pipeline: Pipeline, X: pd.DataFrame, columns: Sequence[str]) -> Figur
         columns: numeric ones.
     """
     classes = getattr(pipeline, "classes_", None)
-    picture = Figure(figsize=(4.4 * len(columns), 3.5))
+    crowded = classes is not None and len(classes) > LEGIBLE
+    picture = Figure(figsize=(4.4 * len(columns) + (2 if crowded else 0), 3.5))
     frames = picture.subplots(1, len(columns), squeeze=False, sharey=True)[0]
-    for axes, column in zip(frames, columns, strict=True):
-        known = X[X[column].notna()]
-        grid, lines = _dependence(pipeline, known, column)
-        names = [None] if classes is None else classes[-len(lines) :]  # of two classes, the second
-        for number, (line, name) in enumerate(zip(lines, names, strict=True)):
+    rows = [X[X[column].notna()] for column in columns]
+    found = [_dependence(pipeline, known, column) for known, column in zip(rows, columns, strict=True)]
+    shown = _most_moved([lines for _, lines in found])
+    for axes, column, known, (grid, lines) in zip(frames, columns, rows, found, strict=True):
+        names = [None] * len(lines) if classes is None else classes[-len(lines) :]  # of two classes, the second
+        for number, output in enumerate(shown):
+            style = {"color": COLOURS[number % len(COLOURS)], "marker": "o" if len(grid) <= FEW else ""}
             axes.plot(
-                grid, line, color=COLOURS[number % len(COLOURS)], marker="o" if len(grid) <= FEW else "", label=name
+                grid, lines[output], label=names[output], linestyle="--" if number >= len(COLOURS) else "-", **style
             )
         deciles = known[column].quantile(np.arange(1, 10) / 10)
         if len(grid) <= FEW:
@@ -45,7 +49,12 @@ def figure(pipeline: Pipeline, X: pd.DataFrame, columns: Sequence[str]) -> Figur
         title="Partial dependence",
     )
     if classes is not None:
-        frames[0].legend(frameon=False, fontsize=8, title=None if len(classes) > 2 else "class")
+        if crowded:
+            handles = frames[0].get_legend_handles_labels()
+            title = f"most moved of {len(classes)} classes"
+            picture.legend(*handles, loc="outside right upper", frameon=False, fontsize=8, title=title)
+        else:
+            frames[0].legend(frameon=False, fontsize=8, title="class" if len(classes) == 2 else None)
     return picture
 
 
@@ -61,6 +70,12 @@ def most_important_numbers(table: pd.DataFrame, X: pd.DataFrame, n: int = 2) -> 
     varied = [name for name, column in numeric.items() if column.quantile(0.05) < column.quantile(0.95)]
     matter = table[(table["importance"] > 0) & table["input"].isin(varied)]
     return matter.sort_values("importance", ascending=False, kind="stable")["input"].head(n).tolist()
+
+
+def _most_moved(outputs: list[NDArray]) -> list[int]:
+    """At most `LEGIBLE` of the outputs, those whose lines `(outputs, g)` rise or fall most, in their order."""
+    moved = np.max([np.ptp(lines, axis=1) for lines in outputs], axis=0)
+    return sorted(np.argsort(-moved, kind="stable")[:LEGIBLE])
 
 
 def _dependence(pipeline: Pipeline, X: pd.DataFrame, column: str) -> tuple[NDArray, NDArray]:
