@@ -1,13 +1,17 @@
 """Configs: every file composes, every command in their heads works, every mistake is named."""
 
 import errno
+import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from conftest import CONF, EXPERIMENTS, stage
+from conftest import CONF, EXPERIMENTS, environment, stage
 from deepmine import config
 from deepmine.errors import UserError
 from deepmine.signature import signature
@@ -88,6 +92,29 @@ def test_every_command_in_a_head_composes(path: Path, command: str) -> None:
 def test_a_mistake_is_named_with_the_nearest_valid_thing(overrides: str, says: str) -> None:
     with pytest.raises(UserError, match=re.escape(says)):
         config.compose(*overrides.split())
+
+
+@pytest.mark.parametrize("query", ["SELECT * FROM a, b WHERE x = 'y'", 'SELECT count(*) AS n FROM "a b"'])
+def test_sql_is_taken_as_it_is_typed(query: str) -> None:
+    assert config.compose("data=titanic", f"data.source.query={query}", trains=False).data.source.query == query
+
+
+def test_an_experiment_that_does_not_set_a_key_is_not_blamed() -> None:
+    with pytest.raises(UserError, match=re.escape("(It is set in conf/data/titanic.yaml, or on the command line.)")):
+        config.compose("data=titanic", "data.split.valid=1", trains=False)
+    with pytest.raises(UserError, match="conf/model/tree.yaml or conf/experiment/titanic_tree.yaml"):
+        config.compose("experiment=titanic_tree", "model.max_dept=3")
+
+
+def test_who_stops_reading_ends_a_stage_without_a_word() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    code = "from deepmine import config\nwith config._exit_for_people(): print(1)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, env=environment(), text=True
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
 def test_a_model_refuses_a_kind_of_data() -> None:

@@ -15,7 +15,7 @@ STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 SOURCE = ROOT / "src/deepmine"
 # code that decides no number: it finds settings, writes down, or sends; and what a stage does only by hand
 OTHER = {"__init__", "config", "errors", "schema", "signature", "passport", "record", "publish", "tracking"}
-BY_HAND = {"train": {"prepare", "evaluate", "crossvalidation"}}
+BY_HAND = {"train": {"prepare", "evaluate", "crossvalidation", "sweep"}}
 EARLIER = {"compare": "evaluate"}  # a change there runs this stage too, by its outputs
 
 

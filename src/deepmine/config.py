@@ -31,7 +31,7 @@ from deepmine.errors import UserError, nearest
 
 CONF = ROOT / "conf"
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
-VERBATIM = ("path", "target", "name")  # what files and columns are called is no expression of Hydra
+VERBATIM = ("path", "target", "name", "data.source.query")  # files, columns and SQL are no expressions of Hydra
 DECISIVE = (
     "seed",
     "threads",
@@ -140,7 +140,8 @@ def _override(argument: str) -> str:
     if key in GROUPS and value == "null":
         return f"~{key}"
     if key in VERBATIM and value and value[0] not in "'\"" and value != "null":
-        argument = f"{key}='{value}'" if "'" not in value else f'{key}="{value}"'
+        quoted = value.replace("'", "\\'")
+        argument = f"{key}='{quoted}'"
     plain = "=" in argument and key[0] not in "+~-" and not key.startswith(("hydra.", "hydra/"))
     return f"++{argument}" if plain and key.partition("@")[0] not in GROUPS else argument
 
@@ -223,14 +224,20 @@ def _trial_for_people(hydra_: Any) -> Iterator[None]:
 
 @contextmanager
 def _exit_for_people() -> Iterator[None]:
-    """End the program with one message after a person's mistake, and with the usual code after Ctrl-C."""
+    """End the program with one message after a person's mistake, and with the usual code after Ctrl-C; without a word
+    where nobody reads on, as in `make train | head -3`.
+    """
     try:
         with _errors_for_people():
             yield
+        sys.stdout.flush()
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still holds
+        sys.exit(128 + signal.SIGPIPE)
 
 
 @contextmanager
