@@ -20,7 +20,7 @@ from mlflow.exceptions import MlflowException
 from deepmine.errors import UserError
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
-KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI then shows training, not chat traces
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # as MLflow marks experiments that train models
 SQLITE = "sqlite:///"
 RECORD_ID = "deepmine.record_id"
 PARENT = "mlflow.parentRunId"
