@@ -155,7 +155,7 @@ def test_the_same_seed_splits_the_same_way() -> None:
 
 def test_a_class_too_small_to_split_is_named() -> None:
     raw = Raw(np.zeros((9, 1)), np.array([0] * 8 + [1]), np.arange(9).astype(str))
-    with pytest.raises(UserError, match="Try data.split.strategy"):
+    with pytest.raises(UserError, match="of 2 classes, `1` has the fewest rows, 1 of 9"):
         split({"strategy": "stratified", "val": 0.2, "test": 0.2, "seed": 0}, raw)
 
 
