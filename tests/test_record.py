@@ -129,7 +129,14 @@ def test_mlflow_gets_the_whole_record(finished: record.Record, uri: str) -> None
     run = publish(finished, uri)
     client = mlflow.MlflowClient(uri)
     assert run.info.status == "FINISHED"
-    assert client.get_experiment(run.info.experiment_id).name == "penguins"
+    experiment = client.get_experiment(run.info.experiment_id)
+    view = json.loads(experiment.tags["mlflow.sharedViewState.classification"])
+    assert experiment.name == "penguins" and view["orderByKey"] == "metrics.`test/accuracy`" and not view["orderByAsc"]
+    shown = {key[len("metrics.`") : -1] for key in view["selectedColumns"]}
+    assert len(shown) == 5 and shown <= set(run.data.metrics)
+    assert [found.info.run_id for found in client.search_runs([experiment.experiment_id], view["searchFilter"])] == [
+        run.info.run_id
+    ]
     assert finished.metrics.items() <= run.data.metrics.items() and run.data.metrics["fit_seconds"] == 1.5
     assert [point.step for point in client.get_metric_history(run.info.run_id, "val_loss")] == [1, 2, 3]
     assert run.data.params["model.lr"] == "0.001" and run.data.params["model.net_params.hidden"] == "[128]"

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from conftest import FEW, environment, make_clone, pipeline, run, stage
-from deepmine import ROOT, config, dataset, store, ui
+from deepmine import ROOT, config, dataset, store, ui, views
 from deepmine.errors import UserError
 
 pytestmark = pytest.mark.slow
@@ -479,9 +479,16 @@ def test_the_ui_links_the_runs_of_each_data_set(
     tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    number = store.experiment(store.connect(uri), "titanic", uri)
+    client = store.connect(uri)
+    number = store.experiment(client, "penguins", uri)
+    for task in ("decomposition", "clustering", "clustering"):
+        views.share(client, number, task)
     monkeypatch.setattr(ui, "serve", lambda *_: None)
     ui.main(config.compose("port=5079", f"tracking.uri={uri}", trains=False))
+    runs = f"    http://127.0.0.1:5079/#/experiments/{number}/runs?workflowType=machine_learning&viewStateShareKey="
     assert capsys.readouterr().out.splitlines()[1:] == [
-        f"  titanic                  http://127.0.0.1:5079/#/experiments/{number}/runs?workflowType=machine_learning"
+        "  penguins, clustering",
+        f"{runs}clustering",
+        "  penguins, decomposition",
+        f"{runs}decomposition",
     ]

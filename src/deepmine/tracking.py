@@ -1,4 +1,4 @@
-"""From a run record to MLflow; with `store.py` and `sweep.py`, the modules that import mlflow.
+"""From a run record to MLflow; with `store.py`, `sweep.py` and `views.py`, the modules that import mlflow.
 
 Publishing is idempotent. One record is one MLflow run, found by its tag `deepmine.record_id`; only what the
 tracker lacks is sent. So an outage, a restored DVC stage and a fresh clone are the same case.
@@ -17,7 +17,7 @@ from mlflow.entities import DatasetInput, InputTag, Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 
-from deepmine import ROOT, config, dataset, store, sweep
+from deepmine import ROOT, config, dataset, store, sweep, views
 from deepmine import model as models
 from deepmine.data import report
 from deepmine.errors import UserError
@@ -68,6 +68,7 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> st
     """The run of this record in the MLflow experiment of its data set."""
     settings, papers = record.config, record.passport
     experiment = store.experiment(client, settings["choices"]["data"], uri)
+    views.share(client, experiment, settings["task"])
     git = papers["git"]
     tags = {
         "experiment": settings["experiment"],

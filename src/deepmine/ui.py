@@ -15,8 +15,6 @@ from omegaconf import DictConfig
 from deepmine import config
 from deepmine.errors import UserError
 
-VIEW = "workflowType=machine_learning"  # without it MLflow 3 opens an experiment among traces of chats
-
 
 def main(cfg: DictConfig) -> None:
     """Serve a local store on this machine, or say where the team's server is."""
@@ -27,13 +25,12 @@ def main(cfg: DictConfig) -> None:
         print(f"The runs are on {uri}")
         return
     _require_free(cfg.port)
-    from deepmine import store
+    from deepmine import store, views
 
     address = f"http://127.0.0.1:{cfg.port}"
     print(f"MLflow is on {address}  (Ctrl-C ends it). The runs of")
-    for experiment in store.connect(uri).search_experiments(order_by=["name ASC"]):
-        if experiment.name != "Default":  # MLflow's own, and empty
-            print(f"  {experiment.name:<24} {address}/#/experiments/{experiment.experiment_id}/runs?{VIEW}")
+    for name, link in views.links(store.connect(uri), address):
+        print(f"  {name}\n    {link}")
     sys.stdout.flush()
     serve(uri, cfg.port)
 
