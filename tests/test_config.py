@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from conftest import CONF, EXPERIMENTS, environment, stage
-from deepmine import config
+from deepmine import config, endings
 from deepmine.errors import UserError
 from deepmine.signature import signature
 
@@ -50,7 +50,7 @@ def test_every_file_opens_with_its_command(path: Path) -> None:
 def test_every_command_in_a_head_composes(path: Path, command: str) -> None:
     verb, *overrides = command.split()
     assert verb in Path("Makefile").read_text()
-    with config._errors_for_people():
+    with endings.explained():
         config.compose(*overrides) if verb != "prepare" else (CONF / f"{overrides[0].replace('=', '/')}.yaml").stat()
 
 
@@ -109,7 +109,7 @@ def test_an_experiment_that_does_not_set_a_key_is_not_blamed() -> None:
 def test_who_stops_reading_ends_a_stage_without_a_word() -> None:
     read, write = os.pipe()
     os.close(read)
-    code = "from deepmine import config\nwith config._exit_for_people(): print(1)"
+    code = "from deepmine import endings\nwith endings.of_program(): print(1)"
     done = subprocess.run(
         [sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, env=environment(), text=True
     )
@@ -190,12 +190,12 @@ def test_signatures_are_read_without_importing() -> None:
     ],
 )
 def test_a_disk_that_cannot_be_written_costs_a_sentence(error: OSError, says: str) -> None:
-    with pytest.raises(UserError, match=says), config._errors_for_people():
+    with pytest.raises(UserError, match=says), endings.explained():
         raise error
 
 
 def test_other_errors_of_the_system_keep_their_traceback() -> None:
-    with pytest.raises(FileNotFoundError), config._errors_for_people():
+    with pytest.raises(FileNotFoundError), endings.explained():
         Path("out/nothing/here").read_text()
 
 

@@ -9,7 +9,8 @@ import yaml
 
 from conftest import ROOT, environment, make_clone, run
 from deepmine import config
-from deepmine.schema_data import Clean, Contract, File, Join, Privacy
+from deepmine.schema_data import Clean, Contract, Privacy
+from deepmine.schema_source import File, Join
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text()

@@ -244,7 +244,7 @@ def test_a_join_keeps_every_row_once_and_tells_what_it_did(tmp_path: Path) -> No
     np.testing.assert_array_equal(raw.X["age"], [31, 40, 31, np.nan, np.nan])
     entries = [entry for entry in raw.facts["ledger"] if entry.step == "integrate"]
     assert [(entry.rows_before, entry.rows_after) for entry in entries] == [(4, 3), (5, 5)]
-    assert "1 keys of customers stand in several rows; 1 of them with several values of `age`" in entries[0].what
+    assert "1 key of customers stands in several rows; 1 of them with several values of `age`" in entries[0].what
     assert "2 of 5 rows have no match there, 1 of its 3 keys none here" in entries[1].what
     assert "its `price` is `customers_price`" in entries[1].what
 

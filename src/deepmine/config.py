@@ -1,17 +1,15 @@
 """From a command line to a checked config: Hydra composes, `schema` checks, a stage runs.
 
-Every stage ends with `config.run(main)`. A person's mistake ends in one message and exit code 1, before
+Every stage ends with `config.run(main)`. A person's mistake ends in one message and exit code 1 (`endings.py`), before
 anything heavy is imported.
 """
 
-import errno
 import os
 import secrets
 import signal
 import sys
-import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from datetime import datetime
 from hashlib import md5
 from pathlib import Path
@@ -21,13 +19,10 @@ import hydra
 import yaml
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
 
-from deepmine import ROOT, schema
-from deepmine.errors import UserError, nearest
+from deepmine import ROOT, endings, schema
 
 CONF = ROOT / "conf"
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
@@ -40,9 +35,6 @@ DECISIVE = (
     "steps",
     "model",
 )  # what a run's numbers depend on, and nothing else; `cv` too, where it is asked for
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
-ELSEWHERE = "paths.out=/another/folder"
 
 
 def run(
@@ -67,12 +59,12 @@ def run(
         hydra_ = HydraConfig.get()
         sweeps = hydra_.mode == RunMode.MULTIRUN
         trial = {"sweep": Path(hydra_.sweep.dir).name, "number": hydra_.job.num} if sweeps else None
-        with _trial_for_people(hydra_) if sweeps else _exit_for_people():
+        with endings.of_trial(hydra_) if sweeps else endings.of_program():
             cfg = _complete(composed, hydra_.runtime.choices, trains, trial)
             limit_threads(cfg.threads)
             main(cfg)
 
-    with _exit_for_people():
+    with endings.of_program():
         try:
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
         finally:
@@ -92,7 +84,7 @@ def compose(*overrides: str, trains: bool = True) -> DictConfig:
     """
     inside = GlobalHydra.instance().is_initialized()  # in a stage Hydra is at work already
     hydra_ = nullcontext() if inside else hydra.initialize_config_dir(str(CONF), version_base="1.3")
-    with _errors_for_people(), hydra_:
+    with endings.explained(), hydra_:
         return _complete(*_compose(*map(_override, overrides)), trains)
 
 
@@ -199,72 +191,3 @@ def _run_folder(cfg: DictConfig) -> str:
 def _stamp() -> str:
     """A name that says when and is not given twice."""
     return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-
-
-@contextmanager
-def _trial_for_people(hydra_: Any) -> Iterator[None]:
-    """Say at once why a trial ended, then hand it to Hydra, which goes on with the others and ends with an error.
-
-    The command line is that of the trial meanwhile: a passport quotes it, and a process started for it repeats it.
-    """
-    before, overrides = sys.argv, [override.lstrip("+") for override in hydra_.overrides.task]
-    sys.argv = [before[0], *overrides]
-    try:
-        with _errors_for_people():
-            yield
-    except Exception as error:
-        if not isinstance(error, UserError):
-            traceback.print_exc()
-        text = f"Trial {hydra_.job.num} ({' '.join(overrides)}) failed: {error}"
-        print(text, file=sys.stderr)
-        raise UserError(text) from None  # Hydra hands it to another process, which not every error survives
-    finally:
-        sys.argv = before
-
-
-@contextmanager
-def _exit_for_people() -> Iterator[None]:
-    """End the program with one message after a person's mistake, and with the usual code after Ctrl-C; without a word
-    where nobody reads on, as in `make train | head -3`.
-    """
-    try:
-        with _errors_for_people():
-            yield
-        sys.stdout.flush()
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still holds
-        sys.exit(128 + signal.SIGPIPE)
-
-
-@contextmanager
-def _errors_for_people() -> Iterator[None]:
-    """Turn Hydra's, OmegaConf's and YAML's errors into `UserError`s that name the nearest valid thing; also those of
-    a disk that is full or closed, which are no bugs.
-    """
-    try:
-        yield
-    except MissingConfigException as error:
-        if error.options is None or error.missing_cfg_file is None:
-            raise UserError(str(error)) from None
-        group, _, name = error.missing_cfg_file.rpartition("/")
-        raise UserError(f"There is no conf/{group}/{name}.yaml. {nearest(name, error.options)}") from None
-    except (HydraException, OmegaConfBaseException) as error:
-        cause = f" {error.__cause__}" if error.__cause__ else ""
-        raise UserError(f"The config cannot be composed: {error}{cause}") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f"{mark.name}, line {mark.line + 1}" if mark else "a file in conf/"
-        raise UserError(f"{place} is not valid YAML: {error.problem}.") from None
-    except OSError as error:
-        if error.errno in FULL or str(error).endswith(" written"):  # NumPy counts bytes and says no more
-            raise UserError(f"The disk is full ({error}). Free some room, or write to another: {ELSEWHERE}") from error
-        if error.errno in FORBIDDEN and error.filename:
-            raise UserError(
-                f"{error.filename} cannot be used: {error.strerror}. Look at what it is and whose (ls -ld), "
-                f"or write to another folder: {ELSEWHERE}"
-            ) from error
-        raise

@@ -56,7 +56,7 @@ def show(made: Prepared, folder: Path) -> None:
     """Print what was done to the rows, and what to look at."""
     for entry in made.account["ledger"]:
         change = entry["rows_before"] - entry["rows_after"]
-        print(f"{entry['step']:>10}: {entry['what']}" + (f" ({change} rows)" if change > 0 else ""))
+        print(f"{entry['step']:>10}: {entry['what']}" + (f" ({change} row{'s' * (change > 1)})" if change > 0 else ""))
     for finding in made.dataset.info["audit"]:
         print(f"{'warning':>10}: {finding['message']}")
     print(f"{folder}: " + ", ".join(f"{len(part)} {name}" for name, part in made.dataset.parts()))

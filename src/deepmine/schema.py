@@ -13,7 +13,8 @@ from typing_extensions import TypedDict  # pydantic wants this one before Python
 
 from deepmine import ROOT
 from deepmine.errors import UserError, nearest
-from deepmine.schema_data import Audit, Clean, Contract, Download, FirstForm, Privacy, Split, Strict
+from deepmine.schema_data import Audit, Clean, Contract, Privacy, Split
+from deepmine.schema_source import Download, FirstForm, Strict
 from deepmine.signature import signature
 
 Kind = Literal["image", "sequence", "text", "table", "baskets"]

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from deepmine.data.sources import quoted
 from deepmine.errors import UserError, nearest
-from deepmine.schema_data import File
+from deepmine.schema_source import File
 
 PIECE = 100_000  # rows
 

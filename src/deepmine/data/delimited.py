@@ -19,7 +19,7 @@ import duckdb
 from deepmine.data import numbers
 from deepmine.data.sources import UTF_16, Reading, create, fetch, opened, quoted
 from deepmine.errors import UserError
-from deepmine.schema_data import File
+from deepmine.schema_source import File
 
 PIECE = 2**20  # bytes or characters
 FORM = ("delimiter", "quotechar", "escapechar", "comment", "header", "names", "skiprows")

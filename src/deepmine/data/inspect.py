@@ -12,7 +12,7 @@ import pandas as pd
 from deepmine.data import basket_files, image_folder, privacy, sources, table, transactions
 from deepmine.data.ledger import Ledger
 from deepmine.errors import UserError, nearest
-from deepmine.schema_data import File
+from deepmine.schema_source import File
 
 CLASSES = 20  # whole numbers with more different values are a quantity, not a class
 FEWEST = 5  # rows of a class: one in each part, and one to spare
@@ -41,7 +41,7 @@ def inspect(
         folder: where the files lie.
         file: the file, or the folder that was copied.
         target: the column to predict, if any.
-        read: how to read a table, where a person said so (`schema_data.FirstForm`).
+        read: how to read a table, where a person said so (`schema_source.FirstForm`).
 
     Raises:
         UserError: they cannot be read, what they hold can be two things, or there is no such column.

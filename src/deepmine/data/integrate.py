@@ -7,7 +7,7 @@ import duckdb
 from deepmine.data.ledger import Ledger
 from deepmine.data.sources import explained, fetch, quoted
 from deepmine.errors import UserError, nearest
-from deepmine.schema_data import Join
+from deepmine.schema_source import Join
 
 PLACE = '"place in the first table"'
 KEYED = "deepmine.keyed"  # the table to join, one row for each key
@@ -78,7 +78,8 @@ def _make_keyed(db: duckdb.DuckDBPyConnection, step: Join, ledger: Ledger) -> No
     )
     counts = ", ".join(["count(*)", *(f"count(*) FILTER (differ_{n})" for n in range(len(values)))])
     [(repeated, *conflicts)] = fetch(db, f"SELECT {counts} FROM {SEVERAL}")
-    chosen, said = [], [f"{repeated} keys of {step.table} stand in several rows"] if repeated else []
+    stand = "key of {} stands" if repeated == 1 else "keys of {} stand"
+    chosen, said = [], [f"{repeated} {stand.format(step.table)} in several rows"] if repeated else []
     for n, (column, count) in enumerate(zip(values, conflicts, strict=True)):
         rule = step.conflict.get(column, step.conflict.get("*")) if count else "first"
         if rule is None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import duckdb
 
 from deepmine.data.sources import Reading, fetch, literal, quoted
-from deepmine.schema_data import File
+from deepmine.schema_source import File
 
 FIRST = 10_000  # values of a column by which its style is found
 MISSING = r"(?i)[[:punct:]–—\s]{0,8}|#?n[./]?a[.]?|nan|null|none|nil|missing|unknown"

@@ -12,7 +12,7 @@ import duckdb
 from deepmine.data import raw_files
 from deepmine.data.ledger import Ledger
 from deepmine.errors import UserError
-from deepmine.schema_data import File
+from deepmine.schema_source import File
 
 KINDS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".ndjson": "json"}
 KINDS |= {".db": "sqlite", ".sqlite": "sqlite", ".sqlite3": "sqlite"}  # the others are CSV

@@ -14,7 +14,7 @@ from deepmine.data import Raw, integrate, sources
 from deepmine.data.ledger import Ledger
 from deepmine.data.sources import explained, quoted
 from deepmine.errors import UserError, nearest
-from deepmine.schema_data import File, Join
+from deepmine.schema_source import File, Join
 
 SELECTED = '"the rows selected"'
 MEMORY = "1GB"  # for DuckDB; what does not fit lies on disk

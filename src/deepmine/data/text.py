@@ -7,7 +7,7 @@ import numpy as np
 
 from deepmine.data import Raw, table
 from deepmine.errors import UserError
-from deepmine.schema_data import File
+from deepmine.schema_source import File
 
 
 def read(
