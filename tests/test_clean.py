@@ -140,7 +140,7 @@ def check_test_rows(frame: pd.DataFrame, other: pd.DataFrame, train: np.ndarray,
     for one in (frame, other):
         ledger = Ledger()
         try:
-            done, kept = outliers(one, train, how, ledger, exclude=["weight"])
+            done, kept = outliers(one, train, {**how, "columns": ["size"]}, ledger)
         except UserError as error:
             results.append(str(error))
             continue
@@ -159,8 +159,8 @@ def check_test_rows(frame: pd.DataFrame, other: pd.DataFrame, train: np.ndarray,
 def test_clipping_twice_is_clipping_once(rows: list, method: str) -> None:
     frame, train = framed(rows)
     assume(train.any())
-    once, _ = outliers(frame, train, seek(method, "clip", 3.5), Ledger(), [])
-    twice, _ = outliers(once, train, seek(method, "clip", 3.5), Ledger(), [])
+    once, _ = outliers(frame, train, seek(method, "clip", 3.5), Ledger())
+    twice, _ = outliers(once, train, seek(method, "clip", 3.5), Ledger())
     pd.testing.assert_frame_equal(once, twice)
 
 
@@ -178,17 +178,17 @@ def test_limits_are_those_of_the_sources() -> None:
         8.3,
     ]  # Iglewicz and Hoaglin, section 3: 8.2 and 8.3 stand out
     frame, train = framed([(value, 1.0, "a", True) for value in values])
-    flagged, _ = outliers(frame, train, seek("robust_z", "flag", 3.5), Ledger(), ["weight"])
+    flagged, _ = outliers(frame, train, seek("robust_z", "flag", 3.5, columns=["size"]), Ledger())
     assert flagged["outlier"].tolist() == [0.0] * 8 + [1.0] * 2
     frame, train = framed([(float(n), 1.0, "a", True) for n in [*range(9), 15]])  # quartiles 2.25 and 6.75
-    clipped, _ = outliers(frame, train, seek("iqr", "clip", 1.5), Ledger(), ["weight"])
+    clipped, _ = outliers(frame, train, seek("iqr", "clip", 1.5, columns=["size"]), Ledger())
     assert clipped["size"].max() == 6.75 + 1.5 * 4.5
 
 
 def test_a_column_half_of_which_is_equal_is_left_alone_and_that_is_said() -> None:
     frame, train = framed([(0.0, float(n), "a", True) for n in range(9)] + [(5.0, 9.0, "a", True)])
     ledger = Ledger()
-    done, _ = outliers(frame, train, seek("iqr", "drop", 1.5), ledger, [])
+    done, _ = outliers(frame, train, seek("iqr", "drop", 1.5), ledger)
     assert len(done) == 10 and "size: no outliers sought" in ledger[0].what
 
 
@@ -211,9 +211,9 @@ def test_a_rule_that_does_not_fit_is_named(rules: dict, says: str) -> None:
 def test_outliers_that_cannot_be_sought_are_named() -> None:
     frame, train = framed([(1.0, float(n), "a", True) for n in range(5)])
     with pytest.raises(UserError, match="Did you mean `size`?"):
-        outliers(frame, train, seek("iqr", "drop", 1.5, columns=["sizes"]), Ledger(), [])
+        outliers(frame, train, seek("iqr", "drop", 1.5, columns=["sizes"]), Ledger())
     with pytest.raises(UserError, match="a column `outlier` already"):
-        outliers(frame.assign(outlier=0.0), train, seek("iqr", "flag", 1.5), Ledger(), [])
+        outliers(frame.assign(outlier=0.0), train, seek("iqr", "flag", 1.5), Ledger())
 
 
 @pytest.mark.parametrize("filling", ["knn", "iterative", "indicator"])

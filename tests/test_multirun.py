@@ -75,9 +75,9 @@ def test_the_terminal_names_the_winner_and_the_run_above_it(tmp_path: Path, caps
         trial(tmp_path / "adhoc", number)
     train.conclude(out, "20260101-120000-abcd")
     assert capsys.readouterr().out.splitlines()[:5] == [
-        "Of 3 trials with scores the validation rows choose number 2: model.max_depth=3",
+        "titanic: of 3 trials with scores the validation rows choose number 2: model.max_depth=3",
         "  val/accuracy 0.7200, test/accuracy 0.7800",
-        f"  its record is {tmp_path}/adhoc/trial-2",
+        f"  its record is {tmp_path}/adhoc/trial-2.",
         "In MLflow the trials stand below the run 20260101-120000-abcd. Next:",
         "  make compare      all runs in one table for each data set",
     ]

@@ -13,7 +13,7 @@ from sklearn.datasets import make_blobs
 
 from conftest import make_clone, run, stage
 from deepmine import config, new_data, schema
-from deepmine.data import inspect, steps, table
+from deepmine.data import basket_files, inspect, steps, table
 from deepmine.data.ledger import Ledger
 from deepmine.errors import UserError
 from deepmine.schema import Data
@@ -105,6 +105,32 @@ def test_first_models_of_a_large_table_learn_from_some_of_its_rows(
         found = inspect.inspect("a", tmp_path, "a.csv", "y")
         assert found.settings.get("train_fraction") == wanted
         assert any("60 of 600 training rows" in note for note in found.notes) == (wanted is not None)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("x,severity\n" + "1,none\n2,1\n3,2\n" * 9, "`severity`, which is to be predicted: 9 of its values"),
+        ("x,severity\n" + "1,1\n2,2\n3,absent\n" * 9, "do they mean missing"),
+    ],
+)
+def test_words_in_a_target_of_numbers_are_asked_about(text: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(UserError, match=says):
+        inspect.inspect("a", tmp_path, "a.csv", "severity")
+    words = ["none", "absent"]
+    found = inspect.inspect("a", tmp_path, "a.csv", "severity", {"dtype": {"severity": "VARCHAR"}})
+    assert found.settings["task"] == "classification" and "clean" not in found.settings
+    found = inspect.inspect("a", tmp_path, "a.csv", "severity", {"null_values": words})
+    assert found.settings["clean"] == {"missing": {"drop_rows": ["severity"]}}
+
+
+def test_what_is_no_file_of_baskets_is_a_table(tmp_path: Path) -> None:
+    for text in ("1,1\n" * 9, "id,town,n\n" + "1,Hull,2\n" * 30 + "2,Hull, UK,3\n"):
+        (tmp_path / "a.csv").write_text(text)
+        assert basket_files.form(tmp_path / "a.csv") is None
+    (tmp_path / "a.csv").write_text("milk,bread\nbeer\nmilk,beer,bread\n" * 5)
+    assert "Read as baskets" in basket_files.form(tmp_path / "a.csv").notes[0]
 
 
 def test_every_task_has_first_models_that_do_it() -> None:

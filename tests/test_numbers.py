@@ -38,6 +38,7 @@ def column(raw: Raw) -> list:
         ("a;b\n1;50.123,45\n2;1,5\n", [50123.45, 1.5], "numbers such as 1.234,5 in `b` are read as 1234.5"),
         ("a;b\n2,5;1.234\n3;22.345\n", [1234, 22345], "numbers such as 1.234,5 in `b`"),
         ("a;b;c\n47,300;n/a;1.234\n5,125;2;22.345\n", [1234, 22345], "`b`: 1 of its values ('n/a')"),
+        ("a;b\n40,300;1.100\n5,125;n/a\n", [1100, None], "numbers such as 1.234,5 in `b`"),
         ("a;b\n2,5;1.2\n3;22.345\n", [1.2, 22.345], COMMA),
         ("a;b\n2,5;1.5\n3;2.25\n", [1.5, 2.25], COMMA),  # both signs in one file
         ("a\tb\n1.5\t47,300\n2\t5,125\n", [47300, 5125], "numbers such as 1,234.5 in `b`"),
@@ -67,6 +68,7 @@ def test_numbers_as_people_write_them_are_read_and_told(tmp_path: Path, text: st
             "a,b\n" + "1,2\n" * 10_000 + "".join(f"1,x{n}\n" for n in range(2_000)),
             "2000 of 12000 values are no numbers",
         ),
+        ("a;b\n1;10.100\n2;11.101\n", "is 1.234 in it 1.234 or 1234? Set `decimal` or `thousands`"),
         ("a;b\n1;600 123 456\n2;700 123 456\n", "if 1 234 in it is a number, set `thousands`"),
     ],
 )
@@ -83,6 +85,8 @@ def test_what_can_be_two_things_stays_text_and_is_asked(tmp_path: Path, text: st
         ["192.168.1.1", "10.0.0.1"],
         ["1,2,3", "12,34"],
         ["+49 600 123 456"],
+        ["+491710007919", "+491711007919"],
+        ["+49.171.101.201"],
         ["-", "?"],
     ],
 )
@@ -104,6 +108,10 @@ def test_what_is_set_decides(tmp_path: Path) -> None:
     assert column(read(tmp_path, text, dtype={"b": "VARCHAR"})) == ["47,300", "5,125"]
     assert column(read(tmp_path, "a;b\n1;600 123 456\n", thousands=" ")) == [600123456]
     assert column(read(tmp_path, "a;b\n1;1.234\n", decimal=",", thousands=".")) == [1234]
+    text = "a;b\n1;10.100\n2;11.101\n"
+    assert column(read(tmp_path, text, decimal=".")) == [10.1, 11.101]
+    assert column(read(tmp_path, text, thousands=".")) == column(read(tmp_path, text, decimal=",")) == [10100, 11101]
+    assert column(read(tmp_path, "a;b\n2.5;10.100\n3;11.101\n")) == [10.1, 11.101]  # the other column tells
     (tmp_path / "t.csv").write_text("a,b\n1,2\n2,absent\n")
     assert column(table.read(tmp_path, {"t": "t.csv"}, null_values=["", "absent"])) == [2, None]
 

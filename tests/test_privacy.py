@@ -133,8 +133,9 @@ def test_a_card_is_known_by_its_check_digit_as_text_and_as_number() -> None:
     cards = ["4111111111111111", "5500 0055 5555 5559", "3782-822463-10005", "6011111111111117"]
     frame = pd.DataFrame({"paid_by": cards, "nr": [float(c.replace(" ", "").replace("-", "")) for c in cards]})
     frame["order"] = [4111111111111112.0 + 10 * n for n in range(4)]  # as long, but the last digit does not fit
+    frame.loc[4] = ["", 0.0, 0.0]
     assert list(personal(frame)) == ["paid_by", "nr"] and "payment card" in personal(frame)["nr"]
-    assert not personal(pd.DataFrame({"x": [np.nan, np.nan], "y": [np.inf, 4111111111111111.0], "t": ["0", "18"]}))
+    assert not personal(pd.DataFrame({"x": [np.nan, np.nan], "y": [np.inf, 4111111111111112.0], "t": ["0", "18"]}))
 
 
 def test_no_value_reaches_a_message_or_the_ledger() -> None:

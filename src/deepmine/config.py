@@ -5,6 +5,7 @@ anything heavy is imported.
 """
 
 import os
+import re
 import secrets
 import signal
 import sys
@@ -132,7 +133,8 @@ def _override(argument: str) -> str:
     if key in GROUPS and value == "null":
         return f"~{key}"
     if key in VERBATIM and value and value[0] not in "'\"" and value != "null":
-        quoted = value.replace("'", "\\'")
+        quoted = re.sub(r"(\\*)(')", r"\1\1\\\2", value)  # as in Hydra's grammar: backslashes before a quote are two
+        quoted += "\\" * (len(value) - len(value.rstrip("\\")))
         argument = f"{key}='{quoted}'"
     plain = "=" in argument and key[0] not in "+~-" and not key.startswith(("hydra.", "hydra/"))
     return f"++{argument}" if plain and key.partition("@")[0] not in GROUPS else argument

@@ -228,6 +228,6 @@ def _where(key: str, choices: Mapping[str, str]) -> str:
     home = home.replace("conf/data/", "conf/data/contract/") if key.startswith("data.contract") else home
     home = f"conf/preprocessing/{choices.get('preprocessing')}.yaml" if group == "steps" else home
     experiment = ROOT / f"conf/experiment/{choices.get('experiment')}.yaml"
-    sets = experiment.is_file() and group in yaml.safe_load(experiment.read_text())
+    sets = experiment.is_file() and group in (yaml.safe_load(experiment.read_text()) or {})
     also = f" or conf/experiment/{experiment.name}" if sets else ""
     return f"(It is set in {home}{also}, or on the command line.)"

@@ -72,18 +72,24 @@ def summary(task: str, trials: Sequence[Trial]) -> tuple[dict[str, float], dict[
 
 
 def verdict(runs: Sequence[Record]) -> str:
-    """The best of the trials' records, in three lines; nothing where none has scores."""
+    """The best of the trials' records, for each data set and task in three lines; nothing where none has scores."""
+    of = {(run.config["choices"]["data"], run.config["task"]) for run in runs}
+    alike = [[r for r in runs if (r.config["choices"]["data"], r.config["task"]) == place] for place in sorted(of)]
+    return "\n".join(filter(None, map(_verdict, alike)))
+
+
+def _verdict(runs: Sequence[Record]) -> str:
     found = {run.passport["trial"]["number"]: run for run in runs if run.metrics}
     trials = [Trial(number, run.passport["command"][1:], run.metrics) for number, run in found.items()]
-    best, tags = summary(runs[0].config["task"], trials) if trials else ({}, {})
+    best, tags = summary(runs[0].config["task"], trials)
     if not best:
         return ""
     scores = ", ".join(f"{key.removeprefix('best/')} {value:.4f}" for key, value in list(best.items())[:2])
     number = tags["best_trial"]
     settings = f" {tags['best_settings']}" if tags["best_settings"] else ""
     return (
-        f"Of {len(trials)} trials with scores the validation rows choose number {number}:{settings}\n"
-        f"  {scores}\n  its record is {found[int(number)].folder}"
+        f"{runs[0].config['choices']['data']}: of {len(trials)} trials with scores the validation rows choose number "
+        f"{number}:{settings}\n  {scores}\n  its record is {found[int(number)].folder}."
     )
 
 

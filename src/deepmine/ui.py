@@ -40,8 +40,13 @@ def serve(uri: str, port: int) -> None:
     options = ["--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     quiet = ["--uvicorn-opts", "--log-level critical"]  # else each request, and a traceback after Ctrl-C
     mlflow = str(Path(sys.executable).with_name("mlflow"))
-    with suppress(KeyboardInterrupt):
-        subprocess.run([mlflow, "ui", *options, *quiet], env={**os.environ, "PYTHONWARNINGS": "ignore"}, check=True)
+    server = subprocess.Popen([mlflow, "ui", *options, *quiet], env={**os.environ, "PYTHONWARNINGS": "ignore"})
+    try:
+        with suppress(KeyboardInterrupt):
+            server.wait()
+    finally:  # also when this process alone is told to end
+        server.terminate()
+        server.wait()
 
 
 def _require_free(port: int) -> None:

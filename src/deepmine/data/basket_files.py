@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from deepmine.data import privacy, sources
 
 BASKET = r"(basket|transaction|order|invoice|receipt|ticket|customer|member|user|session|id)s?"  # in a header
 ITEM = r"(item|product|article|good|sku)s?"
+ALIKE = 0.9  # share of lines with the same number of commas
 COUNTED = r"[ _-]*(id|no|nr|number|name|code|description|\(s\)|\d+)?"
 
 
@@ -33,10 +35,14 @@ def _ragged(path: Path) -> Form | None:
     cut = any(len(counts[sign]) == 1 and counts[sign] != {0} for sign in ";\t|")  # so the commas are in its cells
     if cut or len(counts[","]) < 2 or '"' in "".join(lines):
         return None
+    commas = Counter(line.count(",") for line in lines)
+    if any(count and n > ALIKE * len(lines) for count, n in commas.items()):  # a table, of which some lines are broken
+        return None
+    note = "Read as baskets, because the lines hold different numbers of items; what is a table is cut alike in each."
     names, items = _cells(lines[0], ","), {item for line in lines[1:] for item in _cells(line, ",")}
     if items & set(names) or not all(_named(f"{BASKET}|{ITEM}", name) for name in names):
-        return Form({}, [])
-    return Form({"header": True}, [f"The first line ({lines[0].strip()}) is taken for a header (source.header)."])
+        return Form({}, [note])
+    return Form({"header": True}, [note, f"The first line ({lines[0].strip()}) is taken for a header (source.header)."])
 
 
 def _pairs(path: Path) -> Form | None:
@@ -46,8 +52,8 @@ def _pairs(path: Path) -> Form | None:
         rows = [_cells(line, separator) for line in lines]
         if all(len(row) == 2 for row in rows) and len({row[0] for row in rows}) < len(rows):
             basket, item = rows[0]
-            personal = privacy.personal(pd.DataFrame(rows[1:], columns=rows[0]))  # a table can drop such a column
-            if _named(BASKET, basket) and _named(ITEM, item) and not personal:
+            named = _named(BASKET, basket) and _named(ITEM, item)
+            if named and not privacy.personal(pd.DataFrame(rows[1:], columns=rows[0])):  # which a table can drop
                 note = f"Read as baskets: `{basket}` names one, `{item}` an item in it (source.basket, source.item)."
                 return Form({"basket": basket, "item": item, "separator": separator}, [note])
     return None

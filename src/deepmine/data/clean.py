@@ -1,6 +1,6 @@
 """Cleaning that a person declared; every cell and row that is touched is counted."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,6 @@ def outliers(
     train: NDArray[np.bool_],
     settings: Mapping[str, Any],
     ledger: Ledger,
-    exclude: Collection[str],
 ) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
     """Values far from the others: their training rows dropped, or clipped or flagged in every row.
 
@@ -72,7 +71,6 @@ def outliers(
         train: `(n,)`, the training rows.
         settings: `schema_data.Outliers`.
         ledger: what was done is added here.
-        exclude: columns that are not looked at, as the target.
 
     Returns:
         The frame, and the training rows in it.
@@ -80,7 +78,7 @@ def outliers(
     Raises:
         UserError: a column is not there or holds no numbers, or no training row is left.
     """
-    numbers = frame.select_dtypes("float").drop(columns=list(exclude), errors="ignore")
+    numbers = frame.select_dtypes("float")
     names = list(map(str, numbers)) if settings["columns"] is None else settings["columns"]
     require(numbers, names, "data.clean.outliers.columns")
     if not names:
@@ -176,7 +174,7 @@ def _limits(values: NDArray[np.float64], settings: Mapping[str, Any]) -> tuple[f
 def _isolated(numbers: pd.DataFrame, train: NDArray[np.bool_], settings: Mapping[str, Any]) -> NDArray[np.bool_]:
     from sklearn.ensemble import IsolationForest
 
-    X = numbers.fillna(numbers[train].median()).fillna(0).to_numpy()  # a column without any value says nothing
+    X = numbers.fillna(numbers[train].median()).to_numpy()
     forest = IsolationForest(random_state=settings["seed"]).fit(X[train])
     scores = forest.score_samples(X)
     return scores < np.quantile(scores[train], settings["threshold"])

@@ -42,13 +42,13 @@ def read(
         if encoding != file.encoding:
             notes.append(f"not in UTF-8 but, it seems, {encoding}: if letters are wrong, set `encoding`")
 
-        def again(decimal: str) -> None:
+        def again(**changed: Any) -> None:
             db.execute(f"DROP TABLE {quoted(table)}")
-            _create(db, table, paths, options | {"decimal": decimal})
+            _create(db, table, paths, options | changed)
 
         found = numbers.settle(db, table, file, delimiter, again)
     settings = ({"encoding": encoding} if encoding else {}) | found.settings
-    return Reading(settings, [*notes, *found.notes], found.doubts)
+    return found._replace(settings=settings, notes=[*notes, *found.notes])
 
 
 def _in_utf_8(

@@ -46,9 +46,11 @@ def inspect(
     Raises:
         UserError: they cannot be read, what they hold can be two things, or there is no such column.
     """
+    if not (folder / file).exists() and target is not None:
+        raise UserError(f"The classes of images are the names of their folders: take target={target} away.")
     if not (folder / file).exists():
         return _images(name, folder)
-    if target is None and (form := basket_files.form(folder / file)):
+    if target is None and not read and (form := basket_files.form(folder / file)):
         return _baskets(name, folder, file, form)
     return _table(name, folder, file, target, read)
 
@@ -90,6 +92,8 @@ def _source(
         found = sources.load(db, folder, name, File(path=file, **given), missing, Ledger())
         made = db.table(sources.quoted(name))
         types = dict(zip(made.columns, map(str, made.types), strict=True))
+    if words := found.missing.get(str(target)):
+        found.doubts.append(f"`{target}`, which is to be predicted: {words} are no numbers. Missing, or classes?")
     if found.doubts:
         doubts = "\n".join(f"  {doubt}" for doubt in found.doubts)
         raise UserError(
@@ -211,5 +215,5 @@ def _exclude(columns: list[str]) -> str:
 def _where(target: str | None, rare: list[Any]) -> str:
     if target is None or not rare:
         return ""
-    values = ", ".join(f"{v:g}" if isinstance(v, float) else "'" + str(v).replace("'", "''") + "'" for v in rare)
+    values = ", ".join(f"{v:.0f}" if isinstance(v, float) else "'" + str(v).replace("'", "''") + "'" for v in rare)
     return f" WHERE {sources.quoted(target)} NOT IN ({values}) OR {sources.quoted(target)} IS NULL"

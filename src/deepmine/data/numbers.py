@@ -31,10 +31,9 @@ class Style(NamedTuple):
 
     @property
     def pattern(self) -> str:
-        """A regular expression for a number; leading zeros are those of a code."""
-        sign = "-?" if self.thousands == " " else "[+-]?"  # +49 123 456 is a telephone number
+        """A regular expression for a number; leading zeros are those of a code, a plus that of a telephone number."""
         whole = rf"0|[1-9]\d*|[1-9]\d{{0,2}}({re.escape(self.thousands)}\d{{3}})+" if self.thousands else r"0|[1-9]\d*"
-        return rf"(?i){sign}((({whole})([{self.decimal}]\d+)?|[{self.decimal}]\d+)(e[+-]?\d+)?|inf(inity)?)"
+        return rf"(?i)-?((({whole})([{self.decimal}]\d+)?|[{self.decimal}]\d+)(e[+-]?\d{{1,2}})?|inf(inity)?)"
 
 
 PLAIN = Style(".")  # what DuckDB reads by itself
@@ -59,7 +58,7 @@ class Looks(NamedTuple):
 
 
 def settle(
-    db: duckdb.DuckDBPyConnection, table: str, file: File, delimiter: str | None, again: Callable[[str], None]
+    db: duckdb.DuckDBPyConnection, table: str, file: File, delimiter: str | None, again: Callable[..., None]
 ) -> Reading:
     """Make numbers of all columns of text that hold them.
 
@@ -68,27 +67,31 @@ def settle(
         table: its name, as DuckDB read it.
         file: what a person said of it.
         delimiter: between columns, if known.
-        again: reads the table again, with this decimal sign.
+        again: reads the table again, with these options.
     """
     sign = file.decimal or "."
+    unclear = [name for name, sure in _decimals(db, table, delimiter).items() if not sure]
+    if unclear and file.decimal is None and (delimiter == ";" or file.thousands == "."):
+        again(dtype={**(file.dtype or {}), **dict.fromkeys(unclear, "VARCHAR")})  # 1.100 is 1.1 or 1100
     looks, styles = _styles(db, table, file, delimiter, sign)
-    notes, missing = [], {}
+    notes, made = [], {}
     if file.decimal is None and {style.decimal for style in styles.values() if style and style != PLAIN} == {","}:
-        again(sign := ",")
+        again(decimal=(sign := ","))
         looks, styles = _styles(db, table, file, delimiter, sign)
         notes.append("numbers are written with a decimal comma")
     for name, style in styles.items():
         if style and (words := _convert(db, table, name, style)) is not None:
-            missing[name] = words
-    used = {style for name, style in styles.items() if name in missing and style}
+            made[name] = words
+    used = {style for name, style in styles.items() if name in made and style}
     for style in sorted(used - {PLAIN, Style(sign), Style(sign, file.thousands or "")}):
-        names = ", ".join(f"`{name}`" for name in missing if styles[name] == style)
+        names = ", ".join(f"`{name}`" for name in made if styles[name] == style)
         notes.append(f"numbers such as {style} in {names} are read as 1234.5")
-    notes += [f"`{name}`: {words} read as missing" for name, words in missing.items() if words]
-    texts = {name: look for name, look in looks.items() if name not in missing}
+    missing = {name: words for name, words in made.items() if words}
+    notes += [f"`{name}`: {words} read as missing" for name, words in missing.items()]
+    texts = {name: look for name, look in looks.items() if name not in made}
     notes += [f"`{name}` stays text though {DATES}" for name, look in texts.items() if look.dates > look.values / 2]
     asked = [_question(db, table, name, look, styles) for name, look in texts.items()]
-    return Reading(_settings(used, sign), notes, list(filter(None, asked)))
+    return Reading(_settings(used, sign), notes, list(filter(None, asked)), missing)
 
 
 def _settings(used: set[Style], sign: str) -> dict[str, str]:
@@ -115,7 +118,7 @@ def _styles(
     fitting = {name: look.styles for name, look in looks.items() if look.styles}
     found = [{style.decimal for style in styles} for styles in fitting.values()]
     sure = {min(signs) for signs in found if len(signs) == 1}
-    sure |= {read} if fitting and (read == "," or _has_fractions(db, table)) else set()
+    sure |= {read} if fitting and (read == "," or any(_decimals(db, table, delimiter).values())) else set()
     likely = "," if delimiter == ";" and not sure else None
     return looks, {
         name: _chosen(styles, sure, likely, bool(file.thousands or looks[name].surely))
@@ -127,6 +130,8 @@ def _chosen(styles: list[Style], sure: set[str], likely: str | None, is_number: 
     """The plainest style with the decimal sign that is sure, or as DuckDB reads, or with the likely sign."""
     found = [style for style in styles if {style.decimal} == sure] or styles
     signs, groups = map(set, zip(*found, strict=True))
+    if PLAIN in found and len(signs) > 1 and likely:  # 1.100 where the decimal comma is likely
+        return None
     if PLAIN not in found and len(signs) > 1 and len(groups) > 1:
         found = [style for style in found if style.decimal == likely]
     return found[0] if found and (is_number or found[0].thousands != " ") else None
@@ -135,9 +140,10 @@ def _chosen(styles: list[Style], sure: set[str], likely: str | None, is_number: 
 def _convert(db: duckdb.DuckDBPyConnection, table: str, name: str, style: Style) -> str | None:
     """Make a column of text one of numbers: what in it means missing; None where it holds other texts, and stays."""
     value, number = _value(name), _like(_value(name), style.pattern)
+    word = _like(value, MISSING)
     [(others, count, words)] = fetch(
         db,
-        f"SELECT {_counted([f'NOT {_like(value, MISSING)}', _like(value, MISSING)])}, list(DISTINCT {value}) "
+        f"SELECT {_counted([f'NOT {word}', word])}, list(DISTINCT {value}) FILTER ({word}) "
         f"FROM {quoted(table)} WHERE NOT {number}",
     )
     if others:
@@ -156,7 +162,8 @@ def _question(
     """What only a person can say of a column that stays text."""
     if name in styles and styles[name] is None:
         if look.surely:
-            return f'`{name}` stays text: is 1,234 in it 1.234 or 1234? Set `decimal` or `thousands` to ","'
+            sign = "." if PLAIN in look.styles else ","
+            return f'`{name}` stays text: is 1{sign}234 in it 1.234 or 1234? Set `decimal` or `thousands` to "{sign}"'
         return f'`{name}` stays text: if 1 234 in it is a number, set `thousands` to " "'
     style = max(look.numbers, key=lambda style: look.numbers[style], default=PLAIN)
     if look.numbers.get(style, 0) <= look.values / 2:
@@ -185,15 +192,21 @@ def _look(db: duckdb.DuckDBPyConnection, table: str, name: str, styles: list[Sty
     return Looks(values, missing, dates, surely, dict(zip(styles, counts, strict=True)))
 
 
-def _has_fractions(db: duckdb.DuckDBPyConnection, table: str) -> bool:
-    """Did DuckDB read numbers with decimals that cannot be thousands, as 1.234 can?"""
-    sure = "bool_or(round(v, 3) <> v OR v < 1 OR v > 1000) OR bool_and(round(v, 2) = v)"
+def _decimals(db: duckdb.DuckDBPyConnection, table: str, delimiter: str | None) -> dict[str, bool]:
+    """Columns where DuckDB read decimals, and whether they are; 1.234 can be thousands, as can 1.1, written 1.100.
+
+    The latter where a semicolon stands between columns, and so perhaps a decimal comma in them.
+    """
+    plain = "false" if delimiter == ";" else "bool_and(round(v, 2) = v)"
     few = "SELECT abs({0}) AS v FROM {1} WHERE {0} % 1 <> 0 LIMIT {2}"
-    names = _columns(db, table, "DOUBLE")
-    return any(
-        fetch(db, f"SELECT {sure} FROM ({few.format(quoted(name), quoted(table), FIRST)})") == [(True,)]
-        for name in names
-    )
+    found = {}
+    for name in _columns(db, table, "DOUBLE"):
+        values = few.format(quoted(name), quoted(table), FIRST)
+        sure = f"bool_or(round(v, 3) <> v OR v < 1 OR v > 1000) OR {plain}"
+        [(count, found[name])] = fetch(db, f"SELECT count(*), {sure} FROM ({values})")
+        if not count:
+            del found[name]
+    return found
 
 
 def _columns(db: duckdb.DuckDBPyConnection, table: str, kind: str) -> list[str]:

@@ -22,13 +22,14 @@ UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class Reading(NamedTuple):
-    """What was found out about a file: `settings` for it, `notes` on what is odd, and `doubts`, which only a person can
-    settle.
+    """What was found out about a file: `settings` for it, `notes` on what is odd, `doubts`, which only a person can
+    settle, and `missing`: columns of numbers with words that were taken for missing, and how many.
     """
 
     settings: dict[str, str]
     notes: list[str]
     doubts: list[str]
+    missing: dict[str, str]
 
 
 def load(
@@ -52,7 +53,7 @@ def load(
     """
     from deepmine.data import databases, delimited
 
-    name, reading = file.path or f"{file.table} of {file.url}", Reading({}, [], [])
+    name, reading = file.path or f"{file.table} of {file.url}", Reading({}, [], [], {})
     try:
         if file.path is None:
             databases.postgresql(db, table, file)

@@ -79,7 +79,7 @@ def learned(raw: Raw, index: Index, settings: Any, ledger: Ledger) -> tuple[Raw,
         return raw, index
     train = np.zeros(len(raw.rows), bool)
     train[index["train"]] = True
-    X, train = clean.outliers(raw.X, train, declared, ledger, [])
+    X, train = clean.outliers(raw.X, train, declared, ledger)
     usual = X.index.to_numpy()[train]
     changed = raw._replace(X=X) if len(X) == len(raw.rows) else raw
     return changed, {**index, "train": index["train"][np.isin(index["train"], usual)]}
