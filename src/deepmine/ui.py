@@ -15,6 +15,8 @@ from omegaconf import DictConfig
 from deepmine import config
 from deepmine.errors import UserError
 
+QUIET = {"PYTHONWARNINGS": "ignore", "MLFLOW_LOGGING_LEVEL": "WARNING"}
+
 
 def main(cfg: DictConfig) -> None:
     """Serve a local store on this machine, or say where the team's server is."""
@@ -40,7 +42,7 @@ def serve(uri: str, port: int) -> None:
     options = ["--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     quiet = ["--uvicorn-opts", "--log-level critical"]  # else each request, and a traceback after Ctrl-C
     mlflow = str(Path(sys.executable).with_name("mlflow"))
-    server = subprocess.Popen([mlflow, "ui", *options, *quiet], env={**os.environ, "PYTHONWARNINGS": "ignore"})
+    server = subprocess.Popen([mlflow, "ui", *options, *quiet], env=os.environ | QUIET)
     try:
         with suppress(KeyboardInterrupt):
             server.wait()
