@@ -111,7 +111,7 @@ def _leaks(raw: Raw, index: Index, task: str) -> Iterator[str]:
         if not said and not pd.api.types.is_numeric_dtype(column):
             said = _alone(column, y, task)
         if said:
-            yield f"`{name}` {said}. If it is known only after the target, leave it out of the query"
+            yield f"`{name}` {said}. If it is known only after the target, leave it out of the query and the contract"
 
 
 def _single_predictors(raw: Raw, index: Index, task: str) -> Iterator[str]:

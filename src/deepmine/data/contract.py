@@ -208,6 +208,7 @@ def _message(broken: pd.DataFrame) -> str:
         [
             "The data break their contract, which stands in conf/data/contract:",
             *lines,
-            f"Correct the data, or the contract if the data are right.{aside}",
+            "Correct the data, or the contract if the data and the query are right: by hand, or with "
+            f"make contract data=... overwrite=true.{aside}",
         ]
     )

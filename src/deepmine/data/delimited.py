@@ -22,6 +22,10 @@ from deepmine.errors import UserError
 from deepmine.schema_source import File
 
 PIECE = 2**20  # bytes or characters
+# of files that are not in UTF-8; those of DOS fit nearly any bytes, so whoever has them says it by `encoding`
+ENCODINGS = (
+    "cp1252 cp1250 cp1251 cp1253 cp1254 cp1255 cp1256 cp1257 koi8_r shift_jis euc_jp gb18030 big5 euc_kr".split()
+)
 FORM = ("delimiter", "quotechar", "escapechar", "comment", "header", "names", "skiprows")
 
 
@@ -106,7 +110,7 @@ def _foreign(paths: Sequence[Path]) -> str | None:
                     is_utf_8 = is_utf_8 and line.decode(errors="ignore").encode() == line
                     sample += line if len(sample) < PIECE else b""
         if not is_utf_8:
-            best = from_bytes(sample).best()
+            best = from_bytes(sample, cp_isolation=ENCODINGS).best()
             return "cp1252" if best is None else best.encoding
     return None
 
