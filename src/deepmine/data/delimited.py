@@ -23,7 +23,7 @@ from deepmine.schema_source import File
 
 PIECE = 2**20  # bytes or characters
 # of files that are not in UTF-8; those of DOS fit nearly any bytes, so whoever has them says it by `encoding`
-ENCODINGS = [*(f"cp125{n}" for n in (2, 0, 1, 3, 4, 5, 6, 7)), "koi8_r", "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr"]
+ENCODINGS = [*(f"cp125{n}" for n in (2, 0, 1, 3, 4, 5, 6, 7)), "koi8_r", "shift_jis", "euc_jp", "gb18030", "euc_kr"]
 FORM = ("delimiter", "quotechar", "escapechar", "comment", "header", "names", "skiprows")
 
 
