@@ -1,6 +1,6 @@
 # The verbs of the project. Each needs only Python 3.11+, git and make: the environment and the data come by themselves.
 # Every stage takes Hydra overrides: `make train model=tree model.max_depth=4` is
-# `.venv/bin/python -m deepmine.train model=tree model.max_depth=4`.
+# `.venv/bin/deepmine train model=tree model.max_depth=4`.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -27,37 +27,37 @@ setup: # Environment and data, if anything changed; every other verb does this f
 	@sh .ci/setup $(PYTHON)
 
 train: setup # Fit a model: prepares the data, evaluates, publishes (make train experiment=titanic_tree)
-	@$(BIN)/python -m deepmine.train $(OVERRIDES)
+	@$(BIN)/deepmine train $(OVERRIDES)
 
 sweep: setup # Train once for each combination (make sweep experiment=titanic_tree model.max_depth=2,4,8)
-	@$(BIN)/python -m deepmine.train --multirun $(OVERRIDES)
+	@$(BIN)/deepmine sweep $(OVERRIDES)
 
 compare: setup # All runs in one table for each data set
-	@$(BIN)/python -m deepmine.compare $(OVERRIDES)
+	@$(BIN)/deepmine compare $(OVERRIDES)
 
 ui: setup # Open MLflow on http://127.0.0.1:5000 (port=5001 for another)
-	@$(BIN)/python -m deepmine.ui $(OVERRIDES)
+	@$(BIN)/deepmine ui $(OVERRIDES)
 
 repro: setup # The whole pipeline: every experiment whose data, settings or code changed
 	@$(BIN)/python -c '$(DVC)' repro
 
 new-data: setup # Your own data, without Python (make new-data path=/somewhere/churn.csv target=churned)
-	@$(BIN)/python -m deepmine.new_data $(OVERRIDES)
+	@$(BIN)/deepmine new-data $(OVERRIDES)
 
 contract: setup # Freeze what a data set promises (make contract data=titanic)
-	@$(BIN)/python -m deepmine.contract $(OVERRIDES)
+	@$(BIN)/deepmine contract $(OVERRIDES)
 
 prepare: setup # Only prepare a data set (make prepare data=titanic)
-	@$(BIN)/python -m deepmine.prepare $(OVERRIDES)
+	@$(BIN)/deepmine prepare $(OVERRIDES)
 
 evaluate: setup # Only evaluate a trained model again (make evaluate experiment=titanic_tree)
-	@$(BIN)/python -m deepmine.evaluate $(OVERRIDES)
+	@$(BIN)/deepmine evaluate $(OVERRIDES)
 
 publish: setup # Send MLflow what it lacks, after an outage or a dvc pull
-	@$(BIN)/python -m deepmine.publish $(OVERRIDES)
+	@$(BIN)/deepmine publish $(OVERRIDES)
 
 configure: setup # Compose all experiments, which finds mistakes in conf/
-	@$(BIN)/python -m deepmine.configure $(OVERRIDES)
+	@$(BIN)/deepmine configure $(OVERRIDES)
 
 test: setup # The quick tests (make test slow=true for all)
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(if $(filter true,$(slow)),-m '')

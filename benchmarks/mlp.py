@@ -16,8 +16,9 @@ from omegaconf import OmegaConf
 from torch import nn
 from torch.nn import functional as F
 
-from deepmine import ROOT, config
-from deepmine.data import idx
+from deepmine import ROOT
+from deepmine.config import compose
+from deepmine.data.readers import idx
 from deepmine.models.lightning import LightningClassifier
 
 
@@ -63,7 +64,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch", type=int, default=32)
     options = parser.parse_args()
-    config.limit_threads(1)
+    compose.limit_threads(1)
     X, y = digits()
     seconds: dict[str, list[float]] = {"bare": [], "ours": []}
     for _ in range(options.rounds):

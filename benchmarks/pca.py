@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deepmine import config, model
-from deepmine.dataset import Part
+from deepmine.config import compose
+from deepmine.data.dataset import Part
+from deepmine.models import pipelines
 
 PAGE = resource.getpagesize()
 WIDTH = 8
@@ -49,15 +50,15 @@ def fit(path: Path, overrides: list[str], megabytes: int) -> tuple[float, NDArra
     Raises:
         MemoryError: that is not enough.
     """
-    settings = config.decisive(config.compose(*SETTINGS, *overrides))
-    pipeline = model.build(settings["steps"], settings["model"])
+    settings = compose.decisive(compose.compose(*SETTINGS, *overrides))
+    pipeline = pipelines.build(settings["steps"], settings["model"])
     X = np.load(path, mmap_mode="r")  # as `dataset.load` does
     part = Part(X, None, np.empty(0, str))
     pipeline[-1].fit(np.eye(64))  # whatever is imported or started the first time
     used = int(Path("/proc/self/statm").read_text().split()[5]) * PAGE
     resource.setrlimit(resource.RLIMIT_DATA, (used + megabytes * 2**20,) * 2)
     begin = time.perf_counter()
-    model.fit(pipeline, "decomposition", part, Part(X[:5000], None, np.empty(0, str)), lambda *_: None)
+    pipelines.fit(pipeline, "decomposition", part, Part(X[:5000], None, np.empty(0, str)), lambda *_: None)
     return time.perf_counter() - begin, pipeline[-1].components_
 
 

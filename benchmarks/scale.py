@@ -49,14 +49,18 @@ CONTRACT = {
 
 def prepared(folder: Path) -> None:
     """As the stage `prepare` does it: from the CSV file by contract, cleaning, split and audit to parts and report."""
-    from deepmine import prepare
-    from deepmine.schema import Data
+    from deepmine.commands import prepare
+    from deepmine.config.schema import Data
 
     settings = Data(
         kind="table",
         task="classification",
         folder=folder.name,
-        source={"_target_": "deepmine.data.table.read", "files": {"orders": "orders.csv"}, "target": "returned"},
+        source={
+            "_target_": "deepmine.data.readers.table.read",
+            "files": {"orders": "orders.csv"},
+            "target": "returned",
+        },
         contract={"columns": CONTRACT},
         clean={"impossible": {"weight": {"min": 0.1}}, "missing": {"drop_rows": ["distance"]}},
         split={"strategy": "stratified", "val": 0.2, "test": 0.2, "seed": 0},

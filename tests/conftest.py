@@ -13,8 +13,10 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from deepmine import ROOT, config, prepare
-from deepmine.dataset import Dataset
+from deepmine import ROOT
+from deepmine.commands import prepare
+from deepmine.config import compose
+from deepmine.data.dataset import Dataset
 
 hypothesis.settings.register_profile("same each time", derandomize=True, database=None, deadline=None, max_examples=100)
 hypothesis.settings.load_profile("same each time")
@@ -27,7 +29,7 @@ EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 @cache
 def prepared(name: str) -> Dataset:
     """A data set of conf/data, from the real raw files."""
-    settings = OmegaConf.to_container(config.compose("~experiment", f"data={name}", trains=False).data, resolve=True)
+    settings = OmegaConf.to_container(compose.compose("~experiment", f"data={name}", trains=False).data, resolve=True)
     return prepare.prepare(name, settings, ROOT / "data" / settings["folder"]).dataset
 
 
@@ -45,8 +47,8 @@ def run(*command: str, root: Path = ROOT, **settings: object) -> subprocess.Comp
 
 
 def stage(name: str, *overrides: str, root: Path = ROOT, **settings: object) -> subprocess.CompletedProcess[str]:
-    """Run `python -m deepmine.<name>` with overrides."""
-    return run(sys.executable, "-m", f"deepmine.{name}", *overrides, root=root, **settings)
+    """Run `.venv/bin/deepmine <name>` with overrides."""
+    return run(sys.executable, "-m", "deepmine", name, *overrides, root=root, **settings)
 
 
 def environment(root: Path = ROOT, **more: str) -> dict[str, str]:
@@ -81,7 +83,7 @@ def make_clone(folder: Path) -> None:
     listed = pipeline(folder)
     few = {name: listed["experiments"][name] for name in FEW}
     datasets = sorted({experiment["data"] for experiment in few.values()})
-    config.dump(folder / "conf/pipeline.yaml", {"datasets": datasets, "experiments": few})
+    compose.dump(folder / "conf/pipeline.yaml", {"datasets": datasets, "experiments": few})
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com"]
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
         subprocess.run([*git, *command], cwd=folder, check=True)
@@ -98,4 +100,4 @@ def pipeline(root: Path) -> dict:
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     """The numbers of a run are those of its thread count."""
-    config.limit_threads(1)
+    compose.limit_threads(1)

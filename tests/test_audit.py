@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from conftest import ROOT
-from deepmine.data import Raw
-from deepmine.data.audit import audit, refuse, require_classes, require_target, row_hashes
-from deepmine.data.split import split
-from deepmine.errors import UserError
-from deepmine.schema_data import Audit
+from deepmine.config.errors import UserError
+from deepmine.config.schema_data import Audit
+from deepmine.data.preparing.audit import audit, refuse, require_classes, require_target, row_hashes
+from deepmine.data.preparing.split import split
+from deepmine.data.raw import Raw
 
 LEVELS = Audit().model_dump()
 N = 300

@@ -7,11 +7,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from conftest import prepared
-from deepmine import config, model
-from deepmine.data.clean import clean, drop_columns, outliers
+from deepmine.config import compose
+from deepmine.config.errors import UserError
+from deepmine.config.schema_data import Clean
 from deepmine.data.ledger import Ledger
-from deepmine.errors import UserError
-from deepmine.schema_data import Clean
+from deepmine.data.preparing.clean import clean, drop_columns, outliers
+from deepmine.models import pipelines
 
 NUMBERS = st.one_of(st.none(), st.integers(-50, 50).map(float), st.sampled_from([1e6, -1e6]))
 ROWS = st.lists(
@@ -218,21 +219,21 @@ def test_outliers_that_cannot_be_sought_are_named() -> None:
 
 @pytest.mark.parametrize("filling", ["knn", "iterative", "indicator"])
 def test_what_is_filled_is_learned_in_the_pipeline(filling: str, tmp_path) -> None:
-    cfg, data = config.compose("experiment=titanic_tree", f"preprocessing={filling}"), prepared("titanic")
-    pipeline = model.build(cfg.steps, cfg.model)
-    model.fit(pipeline, "classification", data.train, data.val, lambda *_: None)
+    cfg, data = compose.compose("experiment=titanic_tree", f"preprocessing={filling}"), prepared("titanic")
+    pipeline = pipelines.build(cfg.steps, cfg.model)
+    pipelines.fit(pipeline, "classification", data.train, data.val, lambda *_: None)
     assert data.train.X.isna().any().any() and np.isfinite(pipeline[:-1].transform(data.test.X)).all()
-    model.save(pipeline, tmp_path / "model.skops")
-    loaded = model.load(tmp_path / "model.skops", cfg.trusted)
+    pipelines.save(pipeline, tmp_path / "model.skops")
+    loaded = pipelines.load(tmp_path / "model.skops", cfg.trusted)
     assert loaded.score(data.test.X, data.test.y) == pipeline.score(data.test.X, data.test.y) > 0.7
     names = list(pipeline[:-1].get_feature_names_out())
     assert ("missingindicator_age" in names) == (filling == "indicator")
 
 
 def test_a_column_of_many_categories_widens_no_table_without_end() -> None:
-    cfg, shops = config.compose("experiment=titanic_tree"), [f"shop {n}" for n in range(500)]
+    cfg, shops = compose.compose("experiment=titanic_tree"), [f"shop {n}" for n in range(500)]
     frame = pd.DataFrame({"shop": [*shops[:60] * 3, *shops], "few": ["a", "b"] * 340}).astype("str")
-    encoder = model.build(cfg.steps, cfg.model)[:-1].fit(frame)
+    encoder = pipelines.build(cfg.steps, cfg.model)[:-1].fit(frame)
     names = list(encoder.get_feature_names_out())
     assert len(names) == 50 + 2 and {"shop_infrequent_sklearn", "few_a", "few_b"} <= set(names)
     never_seen = encoder.transform(pd.DataFrame({"shop": ["shop 501"], "few": ["c"]}).astype("str"))

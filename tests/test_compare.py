@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from deepmine import compare, record
+from deepmine.commands import compare
+from deepmine.runs import record
 
 SCORES = ("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "log_loss")
 

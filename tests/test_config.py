@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from conftest import CONF, EXPERIMENTS, environment, stage
-from deepmine import config, endings
-from deepmine.errors import UserError
-from deepmine.signature import signature
+from deepmine.config import compose, exits
+from deepmine.config.errors import UserError
+from deepmine.config.signature import signature
 
 FILES = sorted(
     path.relative_to(CONF) for group in ("data", "model", "experiment") for path in (CONF / group).glob("*.yaml")
@@ -28,15 +28,15 @@ HEADS = [
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_composes_and_names_its_folder(name: str) -> None:
-    cfg = config.compose(f"experiment={name}")
-    listed = name in config.pipeline()["experiments"]
+    cfg = compose.compose(f"experiment={name}")
+    listed = name in compose.pipeline()["experiments"]
     adhoc = f"out/adhoc/{cfg.choices.data}-{cfg.choices.model}-"
     assert cfg.folders.run == f"out/runs/{name}" if listed else cfg.folders.run.startswith(adhoc)
     assert cfg.folders.dataset == f"out/datasets/{cfg.choices.data}"
 
 
 def test_the_pipelines_experiments_and_data_sets_are_files() -> None:
-    listed = config.pipeline()
+    listed = compose.pipeline()
     assert set(listed["experiments"]) <= set(EXPERIMENTS)
     assert {e["data"] for e in listed["experiments"].values()} == set(listed["datasets"])
 
@@ -50,8 +50,8 @@ def test_every_file_opens_with_its_command(path: Path) -> None:
 def test_every_command_in_a_head_composes(path: Path, command: str) -> None:
     verb, *overrides = command.split()
     assert verb in Path("Makefile").read_text()
-    with endings.explained():
-        config.compose(*overrides) if verb != "prepare" else (CONF / f"{overrides[0].replace('=', '/')}.yaml").stat()
+    with exits.explained():
+        compose.compose(*overrides) if verb != "prepare" else (CONF / f"{overrides[0].replace('=', '/')}.yaml").stat()
 
 
 @pytest.mark.parametrize(
@@ -91,25 +91,25 @@ def test_every_command_in_a_head_composes(path: Path, command: str) -> None:
 )
 def test_a_mistake_is_named_with_the_nearest_valid_thing(overrides: str, says: str) -> None:
     with pytest.raises(UserError, match=re.escape(says)):
-        config.compose(*overrides.split())
+        compose.compose(*overrides.split())
 
 
 @pytest.mark.parametrize("query", ["SELECT * FROM a, b WHERE x = 'y'", 'SELECT count(*) AS n FROM "a b"'])
 def test_sql_is_taken_as_it_is_typed(query: str) -> None:
-    assert config.compose("data=titanic", f"data.source.query={query}", trains=False).data.source.query == query
+    assert compose.compose("data=titanic", f"data.source.query={query}", trains=False).data.source.query == query
 
 
 def test_an_experiment_that_does_not_set_a_key_is_not_blamed() -> None:
     with pytest.raises(UserError, match=re.escape("(It is set in conf/data/titanic.yaml, or on the command line.)")):
-        config.compose("data=titanic", "data.split.valid=1", trains=False)
+        compose.compose("data=titanic", "data.split.valid=1", trains=False)
     with pytest.raises(UserError, match="conf/model/tree.yaml or conf/experiment/titanic_tree.yaml"):
-        config.compose("experiment=titanic_tree", "model.max_dept=3")
+        compose.compose("experiment=titanic_tree", "model.max_dept=3")
 
 
 def test_who_stops_reading_ends_a_stage_without_a_word() -> None:
     read, write = os.pipe()
     os.close(read)
-    code = "from deepmine import endings\nwith endings.of_program(): print(1)"
+    code = "from deepmine import endings\nwith exits.of_program(): print(1)"
     done = subprocess.run(
         [sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, env=environment(), text=True
     )
@@ -119,31 +119,31 @@ def test_who_stops_reading_ends_a_stage_without_a_word() -> None:
 
 def test_a_model_refuses_a_kind_of_data() -> None:
     with pytest.raises(UserError, match="takes data of kind image, but `titanic` is of kind table.*: boosting, forest"):
-        config.compose("data=titanic", "model=cnn")
+        compose.compose("data=titanic", "model=cnn")
     with pytest.raises(
         UserError, match="Task rules does not go with data `mnist5k`, of kind image: wanted data of kin"
     ):
-        config.compose("model=rules", "task=rules")
+        compose.compose("model=rules", "task=rules")
 
 
 @pytest.fixture
 def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of conf/ that a test may spoil."""
-    monkeypatch.setattr(config, "CONF", Path(shutil.copytree(CONF, tmp_path / "conf")))
-    return config.CONF
+    monkeypatch.setattr(compose, "CONF", Path(shutil.copytree(CONF, tmp_path / "conf")))
+    return compose.CONF
 
 
 def test_a_typo_in_a_file_is_named(conf: Path) -> None:
     file = conf / "model/shared/net.yaml"
     file.write_text(file.read_text().replace("\nlr:", "\nlrr:"))
     with pytest.raises(UserError, match="no `model.lrr`. Did you mean `lr`"):
-        config.compose()
+        compose.compose()
 
 
 def test_broken_yaml_is_named(conf: Path) -> None:
     (conf / "model/mlp.yaml").write_text("lr: [1,")
     with pytest.raises(UserError, match=r'mlp.yaml"?, line 1 is not valid YAML'):
-        config.compose()
+        compose.compose()
 
 
 @pytest.mark.parametrize(
@@ -158,20 +158,20 @@ def test_broken_yaml_is_named(conf: Path) -> None:
     ],
 )
 def test_a_run_with_other_settings_gets_a_folder_of_its_own(overrides: str, place: str) -> None:
-    assert config.compose(*overrides.split()).folders.run.startswith(place)
+    assert compose.compose(*overrides.split()).folders.run.startswith(place)
 
 
 def test_other_data_settings_get_a_data_set_of_their_own() -> None:
-    assert re.fullmatch(r"out/datasets/mnist5k-\w{8}", config.compose("data.split.seed=1").folders.dataset)
+    assert re.fullmatch(r"out/datasets/mnist5k-\w{8}", compose.compose("data.split.seed=1").folders.dataset)
 
 
 def test_a_setting_that_no_file_mentions_can_be_set() -> None:
-    assert config.compose("model=tree", "model.splitter=random").model.splitter == "random"
+    assert compose.compose("model=tree", "model.splitter=random").model.splitter == "random"
 
 
 def test_the_trainer_is_no_part_of_a_tree() -> None:
-    tree = config.decisive(config.compose("model=tree"))
-    assert tree == config.decisive(config.compose("model=tree", "trainer.max_epochs=3"))
+    tree = compose.decisive(compose.compose("model=tree"))
+    assert tree == compose.decisive(compose.compose("model=tree", "trainer.max_epochs=3"))
 
 
 def test_signatures_are_read_without_importing() -> None:
@@ -190,12 +190,12 @@ def test_signatures_are_read_without_importing() -> None:
     ],
 )
 def test_a_disk_that_cannot_be_written_costs_a_sentence(error: OSError, says: str) -> None:
-    with pytest.raises(UserError, match=says), endings.explained():
+    with pytest.raises(UserError, match=says), exits.explained():
         raise error
 
 
 def test_other_errors_of_the_system_keep_their_traceback() -> None:
-    with pytest.raises(FileNotFoundError), endings.explained():
+    with pytest.raises(FileNotFoundError), exits.explained():
         Path("out/nothing/here").read_text()
 
 

@@ -16,14 +16,15 @@ from omegaconf import OmegaConf
 from scipy import sparse
 
 from conftest import CONF
-from deepmine import ROOT, config
-from deepmine import contract as stage
-from deepmine.data import Raw
-from deepmine.data.contract import check, enforce, infer
-from deepmine.data.facts import describe
+from deepmine import ROOT
+from deepmine.commands import contract as stage
+from deepmine.config import compose
+from deepmine.config.errors import UserError
+from deepmine.config.schema_data import Contract
 from deepmine.data.ledger import Ledger
-from deepmine.errors import UserError
-from deepmine.schema_data import Contract
+from deepmine.data.preparing.contract import check, enforce, infer
+from deepmine.data.preparing.examples import describe
+from deepmine.data.raw import Raw
 
 NAMES = sorted(path.stem for path in (CONF / "data/contract").glob("*.yaml"))
 VALUES = st.one_of(st.none(), st.floats(-1e9, 1e9, allow_subnormal=False), st.sampled_from([np.inf, -np.inf]))
@@ -46,7 +47,7 @@ def full(contract: dict) -> dict:
 @cache
 def source(name: str) -> tuple[Raw, str | None, dict]:
     """Raw rows, target and frozen contract of a starter set."""
-    data = OmegaConf.to_container(config.compose("~experiment", f"data={name}", trains=False).data, resolve=True)
+    data = OmegaConf.to_container(compose.compose("~experiment", f"data={name}", trains=False).data, resolve=True)
     read = hydra.utils.get_method(data["source"].pop("_target_"))
     return read(ROOT / "data" / data["folder"], **data["source"]), data["source"].get("target"), full(data["contract"])
 
@@ -256,8 +257,8 @@ def test_facts_of_sequences_images_texts_and_baskets() -> None:
 
 @pytest.fixture
 def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(config, "CONF", Path(shutil.copytree(CONF, tmp_path / "conf")))
-    return config.CONF
+    monkeypatch.setattr(compose, "CONF", Path(shutil.copytree(CONF, tmp_path / "conf")))
+    return compose.CONF
 
 
 def test_the_stage_writes_a_contract_that_the_data_set_then_has(conf: Path) -> None:
@@ -265,12 +266,12 @@ def test_the_stage_writes_a_contract_that_the_data_set_then_has(conf: Path) -> N
     with_contract = file.read_text()
     file.write_text(with_contract.replace("defaults:\n  - contract: titanic\n  - _self_\n", ""))
     written.unlink()
-    cfg = config.compose("~experiment", "data=titanic", "data.privacy.columns.sex=mask", trains=False)
+    cfg = compose.compose("~experiment", "data=titanic", "data.privacy.columns.sex=mask", trains=False)
     assert "contract" not in cfg.data
     stage.main(cfg)
     assert yaml.safe_load(written.read_text())["columns"]["sex"] == {"type": "text"}  # and no categories
     assert file.read_text() == with_contract
-    assert config.compose("~experiment", "data=titanic", trains=False).data.contract == yaml.safe_load(
+    assert compose.compose("~experiment", "data=titanic", trains=False).data.contract == yaml.safe_load(
         written.read_text()
     )
     with pytest.raises(UserError, match="overwrite=true"):
@@ -309,4 +310,4 @@ def test_any_column_name_survives_the_file(name: str, tmp_path: Path) -> None:
 )
 def test_a_mistake_in_a_rule_is_named(override: str, says: str) -> None:
     with pytest.raises(UserError, match=re.escape(says)):
-        config.compose("~experiment", "data=titanic", f"data.{override}", trains=False)
+        compose.compose("~experiment", "data=titanic", f"data.{override}", trains=False)

@@ -11,9 +11,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
 from conftest import cut, prepared
-from deepmine import ROOT, config, crossvalidation, dataset, evaluate, model, passport, record, tracking
-from deepmine.dataset import Part
-from deepmine.errors import UserError
+from deepmine import ROOT
+from deepmine.commands import evaluate
+from deepmine.config import compose
+from deepmine.config.errors import UserError
+from deepmine.data import dataset
+from deepmine.data.dataset import Part
+from deepmine.models import pipelines
+from deepmine.runs import cross_validation, provenance, record, tracking
 
 
 class Spy(LogisticRegression):
@@ -40,17 +45,17 @@ def splitting(strategy: str = "stratified", seed: int = 0) -> dict:
 
 
 def folds_of(name: str, folds: int = 3) -> pd.DataFrame:
-    cfg = config.compose(f"experiment={name}", "trainer.max_epochs=2")
-    settings, data = config.decisive(cfg), cut(prepared(cfg.choices.data))
-    pipeline = model.build(settings["steps"], settings["model"])
-    return crossvalidation.cross_validate(pipeline, cfg.task, data.train, data.val, data.info["split"], folds)
+    cfg = compose.compose(f"experiment={name}", "trainer.max_epochs=2")
+    settings, data = compose.decisive(cfg), cut(prepared(cfg.choices.data))
+    pipeline = pipelines.build(settings["steps"], settings["model"])
+    return cross_validation.cross_validate(pipeline, cfg.task, data.train, data.val, data.info["split"], folds)
 
 
 def test_each_training_row_is_held_out_once_and_no_other_row_is_seen() -> None:
     Spy.seen.clear()
     train, val = part(), part(10, start=100)
     pipeline = Pipeline([("model", Spy())])
-    scores = crossvalidation.cross_validate(pipeline, "classification", train, val, splitting(), 4)
+    scores = cross_validation.cross_validate(pipeline, "classification", train, val, splitting(), 4)
     fits = [rows for what, rows in Spy.seen if what == "fit"]
     held_out = [rows for what, rows in Spy.seen if what == "predict"]
     assert len(fits) == 4 and all(not learn & held for learn, held in zip(fits, held_out, strict=True))
@@ -69,24 +74,24 @@ def test_a_tree_and_a_net_give_the_same_folds_each_time(name: str) -> None:
 @pytest.mark.parametrize("strategy", ["stratified", "published"])
 def test_classes_keep_their_shares(strategy: str) -> None:
     train = part(60, classes=3)
-    for _, held_out in crossvalidation.cut(train, "classification", splitting(strategy), 5):
+    for _, held_out in cross_validation.cut(train, "classification", splitting(strategy), 5):
         assert np.bincount(train.y[held_out]).tolist() == [4, 4, 4]
 
 
 def test_another_seed_of_the_split_gives_other_folds() -> None:
-    one, two = (crossvalidation.cut(part(), "classification", splitting("random", seed), 3) for seed in (0, 1))
+    one, two = (cross_validation.cut(part(), "classification", splitting("random", seed), 3) for seed in (0, 1))
     assert not np.array_equal(one[0][1], two[0][1])
 
 
 def test_a_series_is_only_scored_on_what_comes_later() -> None:
-    for learn, held_out in crossvalidation.cut(part(), "regression", splitting("time"), 4):
+    for learn, held_out in cross_validation.cut(part(), "regression", splitting("time"), 4):
         assert learn.max() < held_out.min()
 
 
 def test_a_group_is_held_out_whole() -> None:
     train = part()
     grouped = Part(train.X, train.y, train.rows, train.y * 30 + np.arange(60) // 5)
-    for learn, held_out in crossvalidation.cut(grouped, "classification", splitting("group"), 4):
+    for learn, held_out in cross_validation.cut(grouped, "classification", splitting("group"), 4):
         assert not set(grouped.groups[learn]) & set(grouped.groups[held_out])
 
 
@@ -100,14 +105,14 @@ def test_a_group_is_held_out_whole() -> None:
 )
 def test_too_few_rows_are_named(train: Part, strategy: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
-        crossvalidation.cut(train, "classification", splitting(strategy), 5)
+        cross_validation.cut(train, "classification", splitting(strategy), 5)
 
 
 def test_mean_and_deviation_are_those_of_the_folds(tmp_path: Path) -> None:
     scores = pd.DataFrame({"fold": [1, 2, 3], "rows": 5, "accuracy": [0.5, 0.7, 0.9], "roc_auc": [0.5, np.nan, 0.6]})
-    summary = crossvalidation.summarise(scores)
+    summary = cross_validation.summarise(scores)
     assert summary == pytest.approx({"cv/accuracy": 0.7, "cv/accuracy_std": 0.2})
-    crossvalidation.write(tmp_path, scores)
+    cross_validation.write(tmp_path, scores)
     written = json.loads((tmp_path / "cv.json").read_text())
     assert written["folds"][1] == {"fold": 2, "rows": 5, "accuracy": 0.7} and written["scores"] == summary
     assert pd.read_csv(tmp_path / "cv.csv")["accuracy"].tolist() == [0.5, 0.7, 0.9]
@@ -123,29 +128,29 @@ def test_mean_and_deviation_are_those_of_the_folds(tmp_path: Path) -> None:
 )
 def test_a_wrong_number_of_folds_is_named(overrides: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
-        config.compose(*overrides.split())
+        compose.compose(*overrides.split())
 
 
 def test_a_run_with_folds_never_takes_the_place_of_one_without() -> None:
-    assert config.compose("experiment=titanic_tree", "cv=5").folders.run.startswith("out/adhoc/titanic-tree-")
-    assert "cv" not in config.decisive(config.compose("experiment=titanic_tree"))
+    assert compose.compose("experiment=titanic_tree", "cv=5").folders.run.startswith("out/adhoc/titanic-tree-")
+    assert "cv" not in compose.decisive(compose.compose("experiment=titanic_tree"))
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> record.Record:
     """The record of a tree with three folds."""
     out = tmp_path_factory.mktemp("out")
-    cfg = config.compose("experiment=titanic_tree", "cv=3", f"paths.out={out}")
-    folder, settings = Path(cfg.folders.dataset), config.decisive(cfg)
+    cfg = compose.compose("experiment=titanic_tree", "cv=3", f"paths.out={out}")
+    folder, settings = Path(cfg.folders.dataset), compose.decisive(cfg)
     dataset.save(cut(prepared("titanic")), folder)
     data = dataset.load(folder)
-    papers = passport.issue(0, 1, folder, data.info, ROOT / "data")
-    run = record.start(out / "adhoc/folded", {**config.names(cfg), **settings}, *papers)
-    pipeline = model.build(settings["steps"], settings["model"])
+    papers = provenance.issue(0, 1, folder, data.info, ROOT / "data")
+    run = record.start(out / "adhoc/folded", {**compose.names(cfg), **settings}, *papers)
+    pipeline = pipelines.build(settings["steps"], settings["model"])
     with record.status(run.folder / "status.json", "train"):
-        crossvalidation.run(run.folder, pipeline, cfg.task, data, cfg.cv)
-        model.fit(pipeline, cfg.task, data.train, data.val, run.log)
-        model.save(pipeline, run.folder / "model.skops")
+        cross_validation.run(run.folder, pipeline, cfg.task, data, cfg.cv)
+        pipelines.fit(pipeline, cfg.task, data.train, data.val, run.log)
+        pipelines.save(pipeline, run.folder / "model.skops")
     evaluate.evaluate(run, cfg.trusted)
     return run
 

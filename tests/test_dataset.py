@@ -13,11 +13,15 @@ from omegaconf import OmegaConf
 from scipy import sparse
 
 from conftest import CONF, prepared
-from deepmine import ROOT, config, dataset, prepare
-from deepmine.data import Raw, idx, table
-from deepmine.data.split import split
-from deepmine.dataset import Dataset, Part
-from deepmine.errors import UserError
+from deepmine import ROOT
+from deepmine.commands import prepare
+from deepmine.config import compose
+from deepmine.config.errors import UserError
+from deepmine.data import dataset
+from deepmine.data.dataset import Dataset, Part
+from deepmine.data.preparing.split import split
+from deepmine.data.raw import Raw
+from deepmine.data.readers import idx, table
 
 NAMES = sorted(  # those whose raw files are in the repository
     path.stem for path in (CONF / "data").glob("*.yaml") if "download" not in yaml.safe_load(path.read_text())
@@ -132,7 +136,7 @@ def test_a_data_set_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_it_is_prepared_again_only_when_files_settings_or_code_changed(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    cfg = config.compose("experiment=penguins_kmeans", f"paths.out={tmp_path}/out", f"paths.data={tmp_path}/data")
+    cfg = compose.compose("experiment=penguins_kmeans", f"paths.out={tmp_path}/out", f"paths.data={tmp_path}/data")
     raw = tmp_path / "data/penguins/penguins_raw.csv"
     raw.parent.mkdir(parents=True)
     raw.write_text((ROOT / "data/penguins/penguins_raw.csv").read_text())
@@ -231,7 +235,7 @@ def test_a_bad_query_or_column_is_named(people: Path, query: str, settings: dict
 
 @pytest.mark.parametrize("name", ["titanic", "mnist5k", "japanese_vowels", "census_names", "online_retail_customers"])
 def test_a_data_set_says_how_it_was_made_the_same_each_time(tmp_path: Path, name: str) -> None:
-    settings = OmegaConf.to_container(config.compose("~experiment", f"data={name}", trains=False).data, resolve=True)
+    settings = OmegaConf.to_container(compose.compose("~experiment", f"data={name}", trains=False).data, resolve=True)
     for folder in (tmp_path / "one", tmp_path / "two"):
         prepare.save(prepare.prepare(name, settings, ROOT / "data" / settings["folder"]), folder)
     assert dataset.folder_digest(tmp_path / "one") == dataset.folder_digest(tmp_path / "two")

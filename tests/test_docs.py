@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from conftest import ROOT, environment, make_clone, run
-from deepmine import config
-from deepmine.schema_data import Clean, Contract, Privacy
-from deepmine.schema_source import File, Join
+from deepmine.config import compose
+from deepmine.config.schema_data import Clean, Contract, Privacy
+from deepmine.config.schema_source import File, Join
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text()
@@ -92,7 +92,7 @@ def test_the_file_map_is_true() -> None:
 
 
 def test_the_readme_lists_every_experiment() -> None:
-    assert set(config.pipeline()["experiments"]) <= set(re.findall(r"`(\w+)`", README))
+    assert set(compose.pipeline()["experiments"]) <= set(re.findall(r"`(\w+)`", README))
 
 
 def test_the_changed_files_named_exist() -> None:

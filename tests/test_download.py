@@ -16,8 +16,8 @@ import pytest
 from urllib3.util import Retry
 
 from conftest import environment, stage
-from deepmine.data import download
-from deepmine.errors import UserError
+from deepmine.config.errors import UserError
+from deepmine.data.readers import download
 
 CUT = 2**17  # bytes after which a broken answer ends
 CONTENT = np.random.default_rng(0).bytes(3 * CUT)

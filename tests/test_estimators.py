@@ -14,8 +14,10 @@ from omegaconf import DictConfig
 from sklearn.pipeline import Pipeline
 
 from conftest import CONF, EXPERIMENTS, cut, prepared
-from deepmine import config, model, tasks
-from deepmine.dataset import Part
+from deepmine import tasks
+from deepmine.config import compose
+from deepmine.data.dataset import Part
+from deepmine.models import pipelines
 
 SUIT = {  # images, sequences, texts and tables where a task takes all kinds
     "classification": ("mnist5k", "japanese_vowels", "census_names", "titanic"),
@@ -62,13 +64,13 @@ NETS = [(name, data) for name, data in pairs() if "net" in read(CONF / f"model/{
 @cache
 def composed(name: str, data: str, *overrides: str) -> DictConfig:
     [task] = read(CONF / f"model/{name}.yaml")["_tasks_"]
-    return config.compose("~experiment", f"data={data}", f"model={name}", f"task={task}", *overrides)
+    return compose.compose("~experiment", f"data={data}", f"model={name}", f"task={task}", *overrides)
 
 
 def fit(cfg: DictConfig, train: Part, val: Part) -> Pipeline:
-    settings = config.decisive(cfg)
-    pipeline = model.build(settings["steps"], settings["model"])
-    model.fit(pipeline, cfg.task, train, val, lambda *_: None)
+    settings = compose.decisive(cfg)
+    pipeline = pipelines.build(settings["steps"], settings["model"])
+    pipelines.fit(pipeline, cfg.task, train, val, lambda *_: None)
     return pipeline
 
 
@@ -83,8 +85,8 @@ def test_the_same_seed_gives_the_same_bits_and_a_saved_model_the_same_answers(
 ) -> None:
     cfg, few = composed(name, data, "trainer.max_epochs=2"), cut(prepared(data), 60)
     one, two = (fit(cfg, few.train, few.val) for _ in range(2))
-    model.save(one, tmp_path / "model.skops")
-    loaded = model.load(tmp_path / "model.skops", cfg.trusted)
+    pipelines.save(one, tmp_path / "model.skops")
+    loaded = pipelines.load(tmp_path / "model.skops", cfg.trusted)
     for other in (two, loaded):
         np.testing.assert_array_equal(answer(one, cfg.task, few.test), answer(other, cfg.task, few.test))
 

@@ -8,9 +8,11 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from deepmine import config, prepare
-from deepmine.data import arrays, idx, image_folder, read_csv, transactions
-from deepmine.errors import UserError
+from deepmine.commands import prepare
+from deepmine.config import compose
+from deepmine.config.errors import UserError
+from deepmine.data.raw import read_csv
+from deepmine.data.readers import arrays, idx, image_folder, transactions
 
 RED, GREEN = (250, 0, 0), (0, 250, 0)
 
@@ -247,7 +249,7 @@ def test_plain_idx_files_are_mapped_and_not_loaded(tmp_path: Path) -> None:
 
 
 def test_mnist_keeps_its_published_test_rows(tmp_path: Path) -> None:
-    settings = OmegaConf.to_container(config.compose("data=mnist", "~experiment", trains=False).data, resolve=True)
+    settings = OmegaConf.to_container(compose.compose("data=mnist", "~experiment", trains=False).data, resolve=True)
     for part, n in (("train", 200), ("t10k", 30)):
         idx_file(tmp_path / f"{part}-images-idx3-ubyte.gz", np.full((n, 28, 28), n))
         idx_file(tmp_path / f"{part}-labels-idx1-ubyte.gz", np.arange(n) % 10)

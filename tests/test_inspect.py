@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from deepmine.data import inspect
-from deepmine.errors import UserError
-from deepmine.prepare import prepare
+from deepmine.commands.prepare import prepare
+from deepmine.config.errors import UserError
+from deepmine.data.preparing import inspect
 
 
 def images(folder: Path, **counts: int) -> Path:
@@ -62,7 +62,7 @@ def test_pairs_are_baskets(tmp_path: Path, names: str, separator: str) -> None:
     found = inspect.inspect("shop", lines(tmp_path, names, *pairs), "shop.csv", None)
     basket, item = names.split(separator)
     wanted = {"file": "shop.csv", "basket": basket, "item": item, "separator": separator}
-    assert found.settings["source"] == {"_target_": "deepmine.data.transactions.read", **wanted}
+    assert found.settings["source"] == {"_target_": "deepmine.data.readers.transactions.read", **wanted}
     assert found.title == "3 baskets from shop.csv" and f"`{item}` an item in it" in found.notes[0]
 
 

@@ -10,10 +10,13 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from conftest import cut, prepared
-from deepmine import config, interpret, model, tasks
-from deepmine.dataset import Dataset, Part
+from deepmine import tasks
+from deepmine.config import compose
+from deepmine.data.dataset import Dataset, Part
+from deepmine.models import pipelines
 from deepmine.models.transformers import Flatten, SequenceScaler, SequenceSummary, TextCounts, TextEncoder
-from deepmine.tasks import anomalies, attributions, classification, dependence, regression, trees
+from deepmine.tasks import anomalies, classification, regression
+from deepmine.tasks.explain import attributions, dependence, importance, trees
 
 TABLE = {"kind": "table", "columns": ["noise", "tells", "flat"]}
 
@@ -69,27 +72,27 @@ SECOND = FunctionTransformer(lambda X: X[:, 1])  # its two features at step 1, w
 )
 def test_the_part_that_tells_is_found(part: Part, step, info: dict, tells: list, kinds: list) -> None:
     pipeline = make_pipeline(step, StandardScaler(), LogisticRegression(max_iter=1000)).fit(part.X, part.y)
-    found = interpret.importance(pipeline, part, info, "accuracy")
+    found = importance.importance(pipeline, part, info, "accuracy")
     assert list(found) == ["kind", "input", "importance", "deviation"] and list(found["kind"].unique()) == kinds
     ranked = found.sort_values("importance", ascending=False, ignore_index=True)
     first, others = ranked[: len(kinds)], ranked[len(kinds) :]
     assert first["input"].tolist() == tells and first["importance"].between(0.3, 0.7).all()
     assert others["importance"].max() < 0.2  # letter 3 is the last of some texts
-    assert interpret.in_words(ranked, "accuracy").startswith(f"It leans most on {tells[0]} (0.")
-    pd.testing.assert_frame_equal(found, interpret.importance(pipeline, part, info, "accuracy"))
-    assert len(interpret.importance_figure(found, part.X, "accuracy").axes) >= len(kinds)
+    assert importance.in_words(ranked, "accuracy").startswith(f"It leans most on {tells[0]} (0.")
+    pd.testing.assert_frame_equal(found, importance.importance(pipeline, part, info, "accuracy"))
+    assert len(importance.importance_figure(found, part.X, "accuracy").axes) >= len(kinds)
 
 
 def test_a_model_that_leans_on_nothing_says_so() -> None:
     part = table()
-    found = interpret.importance(classifier(part_of(part.X * 0, part.y)), part, TABLE, "accuracy")
-    assert "no more than chance" in interpret.in_words(found, "accuracy")
+    found = importance.importance(classifier(part_of(part.X * 0, part.y)), part, TABLE, "accuracy")
+    assert "no more than chance" in importance.in_words(found, "accuracy")
     assert dependence.most_important_numbers(found, part.X) == []
 
 
 def test_an_exchange_moves_values_between_the_rows_that_have_them() -> None:
     X, order = sequences().X, np.random.default_rng(1).permutation(200)
-    new = interpret._values([(step, 1) for step in range(6)], X, order)
+    new = importance._values([(step, 1) for step in range(6)], X, order)
     np.testing.assert_array_equal(np.isnan(new), np.isnan(X))
     np.testing.assert_array_equal(new[:, :, 0], X[:, :, 0])
     np.testing.assert_array_equal(np.sort(new[:, :, 1], axis=0), np.sort(X[:, :, 1], axis=0))
@@ -99,25 +102,25 @@ def test_an_exchange_moves_values_between_the_rows_that_have_them() -> None:
 
 def test_letters_are_exchanged_from_either_end() -> None:
     X, order = np.array(["anna", "bo", "", "ünal"]), np.arange(4)
-    assert interpret._letter(-1, X, order).tolist() == ["annl", "ba", "", "ünao"]
-    assert interpret._letter(2, X, order).tolist() == ["anaa", "bo", "", "ünnl"]
+    assert importance._letter(-1, X, order).tolist() == ["annl", "ba", "", "ünao"]
+    assert importance._letter(2, X, order).tolist() == ["anaa", "bo", "", "ünnl"]
 
 
 def test_steps_are_taken_together_where_there_are_many() -> None:
     info = {"kind": "sequence", "columns": ["a"]}
-    names = [name for _, name, _ in interpret._inputs(np.zeros((2, 50, 1)), info)]
+    names = [name for _, name, _ in importance._inputs(np.zeros((2, 50, 1)), info)]
     assert names[0] == "steps 0-2" and names[-1] == "steps 48-49" and len(names) == 17
 
 
 def test_patches_cover_an_image_once() -> None:
     seen = np.zeros((1, 30, 5))
-    for place in interpret.patches(30, 5):
+    for place in importance.patches(30, 5):
         seen[place] += 1
     assert (seen == 1).all()
 
 
 def test_the_rows_looked_at_are_limited() -> None:
-    X, y = interpret._some(table(3000), 1000)
+    X, y = importance._some(table(3000), 1000)
     assert len(X) == len(y) == 1000 and X.index[[0, -1]].tolist() == [0, 2999]
 
 
@@ -276,14 +279,14 @@ FITS = {"predictions", "residuals", "forecast", "importance"}
     ],
 )
 def test_a_supervised_model_shows_what_suits_it(name: str, pictures: set, monkeypatch: pytest.MonkeyPatch) -> None:
-    cfg = config.compose(f"experiment={name}", "trainer.max_epochs=1")
-    settings, data = config.decisive(cfg), cut(prepared(cfg.choices.data))
-    pipeline = model.build(settings["steps"], settings["model"])
-    model.fit(pipeline, cfg.task, data.train, data.val, lambda *_: None)
+    cfg = compose.compose(f"experiment={name}", "trainer.max_epochs=1")
+    settings, data = compose.decisive(cfg), cut(prepared(cfg.choices.data))
+    pipeline = pipelines.build(settings["steps"], settings["model"])
+    pipelines.fit(pipeline, cfg.task, data.train, data.val, lambda *_: None)
     task = tasks.find(cfg.task)
     outcomes = {part: task.predict(pipeline, rows) for part, rows in data.parts()}
     task.enrich(pipeline, data, outcomes, 0)
-    monkeypatch.setattr(interpret, "importance", None)  # once is enough
+    monkeypatch.setattr(importance, "importance", None)  # once is enough
     assert {name for name, _ in task.figures(pipeline, data, outcomes)} == pictures
     found = task.knowledge(pipeline, data, outcomes)
     assert found.tables["importance"]["importance"].is_monotonic_decreasing

@@ -16,17 +16,19 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils.estimator_checks import check_estimator
 
 from conftest import EXPERIMENTS, cut, prepared
-from deepmine import config, metrics, model, tasks
-from deepmine.dataset import Dataset, Part
-from deepmine.errors import UserError
-from deepmine.models import clusters
+from deepmine import tasks
+from deepmine.config import compose
+from deepmine.config.errors import UserError
+from deepmine.data.dataset import Dataset, Part
+from deepmine.models import clusters, pipelines
 from deepmine.models.clusters import KMeansRange, NearestCluster, choose, stability
-from deepmine.tasks import anomalies, cluster_profiles, clustering, decomposition, trees
+from deepmine.tasks import anomalies, cluster_profiles, clustering, decomposition, metrics
+from deepmine.tasks.explain import trees
 
 MINING = [
     name
     for name in EXPERIMENTS
-    if config.compose(f"experiment={name}").task in ("clustering", "decomposition", "anomalies")
+    if compose.compose(f"experiment={name}").task in ("clustering", "decomposition", "anomalies")
 ]
 
 
@@ -114,9 +116,9 @@ def test_noise_stays_noise() -> None:
 
 
 def test_a_value_that_an_algorithm_inside_refuses_is_named() -> None:
-    settings = config.decisive(config.compose("experiment=penguins_hdbscan", "model.clusterer.min_cluster_size=0"))
+    settings = compose.decisive(compose.compose("experiment=penguins_hdbscan", "model.clusterer.min_cluster_size=0"))
     with pytest.raises(UserError, match=re.escape("(`model.clusterer`)")):
-        model.build(settings["steps"], settings["model"])
+        pipelines.build(settings["steps"], settings["model"])
 
 
 # ---- clusters
@@ -242,10 +244,10 @@ def test_robust_z_scores() -> None:
 
 
 def test_rules_are_in_the_units_and_words_of_the_data() -> None:
-    cfg = config.decisive(config.compose("experiment=titanic_tree", "model.max_depth=3"))
+    cfg = compose.decisive(compose.compose("experiment=titanic_tree", "model.max_depth=3"))
     data = cut(prepared("titanic"), 1000)
-    pipeline = model.build(cfg["steps"], cfg["model"])
-    model.fit(pipeline, "classification", data.train, data.val, lambda *_: None)
+    pipeline = pipelines.build(cfg["steps"], cfg["model"])
+    pipelines.fit(pipeline, "classification", data.train, data.val, lambda *_: None)
     rules = trees.rules_table(pipeline, data.train.X)
     assert rules["rows"].sum() == len(data.train)
     assert rules["rule"].str.contains("sex = female|sex != female|sex = male|sex != male").all()
@@ -269,7 +271,7 @@ def test_a_regression_tree_has_rules_too() -> None:
 
 def test_pixels_have_names() -> None:
     X = np.random.default_rng(0).integers(0, 255, (40, 1, 3, 4), dtype=np.uint8)
-    pipeline = model.build(
+    pipeline = pipelines.build(
         {"flatten": {"_target_": "deepmine.models.transformers.Flatten"}},
         {"_target_": "sklearn.tree.DecisionTreeClassifier"},
     )
@@ -284,10 +286,10 @@ def test_pixels_have_names() -> None:
 @pytest.mark.parametrize("name", MINING)
 def test_every_mining_experiment_says_and_draws_what_it_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clustering, "RESAMPLES", 1)
-    cfg = config.compose(f"experiment={name}")
-    settings, data, task = config.decisive(cfg), cut(prepared(cfg.choices.data)), tasks.find(cfg.task)
-    pipeline = model.build(settings["steps"], settings["model"])
-    model.fit(pipeline, cfg.task, data.train, data.val, lambda *_: None)
+    cfg = compose.compose(f"experiment={name}")
+    settings, data, task = compose.decisive(cfg), cut(prepared(cfg.choices.data)), tasks.find(cfg.task)
+    pipeline = pipelines.build(settings["steps"], settings["model"])
+    pipelines.fit(pipeline, cfg.task, data.train, data.val, lambda *_: None)
     outcomes = {part: task.predict(pipeline, rows) for part, rows in data.parts()}
     if hasattr(task, "enrich"):
         task.enrich(pipeline, data, outcomes, 0)

@@ -16,22 +16,25 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import check_estimator
 
 from conftest import EXPERIMENTS, cut, prepared
-from deepmine import config, metrics, model, tasks
-from deepmine.errors import UserError
+from deepmine import tasks
+from deepmine.config import compose
+from deepmine.config.errors import UserError
+from deepmine.models import pipelines
 from deepmine.models.augment import Jitter, ShiftRotate
 from deepmine.models.autoencoder import LightningAutoencoder
 from deepmine.models.lightning import LightningClassifier, LightningRegressor
 from deepmine.models.networks import CNN, MLP, RNN, Autoencoder
 from deepmine.models.training import SCHEDULES
+from deepmine.tasks import metrics
 
-TRUSTED = config.compose().trusted
+TRUSTED = compose.compose().trusted
 
 
 def fitted(name: str, **trainer: object) -> tuple:
-    cfg = config.compose(f"experiment={name}", "trainer.max_epochs=2")
-    settings, data = config.decisive(cfg), cut(prepared(cfg.choices.data))
-    pipeline = model.build(settings["steps"], settings["model"])
-    model.fit(pipeline, cfg.task, data.train, data.val, lambda *_: None)
+    cfg = compose.compose(f"experiment={name}", "trainer.max_epochs=2")
+    settings, data = compose.decisive(cfg), cut(prepared(cfg.choices.data))
+    pipeline = pipelines.build(settings["steps"], settings["model"])
+    pipelines.fit(pipeline, cfg.task, data.train, data.val, lambda *_: None)
     return cfg, data, pipeline
 
 
@@ -45,8 +48,8 @@ def test_every_experiment_fits_scores_saves_loads_and_predicts_the_same(name: st
     cfg, data, pipeline = fitted(name)
     scores = metrics.score(cfg.task, **tasks.find(cfg.task).predict(pipeline, data.test))
     assert set(metrics.columns(cfg.task)) <= set(scores)
-    model.save(pipeline, tmp_path / "model.skops")
-    loaded = model.load(tmp_path / "model.skops", TRUSTED)
+    pipelines.save(pipeline, tmp_path / "model.skops")
+    loaded = pipelines.load(tmp_path / "model.skops", TRUSTED)
     np.testing.assert_array_equal(outcome(loaded, cfg.task, data.test), outcome(pipeline, cfg.task, data.test))
 
 
@@ -58,14 +61,14 @@ def test_every_experiment_is_the_same_to_the_bit_with_the_same_seed(name: str) -
 
 
 def test_clustering_never_sees_the_species() -> None:
-    cfg = config.compose("experiment=penguins_kmeans")
-    settings, data = config.decisive(cfg), cut(prepared("penguins"))
-    pipeline = model.build(settings["steps"], settings["model"])
+    cfg = compose.compose("experiment=penguins_kmeans")
+    settings, data = compose.decisive(cfg), cut(prepared("penguins"))
+    pipeline = pipelines.build(settings["steps"], settings["model"])
     seen = []
     for _, step in pipeline.steps:
         fit = step.fit
         step.fit = lambda X, y=None, fit=fit, **rest: (seen.append(y), fit(X, y, **rest))[1]
-    model.fit(pipeline, cfg.task, data.train, data.val, lambda *_: None)
+    pipelines.fit(pipeline, cfg.task, data.train, data.val, lambda *_: None)
     assert seen and all(y is None for y in seen)
 
 
@@ -78,18 +81,18 @@ def test_what_is_fitted_before_the_model_sees_training_rows_alone() -> None:
 def test_a_model_file_with_a_stranger_inside_is_refused(tmp_path: Path) -> None:
     skops.io.dump(subprocess.Popen, tmp_path / "model.skops")
     with pytest.raises(UserError, match=r"not trusted: subprocess\.Popen"):
-        model.load(tmp_path / "model.skops", TRUSTED)
+        pipelines.load(tmp_path / "model.skops", TRUSTED)
 
 
 def test_a_missing_model_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no model"):
-        model.load(tmp_path / "model.skops", TRUSTED)
+        pipelines.load(tmp_path / "model.skops", TRUSTED)
 
 
 def test_a_value_that_scikit_learn_refuses_is_named() -> None:
-    settings = config.decisive(config.compose("experiment=titanic_tree", "model.max_depth=deep"))
+    settings = compose.decisive(compose.compose("experiment=titanic_tree", "model.max_depth=deep"))
     with pytest.raises(UserError, match="'max_depth' parameter of DecisionTreeClassifier must be an int"):
-        model.build(settings["steps"], settings["model"])
+        pipelines.build(settings["steps"], settings["model"])
 
 
 def rows(n: int = 64, shape: tuple = (6,), seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -10,8 +10,12 @@ import pytest
 from omegaconf import OmegaConf
 
 from conftest import stage
-from deepmine import ROOT, config, dataset, passport, record, sweep, tracking, train
-from deepmine.dataset import Dataset, Part
+from deepmine import ROOT
+from deepmine.commands import train
+from deepmine.config import compose
+from deepmine.data import dataset
+from deepmine.data.dataset import Dataset, Part
+from deepmine.runs import provenance, record, sweep, tracking
 
 
 def runs_of(uri: str) -> list[mlflow.entities.Run]:
@@ -22,11 +26,11 @@ def runs_of(uri: str) -> list[mlflow.entities.Run]:
 def trial(folder: Path, number: int, fails: bool = False) -> record.Record:
     """The record of a trial that fitted nothing, better on the validation rows the higher its number."""
     overrides = ["experiment=titanic_tree", f"model.max_depth={number + 1}"]
-    cfg = config.compose(*overrides)
+    cfg = compose.compose(*overrides)
     info, place = {"digest": "some"}, {"sweep": "20260101-120000-abcd", "number": number}
-    papers = passport.issue(0, 1, folder / "data", info, ROOT / "data/titanic", place)
+    papers = provenance.issue(0, 1, folder / "data", info, ROOT / "data/titanic", place)
     papers[0]["command"] = ["train", *overrides]
-    run = record.start(folder / f"trial-{number}", {**config.names(cfg), **config.decisive(cfg)}, *papers)
+    run = record.start(folder / f"trial-{number}", {**compose.names(cfg), **compose.decisive(cfg)}, *papers)
     scores = {"val/accuracy": 0.7 + number / 100, "test/accuracy": 0.8 - number / 100, "train/accuracy": 0.9}
     record.write_json(run.folder / "metrics.json", scores)
     try:
@@ -133,7 +137,7 @@ def test_a_sweep_goes_on_after_a_trial_that_failed(tmp_path: Path, launcher: str
         "tracking.model=false",
         f"hydra/launcher={launcher}",
     ]
-    done = stage("train", "-m", "experiment=titanic_tree", "model.max_depth=bad,5", *settings)
+    done = stage("sweep", "experiment=titanic_tree", "model.max_depth=bad,5", *settings)
     assert done.returncode == 1 and "Trial 0 (experiment=titanic_tree model.max_depth=bad" in done.stderr, done.stderr
     [run] = record.find_all(tmp_path / "out")
     assert run.status["status"] == "FINISHED" and run.folder.parent.name == "adhoc"

@@ -12,11 +12,13 @@ from PIL import Image
 from sklearn.datasets import make_blobs
 
 from conftest import make_clone, run, stage
-from deepmine import config, new_data, schema
-from deepmine.data import basket_files, inspect, steps, table
+from deepmine.commands import new_data
+from deepmine.config import compose, schema
+from deepmine.config.errors import UserError
+from deepmine.config.schema import Data
 from deepmine.data.ledger import Ledger
-from deepmine.errors import UserError
-from deepmine.schema import Data
+from deepmine.data.preparing import basket_files, inspect, steps
+from deepmine.data.readers import table
 
 PEOPLE = 240
 
@@ -60,7 +62,7 @@ def read(path: Path) -> dict:
 
 @pytest.mark.slow
 def test_a_table_is_described_versioned_trained_and_protected(own: Path, files: Path) -> None:
-    done = stage("new_data", f"path={files}/Churn 2026.csv", "target=churned", root=own)
+    done = stage("new-data", f"path={files}/Churn 2026.csv", "target=churned", root=own)
     assert done.returncode == 0, done.stderr
     settings = read(own / "conf/data/churn_2026.yaml")
     assert settings["source"]["row_id"] == "patient_id" and settings["split"]["strategy"] == "stratified"
@@ -85,14 +87,14 @@ def test_the_same_command_goes_on_after_a_stop_and_keeps_what_a_person_wrote(own
     table["told"] = table["kind"].map({"a": "yes, a", "b": "no, b"})
     table.to_csv(tmp_path / "leaky.csv", index=False)
     arguments = [f"path={tmp_path}/leaky.csv", "target=kind"]
-    stopped = stage("new_data", *arguments, root=own)
+    stopped = stage("new-data", *arguments, root=own)
     assert stopped.returncode == 1 and "told" in stopped.stderr and "the same command goes on" in stopped.stderr
     settings = own / "conf/data/leaky.yaml"
     settings.write_text(settings.read_text() + "audit: {leaks: warn}\n# mine\n")
-    done = stage("new_data", *arguments, root=own)
+    done = stage("new-data", *arguments, root=own)
     assert done.returncode == 0 and "going on with conf/data/leaky.yaml" in done.stdout, done.stderr
     assert "leaky-mlp" in done.stdout and settings.read_text().endswith("# mine\n")
-    other = stage("new_data", arguments[0], "target=told", root=own)
+    other = stage("new-data", arguments[0], "target=told", root=own)
     assert other.returncode == 1 and "not all of it made of" in other.stderr
 
 
@@ -136,14 +138,14 @@ def test_what_is_no_file_of_baskets_is_a_table(tmp_path: Path) -> None:
 def test_every_task_has_first_models_that_do_it() -> None:
     assert set(new_data.FIRST_MODELS) == set(get_args(schema.Task))
     for task, models in new_data.FIRST_MODELS.items():
-        assert all(task in read(config.CONF / f"model/{model}.yaml")["_tasks_"] for model in models)
+        assert all(task in read(compose.CONF / f"model/{model}.yaml")["_tasks_"] for model in models)
 
 
 @pytest.mark.slow
 def test_without_a_target_clusters_are_looked_for(own: Path, tmp_path: Path) -> None:
     X, _ = make_blobs(90, centers=3, random_state=0)
     pd.DataFrame(X, columns=["wide", "high"]).to_csv(tmp_path / "blobs.csv", index=False)
-    done = stage("new_data", f"path={tmp_path}/blobs.csv", root=own)
+    done = stage("new-data", f"path={tmp_path}/blobs.csv", root=own)
     assert done.returncode == 0, done.stderr
     assert all(f"blobs-{model}" in done.stdout for model in ("kmeans", "kmeans_range"))
 
@@ -166,7 +168,7 @@ def _readers_of(root: Path, secret: str, said: str) -> list[str]:
     ],
 )
 def test_images_and_baskets_too(own: Path, files: Path, file: str, name: str, kind: str, task: str, model: str) -> None:
-    done = stage("new_data", f"path={files}/{file}", root=own)
+    done = stage("new-data", f"path={files}/{file}", root=own)
     assert done.returncode == 0, done.stderr
     settings = read(own / f"conf/data/{name}.yaml")
     assert (settings["kind"], settings["task"]) == (kind, task)
@@ -190,7 +192,7 @@ def test_images_and_baskets_too(own: Path, files: Path, file: str, name: str, ki
 def test_what_cannot_be_used_leaves_nothing(own: Path, files: Path, arguments: list[str], says: str) -> None:
     (files / "empty.csv").touch()
     before = run("git", "status", "--short", root=own).stdout
-    done = stage("new_data", *(argument.format(files=files) for argument in arguments), root=own)
+    done = stage("new-data", *(argument.format(files=files) for argument in arguments), root=own)
     assert done.returncode == 1 and says in done.stderr and "Traceback" not in done.stderr, done.stderr
     assert run("git", "status", "--short", root=own).stdout == before
     assert not (own / "data/other").exists() and not (own / "conf/data/other.yaml").exists()
@@ -206,12 +208,12 @@ def test_what_cannot_be_used_leaves_nothing(own: Path, files: Path, arguments: l
 def test_a_name_that_cannot_be_taken_costs_nothing(
     name: str, says: str, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(config, "CONF", Path(shutil.copytree(config.CONF, tmp_path / "conf")))
-    cfg = config.compose(f"path='{files}/shop.txt'", f"name={name}", f"paths.data={tmp_path}/data", trains=False)
-    (config.CONF / "data/titanic.yaml").unlink()  # its contract alone is left
+    monkeypatch.setattr(compose, "CONF", Path(shutil.copytree(compose.CONF, tmp_path / "conf")))
+    cfg = compose.compose(f"path='{files}/shop.txt'", f"name={name}", f"paths.data={tmp_path}/data", trains=False)
+    (compose.CONF / "data/titanic.yaml").unlink()  # its contract alone is left
     with pytest.raises(UserError, match=says):
         new_data.main(cfg)
-    assert (config.CONF / "data/contract/titanic.yaml").is_file() and not (tmp_path / "data").exists()
+    assert (compose.CONF / "data/contract/titanic.yaml").is_file() and not (tmp_path / "data").exists()
 
 
 def found(folder: Path, frame: pd.DataFrame, read: dict | None = None, **how: str) -> inspect.Found:

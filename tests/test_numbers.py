@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepmine.data import Raw, table
+from deepmine.data.raw import Raw
+from deepmine.data.readers import table
 
 COMMA = "numbers are written with a decimal comma"
 

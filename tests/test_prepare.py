@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deepmine.errors import UserError
-from deepmine.prepare import Prepared, prepare
+from deepmine.commands.prepare import Prepared, prepare
+from deepmine.config.errors import UserError
 
-IMAGES = {"_target_": "deepmine.data.arrays.read", "kind": "image", "X": "images.npy"}
-NUMBERS = {"_target_": "deepmine.data.arrays.read", "kind": "table", "X": "X.npy", "y": "y.npy"}
-TABLE = {"_target_": "deepmine.data.table.read", "files": {"t": "t.csv"}, "row_id": "key", "target": "y"}
+IMAGES = {"_target_": "deepmine.data.readers.arrays.read", "kind": "image", "X": "images.npy"}
+NUMBERS = {"_target_": "deepmine.data.readers.arrays.read", "kind": "table", "X": "X.npy", "y": "y.npy"}
+TABLE = {"_target_": "deepmine.data.readers.table.read", "files": {"t": "t.csv"}, "row_id": "key", "target": "y"}
 RANDOM = {"strategy": "random", "val": 0.15, "test": 0.25, "seed": 0}
 
 

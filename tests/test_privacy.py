@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from conftest import prepared
 from deepmine import ROOT
+from deepmine.config.errors import UserError
+from deepmine.config.schema_data import Privacy
 from deepmine.data.ledger import Ledger
-from deepmine.data.privacy import DEMO, personal, protect
-from deepmine.errors import UserError
-from deepmine.schema_data import Privacy
+from deepmine.data.preparing.privacy import DEMO, personal, protect
 
 KEY = "DEEPMINE_TEST_KEY"
 ROWS = st.lists(

@@ -15,25 +15,30 @@ import mlflow
 import pytest
 
 from conftest import cut, environment, prepared, stage
-from deepmine import ROOT, config, dataset, evaluate, model, passport, record, store, tracking
-from deepmine import publish as sending
-from deepmine.errors import UserError
+from deepmine import ROOT
+from deepmine.commands import evaluate
+from deepmine.commands import publish as sending
+from deepmine.config import compose
+from deepmine.config.errors import UserError
+from deepmine.data import dataset
+from deepmine.models import pipelines
+from deepmine.runs import mlflow_store, provenance, record, tracking
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> record.Record:
     """The record of a small net on a small cut of the penguins, trained and evaluated; a test may copy it."""
     out = tmp_path_factory.mktemp("out")
-    cfg = config.compose("data=penguins", "task=classification", "trainer.max_epochs=3", f"paths.out={out}")
+    cfg = compose.compose("data=penguins", "task=classification", "trainer.max_epochs=3", f"paths.out={out}")
     dataset.save(cut(prepared("penguins")), Path(cfg.folders.dataset))
-    settings, data = config.decisive(cfg), dataset.load(Path(cfg.folders.dataset))
-    papers = passport.issue(0, 1, Path(cfg.folders.dataset), data.info, ROOT / "data")
-    run = record.start(out / "runs/small", {**config.names(cfg), **settings}, *papers)
+    settings, data = compose.decisive(cfg), dataset.load(Path(cfg.folders.dataset))
+    papers = provenance.issue(0, 1, Path(cfg.folders.dataset), data.info, ROOT / "data")
+    run = record.start(out / "runs/small", {**compose.names(cfg), **settings}, *papers)
     with record.status(run.folder / "status.json", "train") as status:
-        pipeline = model.build(settings["steps"], settings["model"])
-        model.fit(pipeline, cfg.task, data.train, data.val, run.log)
+        pipeline = pipelines.build(settings["steps"], settings["model"])
+        pipelines.fit(pipeline, cfg.task, data.train, data.val, run.log)
         status["fit_seconds"] = 1.5
-        model.save(pipeline, run.folder / "model.skops")
+        pipelines.save(pipeline, run.folder / "model.skops")
     evaluate.evaluate(run, cfg.trusted)
     return run
 
@@ -74,7 +79,7 @@ def test_evaluation_refuses_other_data_than_it_was_trained_on(finished: record.R
     papers = {**finished.passport, "data": {**finished.passport["data"], "digest": "other"}}
     record.write_json(spoilt.folder / "passport.json", papers)
     with pytest.raises(UserError, match="has changed since"):
-        evaluate.evaluate(spoilt, config.compose().trusted)
+        evaluate.evaluate(spoilt, compose.compose().trusted)
     assert spoilt.status["status"] == "FAILED" and "has changed since" in spoilt.status["reason"]
 
 
@@ -117,7 +122,7 @@ def test_a_missing_record_is_named(tmp_path: Path) -> None:
 
 
 def publish(run: record.Record, uri: str) -> mlflow.entities.Run:
-    return mlflow.MlflowClient(uri).get_run(tracking.publish(run, uri, True, config.compose().trusted))
+    return mlflow.MlflowClient(uri).get_run(tracking.publish(run, uri, True, compose.compose().trusted))
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +188,7 @@ def test_a_long_setting_stands_whole_in_the_config(finished: record.Record) -> N
 def test_a_tracker_that_is_away_is_named_at_once() -> None:
     begin = time.monotonic()
     with pytest.raises(UserError, match="does not answer"):
-        store.connect("http://127.0.0.1:9")
+        mlflow_store.connect("http://127.0.0.1:9")
     assert time.monotonic() - begin < 10
 
 
@@ -203,13 +208,13 @@ class Hanging(BaseHTTPRequestHandler):
 def test_a_tracker_that_hangs_costs_a_message(
     finished: record.Record, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr(store, "PATIENCE", 0.5)
+    monkeypatch.setattr(mlflow_store, "PATIENCE", 0.5)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hanging)
     server.over = threading.Event()
     threading.Thread(target=server.serve_forever).start()
     uri, begin = f"http://127.0.0.1:{server.server_port}", time.monotonic()
     try:
-        with sending.afterwards(finished, config.compose(f"tracking.uri={uri}")):
+        with sending.afterwards(finished, compose.compose(f"tracking.uri={uri}")):
             pass
         assert time.monotonic() - begin < 3
     finally:
@@ -225,7 +230,7 @@ def test_a_killed_run_is_killed_in_the_record_and_in_mlflow(tmp_path: Path, sign
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     overrides = ["trainer.max_epochs=100000", f"paths.out={tmp_path}/out", f"tracking.uri={uri}"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "deepmine.train", *overrides],
+        [sys.executable, "-m", "deepmine", "train", *overrides],
         cwd=ROOT,
         env=environment(),
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a shell's `&` has it ignored

@@ -21,12 +21,12 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
 
 from conftest import ROOT, prepared
-from deepmine import metrics
-from deepmine.data import baskets
-from deepmine.errors import UserError
+from deepmine.config.errors import UserError
+from deepmine.data.readers import baskets
 from deepmine.models import itemsets as search
+from deepmine.models.association_rules import AssociationRules
 from deepmine.models.itemsets import count, mine, pack, pair_counts
-from deepmine.models.rules import AssociationRules
+from deepmine.tasks import metrics
 from deepmine.tasks import rules as task
 
 RETAIL = ROOT / "data/online_retail_customers"

@@ -11,13 +11,15 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
 from conftest import prepared
-from deepmine import ROOT, config, metrics
-from deepmine.data import Raw, sequences, series, text
-from deepmine.data.split import split
-from deepmine.dataset import Dataset, Part
-from deepmine.errors import UserError
+from deepmine import ROOT
+from deepmine.config import compose
+from deepmine.config.errors import UserError
+from deepmine.data.dataset import Dataset, Part
+from deepmine.data.preparing.split import split
+from deepmine.data.raw import Raw
+from deepmine.data.readers import sequences, series, text
 from deepmine.models.transformers import SequenceScaler, SequenceSummary, TextCounts, TextEncoder
-from deepmine.tasks import regression
+from deepmine.tasks import metrics, regression
 
 LINES = "id,part,speaker,t,a,b\n7,train,x,0,1,2\n3,test,y,1,5,6\n7,train,x,1,3,4\n3,test,y,0,7,8\n3,test,y,2,9,10\n"
 COLUMNS = {"sequence": "id", "step": "t", "target": "speaker", "part": "part"}
@@ -183,12 +185,12 @@ def test_less_training_rows_leave_the_other_parts_alone(strategy: str) -> None:
 )
 def test_a_split_that_cannot_be_is_named(overrides: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
-        config.compose(overrides)
+        compose.compose(overrides)
 
 
 def test_less_training_data_is_a_data_set_of_its_own() -> None:
-    assert config.compose("data.train_fraction=0.1").folders.dataset != config.compose().folders.dataset
-    assert config.compose("data.train_fraction=1.0").folders.dataset == config.compose().folders.dataset
+    assert compose.compose("data.train_fraction=0.1").folders.dataset != compose.compose().folders.dataset
+    assert compose.compose("data.train_fraction=1.0").folders.dataset == compose.compose().folders.dataset
 
 
 def ragged(n: int = 30, steps: int = 9, features: int = 2) -> np.ndarray:

@@ -17,9 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepmine import config
-from deepmine.data import Raw, table
-from deepmine.errors import UserError
+from deepmine.config import compose
+from deepmine.config.errors import UserError
+from deepmine.data.raw import Raw
+from deepmine.data.readers import table
 
 letters = st.characters(codec="utf-8", categories=("L",))
 # texts begin with a letter and a dash, so that none is like a number, a date or a truth value
@@ -348,7 +349,7 @@ def test_a_join_is_what_pandas_makes_of_the_first_values(left: list, right: list
 )
 def test_a_wrong_setting_of_a_source_is_named(override: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
-        config.compose("~experiment", "data=titanic", override, trains=False)
+        compose.compose("~experiment", "data=titanic", override, trains=False)
 
 
 @pytest.mark.parametrize("path", ["{}/other/a.csv", "{}/other/*.csv", "../other/a.csv"])

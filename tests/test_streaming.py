@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from sklearn.decomposition import IncrementalPCA
 
-from deepmine import config, model
-from deepmine.dataset import Part
+from deepmine.config import compose
+from deepmine.data.dataset import Part
+from deepmine.models import pipelines
 from deepmine.models.streaming import StreamingPCA
 
 ALLOWED = 32 * 2**20  # bytes beyond what the imports take
@@ -28,15 +29,15 @@ def test_the_components_are_scikit_learns(n: int) -> None:
 
 def fit(path: Path, *overrides: str) -> int:
     """Fit on a memory-mapped array with little memory, all the way from the config; the rows seen."""
-    config.limit_threads(1)
-    cfg = config.compose("data=mnist5k", "task=decomposition", "model=incremental_pca", *overrides)
-    settings = config.decisive(cfg)
-    pipeline = model.build(settings["steps"], settings["model"])
+    compose.limit_threads(1)
+    cfg = compose.compose("data=mnist5k", "task=decomposition", "model=incremental_pca", *overrides)
+    settings = compose.decisive(cfg)
+    pipeline = pipelines.build(settings["steps"], settings["model"])
     X, no_rows = np.load(path, mmap_mode="r"), np.empty(0, str)
     pipeline[-1].fit(np.eye(50))  # what is loaded the first time
     used = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_DATA, (used + ALLOWED,) * 2)
-    model.fit(pipeline, cfg.task, Part(X, None, no_rows), Part(X[:50], None, no_rows), lambda *_: None)
+    pipelines.fit(pipeline, cfg.task, Part(X, None, no_rows), Part(X[:50], None, no_rows), lambda *_: None)
     return int(pipeline[-1].n_samples_seen_)
 
 

@@ -23,8 +23,12 @@ from typing import Any
 import pytest
 
 from conftest import FEW, environment, make_clone, pipeline, run, stage
-from deepmine import ROOT, config, dataset, store, ui, views
-from deepmine.errors import UserError
+from deepmine import ROOT
+from deepmine.commands import ui
+from deepmine.config import compose
+from deepmine.config.errors import UserError
+from deepmine.data import dataset
+from deepmine.runs import mlflow_store, views
 
 pytestmark = pytest.mark.slow
 
@@ -39,8 +43,8 @@ print((model.predict(X) == y).mean())
 """
 CONNECT = """
 import sys
-from deepmine import store
-print(len(store.connect(sys.argv[1]).search_experiments()))
+from deepmine.runs import mlflow_store
+print(len(mlflow_store.connect(sys.argv[1]).search_experiments()))
 """
 
 
@@ -346,7 +350,7 @@ def test_a_colleague_has_all_runs_without_training(s3: Remote, checkout: Path, t
 
 
 def test_the_address_is_one_line_for_a_person_and_one_for_everybody(checkout: Path) -> None:
-    ui, says = ".venv/bin/python -m deepmine.ui", "The runs are on http://mlflow.example.org:5000\n"
+    ui, says = ".venv/bin/deepmine ui", "The runs are on http://mlflow.example.org:5000\n"
     assert do(f"{documented('export MLFLOW_TRACKING_URI')}; {ui}", checkout) == says
     path = checkout / "conf/tracking/mlflow.yaml"
     path.write_text(re.sub("^uri: .*", documented("uri: "), path.read_text(), flags=re.MULTILINE))
@@ -403,7 +407,7 @@ def test_an_outage_costs_no_run(checkout: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("backlog", [None, 1], ids=["absent", "silent"])
 def test_a_dead_server_costs_seconds(backlog: int | None) -> None:
-    from deepmine import store
+    from deepmine.runs import mlflow_store
 
     with socket.socket() as dead:
         dead.bind(("127.0.0.1", 0))
@@ -411,7 +415,7 @@ def test_a_dead_server_costs_seconds(backlog: int | None) -> None:
             dead.listen(backlog)  # takes the call, says nothing
         begin = time.monotonic()
         with pytest.raises(UserError, match="does not answer"):
-            store.connect(f"http://127.0.0.1:{dead.getsockname()[1]}")
+            mlflow_store.connect(f"http://127.0.0.1:{dead.getsockname()[1]}")
     assert time.monotonic() - begin < 10
 
 
@@ -470,7 +474,7 @@ def accuracy(uri: str, found: Any, folder: Path) -> float:
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        cfg = config.compose(f"port={port}", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", trains=False)
+        cfg = compose.compose(f"port={port}", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", trains=False)
         with pytest.raises(UserError, match=f"Port {port} is taken"):
             ui.main(cfg)
 
@@ -479,12 +483,12 @@ def test_the_ui_links_the_runs_of_each_data_set(
     tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    client = store.connect(uri)
-    number = store.experiment(client, "penguins", uri)
+    client = mlflow_store.connect(uri)
+    number = mlflow_store.experiment(client, "penguins", uri)
     for task in ("decomposition", "clustering", "clustering"):
         views.share(client, number, task)
     monkeypatch.setattr(ui, "serve", lambda *_: None)
-    ui.main(config.compose("port=5079", f"tracking.uri={uri}", trains=False))
+    ui.main(compose.compose("port=5079", f"tracking.uri={uri}", trains=False))
     runs = f"    http://127.0.0.1:5079/#/experiments/{number}/runs?workflowType=machine_learning&viewStateShareKey="
     assert capsys.readouterr().out.splitlines()[1:] == [
         "  penguins, clustering",

@@ -1,1 +1,1 @@
-"""Everything that learns: plug-ins, one estimator each."""
+"""What learns? Networks, estimators, transformers, and the pipeline that holds them."""

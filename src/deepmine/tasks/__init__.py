@@ -21,7 +21,7 @@ from typing import NamedTuple
 import pandas as pd
 from numpy.typing import NDArray
 
-from deepmine.dataset import Part
+from deepmine.data.dataset import Part
 
 
 class Knowledge(NamedTuple):

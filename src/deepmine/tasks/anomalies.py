@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from deepmine import interpret
-from deepmine.dataset import Dataset, Part
-from deepmine.tasks import Knowledge, attributions, readable
+from deepmine.data.dataset import Dataset, Part
+from deepmine.tasks import Knowledge, readable
+from deepmine.tasks.explain import attributions, importance
 
 SCORES = {"share_flagged": None, "mean_score": None, "highest_score": None}
 COLUMNS = ("share_flagged", "mean_score", "highest_score")
@@ -123,7 +123,7 @@ def strangest(pipeline: Pipeline, data: Dataset, strangeness: NDArray) -> Figure
     order = np.argsort(-strangeness, kind="stable")[:IMAGES]
     X, typical = data.test.X[order], data.train.X.mean(axis=0).astype(data.train.X.dtype)
     added = np.zeros((len(X), 1, *X.shape[2:]))
-    for place in interpret.patches(*X.shape[2:]):
+    for place in importance.patches(*X.shape[2:]):
         changed = X.copy()
         changed[(slice(None), *place)] = typical[place]
         fall = strangeness[order] - _strangeness(pipeline, changed)

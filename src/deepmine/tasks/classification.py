@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from sklearn import metrics
 from sklearn.pipeline import Pipeline
 
-from deepmine import interpret
-from deepmine.dataset import Dataset, Part
+from deepmine.data.dataset import Dataset, Part
 from deepmine.tasks import Knowledge, readable
 from deepmine.tasks import classification_figures as pictures
+from deepmine.tasks.explain import importance
 
 SCORES = {
     "accuracy": True,
@@ -48,7 +48,7 @@ def predict(pipeline: Pipeline, part: Part) -> dict[str, Any]:
 
 def enrich(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]], seed: int) -> None:
     """What the model leans on, measured on the test rows (`importance`)."""
-    outcomes["test"]["importance"] = interpret.importance(pipeline, data.test, data.info, "accuracy")
+    outcomes["test"]["importance"] = importance.importance(pipeline, data.test, data.info, "accuracy")
 
 
 def baseline(data: Dataset, outcomes: dict[str, dict[str, Any]], seed: int) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def figures(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any
         worst = pictures.confident_mistakes(data.test, **test)
         if worst is not None:
             yield "confident_mistakes", worst
-    yield from interpret.figures(pipeline, data, test, "accuracy")
+    yield from importance.figures(pipeline, data, test, "accuracy")
 
 
 def knowledge(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]]) -> Knowledge:
@@ -139,7 +139,7 @@ def knowledge(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, A
     tables = {"classes": table}
     if "probabilities" in outcomes["test"]:
         tables["confident_mistakes"] = confident_mistakes(data.test, **outcomes["test"])
-    leans = interpret.knowledge(pipeline, data, outcomes["test"], "accuracy")
+    leans = importance.knowledge(pipeline, data, outcomes["test"], "accuracy")
     return Knowledge(tables | leans.tables, findings + leans.findings)
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn import metrics
 
-from deepmine.dataset import Part
+from deepmine.data.dataset import Part
 from deepmine.figures import COLOURS, show_image
 
 LEGIBLE = 10  # curves in one frame

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
-from deepmine.dataset import Part
+from deepmine.data.dataset import Part
 from deepmine.models.clusters import NOISE
 from deepmine.tasks import Knowledge
 

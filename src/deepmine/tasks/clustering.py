@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn import metrics
 from sklearn.pipeline import Pipeline
 
-from deepmine.dataset import Dataset, Part
+from deepmine.data.dataset import Dataset, Part
 from deepmine.models.clusters import NOISE, draw, silhouette, stability
 from deepmine.tasks import Knowledge, cluster_figures, cluster_profiles
 

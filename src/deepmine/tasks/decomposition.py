@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from deepmine.dataset import Dataset, Part
+from deepmine.data.dataset import Dataset, Part
 from deepmine.tasks import Knowledge, decomposition_figures
 
 SCORES = {
@@ -154,7 +154,7 @@ def standing_out(spectrum: NDArray, chance: NDArray) -> int:
 
 def loadings(pipeline: Pipeline, train: Part) -> pd.DataFrame:
     """The weight of each column in each component: unit vectors, `components_` of scikit-learn's PCA, transposed."""
-    from deepmine.tasks.trees import feature_names
+    from deepmine.tasks.explain.trees import feature_names
 
     vectors = pipeline[-1].components_.T
     table = pd.DataFrame(vectors, columns=[f"component_{n}" for n in range(1, vectors.shape[1] + 1)])

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from sklearn import metrics
 from sklearn.pipeline import Pipeline
 
-from deepmine import interpret
-from deepmine.dataset import Dataset, Part
+from deepmine.data.dataset import Dataset, Part
 from deepmine.figures import COLOURS
 from deepmine.tasks import Knowledge, readable
+from deepmine.tasks.explain import importance
 
 SCORES = {
     "mae": False,
@@ -36,7 +36,7 @@ def predict(pipeline: Pipeline, part: Part) -> dict[str, Any]:
 
 def enrich(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]], seed: int) -> None:
     """What the model leans on, measured on the test rows (`importance`)."""
-    outcomes["test"]["importance"] = interpret.importance(pipeline, data.test, data.info, "r2")
+    outcomes["test"]["importance"] = importance.importance(pipeline, data.test, data.info, "r2")
 
 
 def baseline(data: Dataset, outcomes: dict[str, dict[str, Any]], seed: int) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def figures(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any
     yield "residuals", residuals(target, **test)
     if _is_series(data):
         yield "forecast", forecast(target, data.test.rows, _last_values(data, data.test), **test)
-    yield from interpret.figures(pipeline, data, test, "r2")
+    yield from importance.figures(pipeline, data, test, "r2")
 
 
 def knowledge(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]]) -> Knowledge:
@@ -96,7 +96,7 @@ def knowledge(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, A
         f"On the test rows it is wrong by {found:.4g} on average; {named} by {guess:.4g}. It is {word}{share}.",
         f"Its predictions of them are too {'low' if shift > 0 else 'high'} by {abs(shift):.4g} on average.",
     ]
-    leans = interpret.knowledge(pipeline, data, outcomes["test"], "r2")
+    leans = importance.knowledge(pipeline, data, outcomes["test"], "r2")
     return Knowledge({"largest_errors": errors} | leans.tables, findings + leans.findings)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from sklearn.pipeline import Pipeline
 
-from deepmine.dataset import Dataset, Part
+from deepmine.data.dataset import Dataset, Part
 from deepmine.figures import COLOURS
 from deepmine.tasks import Knowledge
 

@@ -1,0 +1,54 @@
+"""Compose every experiment of conf/pipeline.yaml to one file each, for DVC to watch.
+
+A stage of `dvc repro` depends on the *composed* config of its experiment. So an edit under conf/ re-runs
+exactly the experiments whose settings it really changes: a comment none, another model in a defaults list its own.
+
+make configure
+"""
+
+import shutil
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from deepmine.config import compose
+from deepmine.config.errors import UserError
+
+
+def main(cfg: DictConfig) -> None:
+    """Write out/configs/<experiment>.yaml and out/configs/data/<name>.yaml."""
+    pipeline = compose.pipeline()
+    experiments = {name: compose.compose(f"experiment={name}") for name in pipeline["experiments"]}
+    for name, composed in experiments.items():
+        _check(name, composed, pipeline)
+    datasets = {composed.choices.data: compose.decisive(composed)["data"] for composed in experiments.values()}
+    folder = Path(cfg.paths.out) / "configs"
+    if folder.exists():
+        shutil.rmtree(folder)
+    for name, composed in experiments.items():
+        compose.dump(folder / f"{name}.yaml", compose.decisive(composed))
+    for name, settings in datasets.items():
+        compose.dump(folder / f"data/{name}.yaml", settings)
+    print(f"{folder}: {len(experiments)} experiments on {len(datasets)} data sets")
+
+
+def _check(name: str, composed: DictConfig, pipeline: dict) -> None:
+    """Does conf/pipeline.yaml say the truth about an experiment?"""
+    listed, chosen = pipeline["experiments"][name]["data"], composed.choices.data
+    if listed != chosen or chosen not in pipeline["datasets"]:
+        raise UserError(
+            f"conf/pipeline.yaml lists `data: {listed}` for {name}, but its file chooses {chosen}. "
+            f"Write `data: {chosen}` there, and have {chosen} under `datasets`."
+        )
+    if composed.cv:
+        raise UserError(f"conf/experiment/{name}.yaml sets `cv`, whose folds DVC does not keep. Ask for it by hand.")
+    if Path(composed.folders.dataset).name != chosen:
+        raise UserError(
+            f"conf/experiment/{name}.yaml changes settings of `data`, so it would not compare with the others on "
+            f"{chosen}. Give it a data set of its own: copy conf/data/{chosen}.yaml."
+        )
+
+
+def run() -> None:
+    """Run this verb with the overrides of the command line."""
+    compose.run(main, trains=False)

@@ -1,0 +1,65 @@
+"""Send run records to MLflow: all that the tracker lacks, or one.
+
+make publish
+make publish run=out/runs/mnist_mlp
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from deepmine.config import compose
+from deepmine.config.errors import UserError
+from deepmine.runs import record
+from deepmine.runs.record import Record
+
+
+def main(cfg: DictConfig) -> None:
+    """Publish the record in `run`, or every record below out/."""
+    if cfg.tracking.uri is None:
+        raise UserError("Nowhere to publish to: `tracking.uri` is null. Choose tracking=mlflow.")
+    records = [record.find(Path(cfg.run))] if cfg.run else record.find_all(Path(cfg.paths.out))
+    failed = []
+    for run in records:
+        try:
+            _publish(run, cfg)
+            print(f"{run.folder} is in {cfg.tracking.uri}")
+        except UserError as error:
+            failed.append(f"{run.folder}: {error}")
+    if failed:
+        raise UserError("Not sent: " + "\n".join(failed))
+
+
+@contextmanager
+def afterwards(run: Record, cfg: DictConfig, only_failures: bool = False) -> Iterator[None]:
+    """Publish a record when the block is done, however it ends; a tracker that is away costs a message, not the run.
+
+    Args:
+        run: the record.
+        cfg: the stage's config.
+        only_failures: what ends well is left to the next stage, which publishes it too.
+    """
+    ended_well = False
+    try:
+        yield
+        ended_well = True
+    finally:
+        if cfg.tracking.uri is not None and not (ended_well and only_failures):
+            try:
+                _publish(run, cfg)
+            except Exception as error:  # whatever is wrong with the tracker, the run itself is not
+                print(f"{error}\nThe record in {run.folder} is whole. Send it later: make publish", file=sys.stderr)
+
+
+def _publish(run: Record, cfg: DictConfig) -> None:
+    from deepmine.runs import tracking
+
+    tracking.publish(run, cfg.tracking.uri, cfg.tracking.model, cfg.trusted)
+
+
+def run() -> None:
+    """Run this verb with the overrides of the command line."""
+    compose.run(main, trains=False)

@@ -1,0 +1,63 @@
+"""Fit one experiment's model and leave a run record. The default: a small network on handwritten digits.
+
+make train experiment=titanic_tree model.max_depth=4
+"""
+
+import sys
+import time
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from deepmine.commands import prepare
+from deepmine.config import compose
+
+NEXT = """Next:
+  make compare      all runs in one table for each data set
+  make ui           the same in MLflow, with curves, pictures and models
+  make train experiment=titanic_tree model.max_depth=4
+                    a decision tree, and one setting changed
+"""
+
+
+def main(cfg: DictConfig) -> None:
+    """Write a record; by hand (`chain`) say what to do next, and after a sweep only once."""
+    folder = train(cfg)
+    if cfg.chain and not cfg.trial:
+        print(f"The record of this run is {folder}. {NEXT}")
+
+
+def train(cfg: DictConfig) -> Path:
+    """Write a record, and return its folder; by hand also prepare what is stale before, and evaluate after."""
+    if cfg.chain:
+        prepare.ensure(cfg)
+    from deepmine.commands import evaluate, publish
+    from deepmine.data import dataset
+    from deepmine.models import pipelines
+    from deepmine.runs import cross_validation, provenance, record
+
+    settings, folder = compose.decisive(cfg), Path(cfg.folders.dataset)
+    pipeline = pipelines.build(settings["steps"], settings["model"])
+    info, raw = dataset.require_info(folder), Path(cfg.paths.data)
+    papers = provenance.issue(cfg.seed, cfg.threads, folder, info, raw, cfg.trial)
+    run = record.start(Path(cfg.folders.run), {**compose.names(cfg), **settings}, *papers)
+    with publish.afterwards(run, cfg, only_failures=not cfg.chain):
+        with record.status(run.folder / "status.json", "train") as status:
+            data = dataset.load(folder)
+            if cfg.cv:
+                cross_validation.run(run.folder, pipeline, cfg.task, data, cfg.cv)
+            if "torch" in sys.modules:
+                import deepmine.models.training  # noqa: F401 (Lightning's import is no part of a fit's time)
+            begin = time.perf_counter()
+            pipelines.fit(pipeline, cfg.task, data.train, data.val, run.log)
+            status["fit_seconds"] = round(time.perf_counter() - begin, 3)
+            pipelines.save(pipeline, run.folder / "model.skops")
+        if cfg.chain:
+            evaluate.evaluate(run, cfg.trusted)
+            evaluate.show(run)
+    return run.folder
+
+
+def run() -> None:
+    """Run this verb with the overrides of the command line."""
+    compose.run(main)

@@ -1,0 +1,63 @@
+"""Open the MLflow UI on the tracker that runs are published to.
+
+make ui
+"""
+
+import os
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from deepmine.config import compose
+from deepmine.config.errors import UserError
+
+QUIET = {"PYTHONWARNINGS": "ignore", "MLFLOW_LOGGING_LEVEL": "WARNING"}
+
+
+def main(cfg: DictConfig) -> None:
+    """Serve a local store on this machine, or say where the team's server is."""
+    uri = cfg.tracking.uri
+    if uri is None:
+        raise UserError("There is no tracker: `tracking.uri` is null. Choose tracking=mlflow.")
+    if uri.startswith("http"):
+        print(f"The runs are on {uri}")
+        return
+    _require_free(cfg.port)
+    from deepmine.runs import mlflow_store, views
+
+    address = f"http://127.0.0.1:{cfg.port}"
+    print(f"MLflow is on {address}  (Ctrl-C ends it). The runs of")
+    for name, link in views.links(mlflow_store.connect(uri), address):
+        print(f"  {name}\n    {link}")
+    sys.stdout.flush()
+    serve(uri, cfg.port)
+
+
+def serve(uri: str, port: int) -> None:
+    """Run MLflow's server until Ctrl-C."""
+    options = ["--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    quiet = ["--uvicorn-opts", "--log-level critical"]  # else each request, and a traceback after Ctrl-C
+    mlflow = str(Path(sys.executable).with_name("mlflow"))
+    server = subprocess.Popen([mlflow, "ui", *options, *quiet], env=os.environ | QUIET)
+    try:
+        with suppress(KeyboardInterrupt):
+            server.wait()
+    finally:  # also when this process alone is told to end
+        server.terminate()
+        server.wait()
+
+
+def _require_free(port: int) -> None:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        raise UserError(f"Port {port} is taken. Choose another: make ui port={port + 1}") from None
+
+
+def run() -> None:
+    """Run this verb with the overrides of the command line."""
+    compose.run(main, trains=False)

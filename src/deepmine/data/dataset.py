@@ -1,0 +1,215 @@
+"""The dataset contract: what every model gets, in memory and on disk, whatever the data were.
+
+| kind     | X                                                                    |
+|----------|----------------------------------------------------------------------|
+| image    | uint8 `(n, channels, height, width)`                                 |
+| sequence | float32 `(n, steps, features)`, NaN after the end of a shorter one   |
+| text     | str `(n,)`                                                           |
+| table    | pandas frame, float64 and text columns                               |
+| baskets  | uint8 `(n, items)`, sparse (CSR), 1 where the basket holds the item  |
+
+On disk, in `<data set>/parts/`, for each of train, val and test: `X_<part>.npy` (memory-mapped when loaded),
+`X_<part>.parquet` or `X_<part>.npz` (sparse); `y_`, `rows_`, `groups_<part>.npy`; and `info.json`.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import md5
+from os.path import relpath
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock
+from numpy.typing import NDArray
+from pathspec import GitIgnoreSpec
+from scipy import sparse
+
+from deepmine import ROOT
+from deepmine.config.errors import UserError
+
+PARTS = ("train", "val", "test")
+ARRAYS = {
+    "image": ("u", 4),
+    "sequence": ("f", 3),
+    "text": ("U", 1),
+    "baskets": ("u", 2),
+}  # type of values, dimensions
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a data set, in the same order: features, target and row ids; groups where the split keeps them."""
+
+    X: Any
+    y: Any  # NDArray or None
+    rows: NDArray  # texts, or the numbers of the rows in the source
+    groups: NDArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, index: NDArray) -> "Part":
+        """Some of the rows, by number."""
+        X = self.X.iloc[index].reset_index(drop=True) if hasattr(self.X, "iloc") else self.X[index]
+        y, groups = (None if values is None else values[index] for values in (self.y, self.groups))
+        return Part(X, y, self.rows[index], groups)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Three parts and what is known about them.
+
+    Raises:
+        ValueError: the parts break the contract.
+    """
+
+    info: dict[str, Any]
+    train: Part
+    val: Part
+    test: Part
+
+    def __post_init__(self) -> None:
+        if not pd.Index(np.concatenate([part.rows for _, part in self.parts()])).is_unique:
+            raise ValueError("a row id stands in two parts, or twice in one")
+        for name, part in self.parts():
+            problem = _problem(self.info["kind"], part)
+            if problem:
+                raise ValueError(f"part {name} of kind {self.info['kind']}: {problem}")
+
+    def parts(self) -> Iterator[tuple[str, Part]]:
+        """Each part with its name, train first."""
+        return ((name, getattr(self, name)) for name in PARTS)
+
+
+def save(dataset: Dataset, folder: Path, more: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Write a data set, whole or not at all; an older one in the same place is replaced.
+
+    Args:
+        dataset: what to write.
+        folder: its place.
+        more: other files, by name, which stand beside the parts: how they were made, for people to read. No model
+            depends on them.
+    """
+    new = folder.with_name(f".{folder.name}.{os.getpid()}")
+    parts = new / "parts"
+    parts.mkdir(parents=True)
+    try:
+        for name, part in dataset.parts():
+            _save_part(part, parts, name)
+        sizes = {name: len(part) for name, part in dataset.parts()}
+        info = {**dataset.info, "rows": sizes, "digest": folder_digest(parts)}
+        (parts / "info.json").write_text(json.dumps(info, indent=2))
+        for name, text in more.items():
+            (new / name).write_text(text, encoding="utf-8")
+        with locked(folder):
+            if folder.exists():
+                shutil.rmtree(folder)
+            new.rename(folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def locked(folder: Path) -> FileLock:
+    """A lock on a data set's place, held in a `with` block; who holds it may take it again."""
+    name = md5(str(folder.resolve()).encode(), usedforsecurity=False).hexdigest()
+    return FileLock(Path(tempfile.gettempdir()) / f"deepmine-{name}.lock", is_singleton=True)
+
+
+def load(folder: Path) -> Dataset:
+    """Read a data set that `save` wrote.
+
+    Raises:
+        UserError: there is none.
+    """
+    return Dataset(require_info(folder), *(_load_part(folder / "parts", name) for name in PARTS))
+
+
+def read_info(folder: Path) -> dict[str, Any] | None:
+    """info.json of a prepared data set, or None where there is none."""
+    path = folder / "parts/info.json"
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def require_info(folder: Path) -> dict[str, Any]:
+    """info.json of a prepared data set.
+
+    Raises:
+        UserError: there is none.
+    """
+    info = read_info(folder)
+    if info is None:
+        raise UserError(f"There is no prepared data set in {folder}. Make it: make prepare data={folder.name}")
+    return info
+
+
+def folder_digest(folder: Path) -> str:
+    """Names and content of all files below a folder, as DVC counts them: the md5 that a .dvc file gives for it.
+
+    What .dvcignore names is left out, unless it is the folder itself, such as a downloaded data set.
+    Algorithm: md5 of the JSON list of `{md5, relpath}`, sorted by path (dvc-data, `hashfile/tree.py`).
+    """
+    ignored = GitIgnoreSpec.from_lines((ROOT / ".dvcignore").read_text(encoding="utf-8").splitlines())
+    whole = ignored.match_file(relpath(folder, ROOT))
+    files = [p for p in folder.rglob("*") if p.is_file() and p.name != ".gitignore"]
+    kept = [p for p in files if whole or not ignored.match_file(relpath(p, ROOT))]
+    entries = [{"md5": file_digest(path), "relpath": path.relative_to(folder).as_posix()} for path in kept]
+    entries.sort(key=lambda entry: tuple(entry["relpath"].split("/")))
+    return md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def file_digest(path: Path) -> str:
+    """MD5 of a file, read in pieces."""
+    digest = md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while piece := file.read(2**20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _save_part(part: Part, folder: Path, name: str) -> None:
+    if isinstance(part.X, pd.DataFrame):
+        part.X.to_parquet(folder / f"X_{name}.parquet")
+    elif sparse.issparse(part.X):
+        sparse.save_npz(folder / f"X_{name}.npz", part.X)
+    else:
+        np.save(folder / f"X_{name}.npy", part.X)
+    for field in ("y", "rows", "groups"):
+        if getattr(part, field) is not None:
+            np.save(folder / f"{field}_{name}.npy", getattr(part, field), allow_pickle=False)
+
+
+def _load_part(folder: Path, name: str) -> Part:
+    X = next(_load_X(path) for path in folder.glob(f"X_{name}.*"))
+    paths = {field: folder / f"{field}_{name}.npy" for field in ("y", "rows", "groups")}
+    found: Any = {field: np.load(path) if path.is_file() else None for field, path in paths.items()}
+    return Part(X, **found)
+
+
+def _load_X(path: Path) -> Any:
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path)
+    return sparse.load_npz(path) if path.suffix == ".npz" else np.load(path, mmap_mode="r")
+
+
+def _problem(kind: str, part: Part) -> str | None:
+    """What is wrong with a part, or None."""
+    if len(part) == 0:
+        return "no rows"
+    n = part.X.shape[0]
+    if n != len(part) or (part.y is not None and len(part.y) != len(part)):
+        return f"{n} rows of X, {len(part)} ids, {None if part.y is None else len(part.y)} targets"
+    if kind == "table":
+        return None if isinstance(part.X, pd.DataFrame) else f"X is {type(part.X).__name__}, not a pandas frame"
+    values, dimensions = ARRAYS[kind]
+    if sparse.issparse(part.X) != (kind == "baskets"):
+        return f"X is {type(part.X).__name__}; baskets are sparse (CSR), other arrays are not"
+    if part.X.dtype.kind != values or part.X.ndim != dimensions:
+        return f"X is {part.X.dtype} with {part.X.ndim} dimensions, wanted type {values!r} with {dimensions}"
+    return None

@@ -1,0 +1,1 @@
+"""`Raw` to `Dataset`: contract, cleaning, privacy, split, audit, report."""

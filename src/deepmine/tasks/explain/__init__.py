@@ -1,0 +1,1 @@
+"""Why that answer? Feature importance, partial dependence, attributions and trees."""
