@@ -50,7 +50,7 @@ CONTRACT = {
 def prepared(folder: Path) -> None:
     """As the stage `prepare` does it: from the CSV file by contract, cleaning, split and audit to parts and report."""
     from deepmine.commands import prepare
-    from deepmine.config.schema import Data
+    from deepmine.config.check import Data
 
     settings = Data(
         kind="table",

@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 
 from conftest import ROOT
 from deepmine.config.errors import UserError
-from deepmine.config.schema_data import Audit
+from deepmine.config.schema.data import Audit
 from deepmine.data.preparing.audit import audit, refuse, require_classes, require_target, row_hashes
 from deepmine.data.preparing.split import split
 from deepmine.data.raw import Raw

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from conftest import prepared
 from deepmine.config import compose
 from deepmine.config.errors import UserError
-from deepmine.config.schema_data import Clean
+from deepmine.config.schema.data import Clean
 from deepmine.data.ledger import Ledger
 from deepmine.data.preparing.clean import clean, drop_columns, outliers
 from deepmine.models import pipelines

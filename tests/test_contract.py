@@ -20,7 +20,7 @@ from deepmine import ROOT
 from deepmine.commands import contract as stage
 from deepmine.config import compose
 from deepmine.config.errors import UserError
-from deepmine.config.schema_data import Contract
+from deepmine.config.schema.data import Contract
 from deepmine.data.ledger import Ledger
 from deepmine.data.preparing.contract import check, enforce, infer
 from deepmine.data.preparing.examples import describe

@@ -9,8 +9,8 @@ import yaml
 
 from conftest import ROOT, environment, make_clone, run
 from deepmine.config import compose
-from deepmine.config.schema_data import Clean, Contract, Privacy
-from deepmine.config.schema_source import File, Join
+from deepmine.config.schema.data import Clean, Contract, Privacy
+from deepmine.config.schema.source import File, Join
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text()

@@ -13,9 +13,9 @@ from sklearn.datasets import make_blobs
 
 from conftest import make_clone, run, stage
 from deepmine.commands import new_data
-from deepmine.config import compose, schema
+from deepmine.config import check, compose
+from deepmine.config.check import Data
 from deepmine.config.errors import UserError
-from deepmine.config.schema import Data
 from deepmine.data.ledger import Ledger
 from deepmine.data.preparing import basket_files, inspect, steps
 from deepmine.data.readers import table
@@ -136,7 +136,7 @@ def test_what_is_no_file_of_baskets_is_a_table(tmp_path: Path) -> None:
 
 
 def test_every_task_has_first_models_that_do_it() -> None:
-    assert set(new_data.FIRST_MODELS) == set(get_args(schema.Task))
+    assert set(new_data.FIRST_MODELS) == set(get_args(check.Task))
     for task, models in new_data.FIRST_MODELS.items():
         assert all(task in read(compose.CONF / f"model/{model}.yaml")["_tasks_"] for model in models)
 

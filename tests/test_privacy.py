@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from conftest import prepared
 from deepmine import ROOT
 from deepmine.config.errors import UserError
-from deepmine.config.schema_data import Privacy
+from deepmine.config.schema.data import Privacy
 from deepmine.data.ledger import Ledger
 from deepmine.data.preparing.privacy import DEMO, personal, protect
 

@@ -24,7 +24,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from deepmine import ROOT
-from deepmine.config import exits, schema
+from deepmine.config import check, exits
 
 CONF = ROOT / "conf"
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
@@ -162,7 +162,7 @@ def _complete(
             del cfg.steps  # the model does not take such data, which `check` says better than an interpolation
         cfg.choices = {group: choices.get(group) for group in GROUPS}
         plain: Any = OmegaConf.to_container(cfg, resolve=True)
-        schema.check({k: v for k, v in plain.items() if k != "choices"}, plain["choices"], trains)
+        check.check({k: v for k, v in plain.items() if k != "choices"}, plain["choices"], trains)
         cfg.trial = trial
         cfg.folders = {
             "dataset": _dataset_folder(cfg),

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pydantic
 
-from deepmine.config.schema_source import File, Join
+from deepmine.config.schema.source import File, Join
 
 OURS = {"File": File, "Join": Join}  # what a reader's settings may be besides
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from deepmine.config.errors import UserError, nearest
-from deepmine.config.schema_source import File
+from deepmine.config.schema.source import File
 from deepmine.data.ledger import Ledger
 from deepmine.data.preparing import basket_files, privacy
 from deepmine.data.readers import image_folder, sources, table, transactions

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from deepmine.config.errors import UserError
-from deepmine.config.schema_data import Clean, Privacy
+from deepmine.config.schema.data import Clean, Privacy
 from deepmine.data.ledger import Ledger
 from deepmine.data.preparing import clean, contract, privacy
 from deepmine.data.preparing.examples import describe

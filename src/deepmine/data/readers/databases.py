@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from deepmine.config.errors import UserError, nearest
-from deepmine.config.schema_source import File
+from deepmine.config.schema.source import File
 from deepmine.data.readers.sources import quoted
 
 PIECE = 100_000  # rows

@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 
 from deepmine.config.errors import UserError
-from deepmine.config.schema_source import File
+from deepmine.config.schema.source import File
 from deepmine.data.readers import numbers
 from deepmine.data.readers.sources import UTF_16, Reading, create, fetch, opened, quoted
 

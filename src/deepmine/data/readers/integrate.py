@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import duckdb
 
 from deepmine.config.errors import UserError, nearest
-from deepmine.config.schema_source import Join
+from deepmine.config.schema.source import Join
 from deepmine.data.ledger import Ledger
 from deepmine.data.readers.sources import explained, fetch, quoted
 

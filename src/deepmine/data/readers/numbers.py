@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import duckdb
 
-from deepmine.config.schema_source import File
+from deepmine.config.schema.source import File
 from deepmine.data.readers.sources import Reading, fetch, literal, quoted
 
 FIRST = 10_000  # values of a column by which its style is found

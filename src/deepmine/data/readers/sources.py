@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 import duckdb
 
 from deepmine.config.errors import UserError
-from deepmine.config.schema_source import File
+from deepmine.config.schema.source import File
 from deepmine.data.ledger import Ledger
 from deepmine.data.raw import raw_files
 

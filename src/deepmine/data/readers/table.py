@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from deepmine.config.errors import UserError, nearest
-from deepmine.config.schema_source import File, Join
+from deepmine.config.schema.source import File, Join
 from deepmine.data.ledger import Ledger
 from deepmine.data.raw import Raw
 from deepmine.data.readers import integrate, sources

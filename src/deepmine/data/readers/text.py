@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from deepmine.config.errors import UserError
-from deepmine.config.schema_source import File
+from deepmine.config.schema.source import File
 from deepmine.data.raw import Raw
 from deepmine.data.readers import table
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from deepmine.config.schema_source import Strict
+from deepmine.config.schema.source import Strict
 
 Level = Literal["fail", "warn", "off"]
 

@@ -13,8 +13,8 @@ from typing_extensions import TypedDict  # pydantic wants this one before Python
 
 from deepmine import ROOT
 from deepmine.config.errors import UserError, nearest
-from deepmine.config.schema_data import Audit, Clean, Contract, Privacy, Split
-from deepmine.config.schema_source import Download, FirstForm, Strict
+from deepmine.config.schema.data import Audit, Clean, Contract, Privacy, Split
+from deepmine.config.schema.source import Download, FirstForm, Strict
 from deepmine.config.signature import signature
 
 Kind = Literal["image", "sequence", "text", "table", "baskets"]
