@@ -80,5 +80,5 @@ def test_every_score_is_in_the_file_and_a_terminal_of_80_columns_shows_whole_nam
     monkeypatch.setenv("COLUMNS", "80")
     compare.Console().print(compare._printed("titanic", table))
     printed = capsys.readouterr().out
-    assert LONG in printed and "0.812 ± 0.012" in printed and "1.50" in printed
+    assert LONG in printed and "0.812 ± 0.012" in printed and "0.5000" in printed
     assert max(map(len, printed.splitlines())) <= 80

@@ -96,13 +96,15 @@ def write(tables: dict[str, pd.DataFrame], folder: Path) -> None:
 
 
 def _printed(name: str, table: pd.DataFrame) -> Table:
-    """A table that fits into 80 columns: of the test scores only the first."""
-    tests = [column for column in table if str(column).startswith("test_")]
-    header, *rows = _cells(table.drop(columns=["model", *tests[1:]]))
-    printed = Table(title=name, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for column in header:
-        words = column.replace("_", "\n")
-        printed.add_column(words, justify="left" if column == "run" else "right", vertical="bottom", no_wrap=True)
+    """The score that ranks, in 80 columns: on validation rows, over folds, on test rows and of the baseline."""
+    first = str(table.columns[1]).removeprefix("val_")
+    parts = [part for part in ("val", "cv", "test", "baseline") if f"{part}_{first}" in table]
+    _, *rows = _cells(table[[f"{part}_{first}" for part in parts]])
+    title = f"{name}: {first.replace('_', ' ')}"
+    printed = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    printed.add_column("run", no_wrap=True)
+    for part in parts:
+        printed.add_column(part.replace("cv", "folds"), justify="right", no_wrap=True)
     for row in rows:
         printed.add_row(*row)
     return printed
