@@ -34,7 +34,8 @@ class Data(Strict):
     folder: str
     download: Download | None = None
     source: dict[str, Any]
-    contract: Contract | None = None
+    contract: Contract | None = None  # in YAML its name in conf/data/contract
+    on_violation: Literal["stop", "reject"] = "stop"
     clean: Clean = Clean()
     privacy: Privacy = Privacy()
     split: Split
@@ -106,8 +107,9 @@ def check(config: Mapping[str, Any], choices: Mapping[str, str], trains: bool = 
         _suits(config, choices)
     _validate(Config, config, "", choices)
     _validate_call("pytorch_lightning.trainer.trainer.Trainer", config["trainer"], "trainer", choices)
-    for section in ("data", "steps", "model"):
-        for key, node in _targets(config.get(section), section):
+    named = {"data.source": config["data"]["source"], "steps": config.get("steps"), "model": config["model"]}
+    for section, tree in named.items():
+        for key, node in _targets(tree, section):
             arguments = {k: v for k, v in node.items() if not k.startswith("_")}
             given = {"folder": ROOT, **arguments} if key == "data.source" else arguments
             _validate_call(_trusted(node["_target_"], config["trusted"], key), given, key, choices)

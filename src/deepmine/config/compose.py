@@ -25,6 +25,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from deepmine import ROOT
 from deepmine.config import check, exits
+from deepmine.config.errors import UserError
 
 CONF = ROOT / "conf"
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
@@ -94,9 +95,26 @@ def compose(*overrides: str, trains: bool = True) -> DictConfig:
 
 def decisive(cfg: Mapping[str, Any]) -> dict[str, Any]:
     """What decides a run's numbers, resolved, as plain containers."""
-    plain = OmegaConf.to_container(cfg, resolve=True) if isinstance(cfg, DictConfig) else cfg
-    folds = {"cv": plain["cv"]} if plain["cv"] else {}  # type: ignore[index, call-overload]
-    return {key: plain[key] for key in DECISIVE} | folds  # type: ignore[index, call-overload]
+    values = plain(cfg) if isinstance(cfg, DictConfig) else cfg
+    return {key: values[key] for key in DECISIVE} | ({"cv": values["cv"]} if values["cv"] else {})
+
+
+def plain(cfg: DictConfig, contract: bool = True) -> dict[str, Any]:
+    """A composed config, resolved, as plain containers, with the data's contract in place of its name.
+
+    A contract holds values of the data, which are never expressions: so Hydra and OmegaConf do not see it.
+
+    Raises:
+        UserError: there is no such contract.
+    """
+    values: Any = OmegaConf.to_container(cfg, resolve=True)
+    data = values["data"] if isinstance(values.get("data"), dict) else {}
+    if name := data.get("contract"):
+        path = CONF / f"data/contract/{name}.yaml"
+        if contract and not path.is_file():
+            raise UserError(f"{path} does not exist. Create it: make contract data={name} overwrite=true")
+        data["contract"] = yaml.safe_load(path.read_text(encoding="utf-8")) if contract else None
+    return values
 
 
 def names(cfg: DictConfig) -> dict[str, Any]:
@@ -161,8 +179,8 @@ def _complete(
         if OmegaConf.select(cfg, place) is None:
             del cfg.steps  # the model does not take such data, which `check` says better than an interpolation
         cfg.choices = {group: choices.get(group) for group in GROUPS}
-        plain: Any = OmegaConf.to_container(cfg, resolve=True)
-        check.check({k: v for k, v in plain.items() if k != "choices"}, plain["choices"], trains)
+        values = plain(cfg, contract=not cfg.overwrite)  # a contract that is written anew is not looked at
+        check.check({k: v for k, v in values.items() if k != "choices"}, values["choices"], trains)
         cfg.trial = trial
         cfg.folders = {
             "dataset": _dataset_folder(cfg),

@@ -1,0 +1,167 @@
+"""From raw rows to a prepared data set: read, check, clean, protect, split once, audit. Nothing is learned here."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import hydra
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from deepmine.config.check import Data
+from deepmine.config.errors import UserError
+from deepmine.config.schema.data import Clean, Privacy
+from deepmine.data.dataset import Dataset, Part
+from deepmine.data.ledger import Entry, Ledger
+from deepmine.data.preparing import audit, clean, contract, privacy
+from deepmine.data.preparing.examples import describe
+from deepmine.data.preparing.split import split
+from deepmine.data.raw import Raw
+
+STEERING = {"groups": "group", "times": "time", "parts": "part"}  # field of `Raw`: setting of `split` naming its column
+
+
+class Prepared(NamedTuple):
+    """A data set, what was done to its rows, and what its contract rejected (`row`, `column`, `rule`)."""
+
+    dataset: Dataset
+    ledger: Ledger
+    rejects: pd.DataFrame
+
+
+def prepare(name: str, settings: Any, raw_folder: Path) -> Prepared:
+    """Prepare the raw files of one data set.
+
+    Args:
+        name: of the data set.
+        settings: conf/data/<name>.yaml with its contract, as `compose.plain` gives it.
+        raw_folder: the folder of its raw files.
+
+    Raises:
+        UserError: the files cannot be used, break their contract, or fail the audit.
+    """
+    declared, source = Data(**settings).model_dump(), dict(settings["source"])
+    raw: Raw = hydra.utils.get_method(source.pop("_target_"))(folder=raw_folder, **source)
+    ledger = Ledger(raw.facts.get("ledger") or [Entry("read", f"{len(raw.rows)} rows", 0, len(raw.rows))])
+    raw = _with_protected_ids(raw, source.get("row_id"), declared["privacy"], ledger)
+    is_table = isinstance(raw.X, pd.DataFrame)
+    target = source.get("target") or ("target" if is_table and raw.y is not None else None)
+    raw, rejects = _checked(raw, target, declared, ledger)
+    if is_table:
+        raw = clean_table(raw, target, declared, ledger)
+    else:
+        _refuse_column_rules(declared)
+    audit.require_target(raw, target)
+    # an integer target of a regression is not a class
+    by = raw if raw.y is None or settings["task"] != "regression" else raw._replace(y=raw.y.astype(float))
+    index = split(settings["split"], by, settings["train_fraction"])
+    if settings["task"] == "classification":
+        audit.require_classes(raw, index)
+    findings = audit.audit(raw, index, settings["task"], declared["audit"])
+    audit.refuse(findings, name)
+    info = {**_info(name, target, settings, raw), "audit": [finding._asdict() for finding in findings]}
+    return Prepared(Dataset(info, **{part: _part(raw, rows) for part, rows in index.items()}), ledger, rejects)
+
+
+def clean_table(raw: Raw, target: str | None, declared: Mapping[str, Any], ledger: Ledger) -> Raw:
+    """Clean and protect a table, move the columns that steer the split out of it, turn dates into numbers."""
+    frame = clean.clean(describe(raw, target), declared["clean"], ledger)
+    frame = privacy.protect(frame, declared["privacy"], ledger)
+    names = {field: declared["split"][key] for field, key in STEERING.items() if declared["split"][key]}
+    clean.require(frame, names.values(), "data.split")
+    steering = {field: _steering(frame[name], field) for field, name in names.items()}
+    frame = frame.drop(columns=list(names.values()))
+    clean.require(frame, [target] if target else [], "data.source.target")
+    y = None if target is None else _target(frame.pop(target))
+    if frame.empty:
+        raise UserError("No column is left to learn from. Change `data.source.query` or `data.privacy`.")
+    rows = frame.index.to_numpy(raw.rows.dtype if raw.rows.dtype.kind == "i" else np.str_)
+    return raw._replace(X=frame.reset_index(drop=True).apply(_number), y=y, rows=rows, **steering)
+
+
+def _with_protected_ids(raw: Raw, row_id: str | None, settings: Any, ledger: Ledger) -> Raw:
+    """Row ids appear in messages, predictions and rejects, so their privacy rule is applied first."""
+    if row_id is None:
+        return raw
+    ids = pd.DataFrame({row_id: raw.rows}, dtype="str")
+    rule = {row_id: settings["columns"].pop(row_id)} if row_id in settings["columns"] else {}
+    kept = privacy.protect(ids, {**settings, "columns": rule}, ledger)
+    rows = (kept[row_id] if row_id in kept else pd.Series(kept.index)).to_numpy(np.str_)
+    if len(np.unique(rows)) != len(rows):
+        raise UserError(f"`{row_id}` does not identify each row under its rule in `data.privacy`. Use pseudonymise.")
+    return raw._replace(rows=rows)
+
+
+def _checked(raw: Raw, target: str | None, declared: Mapping[str, Any], ledger: Ledger) -> tuple[Raw, pd.DataFrame]:
+    """The rows that keep the contract, and the violations of the others."""
+    if declared["contract"] is None:
+        ledger.add("contract", "there is none (make contract data=...)", len(raw.rows), len(raw.rows))
+        return raw, pd.DataFrame(columns=contract.BROKEN)
+    frame = describe(raw, target)
+    kept, rejects = contract.enforce(frame, declared["contract"], declared["on_violation"], ledger)
+    return (raw if len(kept) == len(frame) else raw.take(frame.index.isin(kept.index))), rejects
+
+
+def _refuse_column_rules(declared: Mapping[str, Any]) -> None:
+    without = {"clean": Clean().model_dump(), "privacy": Privacy(key=declared["privacy"]["key"]).model_dump()}
+    without["split"] = declared["split"] | dict.fromkeys(STEERING.values())
+    if ruled := [section for section in without if declared[section] != without[section]]:
+        raise UserError(
+            f"`data.{ruled[0]}` has rules about columns, but data of kind {declared['kind']} have no columns. Remove "
+            "the rules and change the raw files instead."
+        )
+
+
+def _info(name: str, target: str | None, settings: Any, raw: Raw) -> dict[str, Any]:
+    """What models, figures and cross-validation need to know about the rows."""
+    return {
+        "name": name,
+        "kind": settings["kind"],
+        "target": target,
+        "columns": list(getattr(raw.X, "columns", [])) or None,
+        "classes": np.unique(raw.y).tolist() if raw.y is not None and settings["task"] != "regression" else None,
+        "split": settings["split"],
+        "train_fraction": settings["train_fraction"],
+        **{key: value for key, value in raw.facts.items() if key != "ledger"},
+    }
+
+
+def _part(raw: Raw, index: NDArray) -> Part:
+    some = raw.take(index)
+    return Part(some.X, some.y, some.rows, some.groups)
+
+
+def _steering(column: pd.Series, field: str) -> NDArray:
+    if column.isna().any():
+        raise UserError(f"`{column.name}`, used in `data.split`, is missing in {column.isna().sum()} rows.")
+    if field == "groups":  # numbered by first appearance, so that another key for pseudonyms gives the same split
+        return pd.factorize(column)[0]
+    if pd.api.types.is_numeric_dtype(column) or column.dtype.kind == "M":
+        return column.to_numpy()
+    if field == "times":
+        raise UserError(
+            f"`{column.name}`, the `data.split.time`, holds text. Turn it into dates: strptime in the query."
+        )
+    return column.to_numpy(np.str_)
+
+
+def _number(column: pd.Series) -> pd.Series:
+    """Dates as days since 1970-01-01; other columns unchanged, if models can represent them."""
+    largest = float(np.finfo(np.float32).max)
+    if column.dtype.kind == "f" and max(column.max(), -column.min()) > largest:
+        infinite = int(np.isinf(column).sum())
+        found = f"is infinite in {infinite} rows" if infinite else f"holds numbers beyond {largest:.0e}"
+        raise UserError(
+            f"`{column.name}` {found}, which models cannot represent. To empty these values, set "
+            f"clean: {{impossible: {{{column.name}: {{min: ..., max: ...}}}}}}"
+        )
+    return (column - pd.Timestamp(0)) / pd.Timedelta(days=1) if column.dtype.kind == "M" else column
+
+
+def _target(column: pd.Series) -> NDArray:
+    """Whole numbers as integers, texts as such; missing values stay for `require_target` to find."""
+    if pd.api.types.is_numeric_dtype(column):
+        values = column.to_numpy(float)
+        return values.astype(np.int64) if (values % 1 == 0).all() else values
+    return column.to_numpy(object) if column.isna().any() else column.astype(str).to_numpy(np.str_)
