@@ -5,7 +5,7 @@ make prepare data=titanic
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
@@ -15,25 +15,34 @@ from deepmine.config.errors import UserError
 from deepmine.data import dataset
 from deepmine.data.raw import RESTORE
 
+if TYPE_CHECKING:
+    from deepmine.data.preparing.prepare import Prepared
+
 ACCOUNT, REJECTS = "preparation.json", "rejects.csv"
 
 
 def main(cfg: DictConfig) -> None:
-    """Write the data set, its report and its rejects; print what was done to the rows, and what to look at."""
-    from deepmine.data.preparing import prepare, report
-
-    settings, raw_folder, folder = compose.plain(cfg)["data"], require_raw(cfg), Path(cfg.folders.dataset)
-    made = prepare.prepare(cfg.choices.data, settings, raw_folder)
-    account = {"made_from": _made_from(settings, raw_folder), "ledger": [entry._asdict() for entry in made.ledger]}
-    page = report.page(made.dataset, account, made.rejects)
-    files = {ACCOUNT: json.dumps(account, indent=2), REJECTS: made.rejects.to_csv(index=False), report.FILE: page}
-    dataset.save(made.dataset, folder, files)
+    """Write the data set; print what was done to its rows, and what to look at."""
+    folder = Path(cfg.folders.dataset)
+    made = write(cfg.choices.data, compose.plain(cfg)["data"], require_raw(cfg), folder)
     for entry in made.ledger:
         change = entry.rows_before - entry.rows_after
         print(f"{entry.step:>10}: {entry.what}" + (f" ({change} row{'s' * (change > 1)})" if change > 0 else ""))
     for finding in made.dataset.info["audit"]:
         print(f"{'warning':>10}: {finding['message']}")
     print(f"{folder}: " + ", ".join(f"{len(part)} {name}" for name, part in made.dataset.parts()))
+
+
+def write(name: str, settings: Any, raw_folder: Path, folder: Path) -> "Prepared":
+    """Prepare a data set, and write it with its report and what its contract rejected."""
+    from deepmine.data.preparing import prepare, report
+
+    made = prepare.prepare(name, settings, raw_folder)
+    account = {"made_from": _made_from(settings, raw_folder), "ledger": [entry._asdict() for entry in made.ledger]}
+    page = report.page(made.dataset, account, made.rejects)
+    files = {ACCOUNT: json.dumps(account, indent=2), REJECTS: made.rejects.to_csv(index=False), report.FILE: page}
+    dataset.save(made.dataset, folder, files)
+    return made
 
 
 def ensure(cfg: DictConfig) -> None:

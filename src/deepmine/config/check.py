@@ -107,8 +107,8 @@ def check(config: Mapping[str, Any], choices: Mapping[str, str], trains: bool = 
         _suits(config, choices)
     _validate(Config, config, "", choices)
     _validate_call("pytorch_lightning.trainer.trainer.Trainer", config["trainer"], "trainer", choices)
-    named = {"data.source": config["data"]["source"], "steps": config.get("steps"), "model": config["model"]}
-    for section, tree in named.items():
+    calls = {"data.source": config["data"]["source"], "steps": config.get("steps"), "model": config["model"]}
+    for section, tree in calls.items():
         for key, node in _targets(tree, section):
             arguments = {k: v for k, v in node.items() if not k.startswith("_")}
             given = {"folder": ROOT, **arguments} if key == "data.source" else arguments

@@ -1,4 +1,4 @@
-"""Cleaning of tables that is learned from the training rows, as steps of the model: saved with it, applied to new rows."""
+"""Cleaning of tables that is learned from the training rows: steps of the model, saved with it."""
 
 from typing import Annotated, Literal
 
@@ -17,6 +17,7 @@ class DropColumns(TransformerMixin, BaseEstimator):
 
     def fit(self, X: pd.DataFrame, y: object = None) -> "DropColumns":
         """Choose the columns. `columns_`: those that stay."""
+        validate_data(self, X, skip_check_array=True)
         missing = X.isna().mean()
         self.columns_ = [str(name) for name in X.columns[(missing <= self.max_missing) & (missing < 1)]]
         return self
@@ -68,5 +69,8 @@ class Outliers(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
         """The frame without outliers."""
         check_is_fitted(self)
-        within = {name: X[name].clip(*limits) for name, limits in self.limits_.items()}
-        return X.assign(**within if self.action == "clip" else {n: X[n].where(X[n] == w) for n, w in within.items()})
+        X = X.copy(deep=False)
+        for name, limits in self.limits_.items():
+            within = X[name].clip(*limits)
+            X[name] = within if self.action == "clip" else X[name].where(X[name] == within)
+        return X

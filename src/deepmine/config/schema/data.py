@@ -111,8 +111,6 @@ class Audit(Strict):
     leaks: Level = "fail"
     single_predictors: Level = "warn"
     duplicates: Level = "warn"
-    constant_columns: Level = "warn"
-    identical_columns: Level = "warn"
 
 
 class Split(Strict):
@@ -136,7 +134,7 @@ class Split(Strict):
     def _test_or_published(self) -> Self:
         if (self.test is None) != (self.strategy == "published"):
             raise ValueError(
-                "`test` must be a share of the rows; only `published`, whose source names its test rows, has `test: null`"
+                "`test` must be a share of the rows; only `published`, which has its own, has `test: null`"
             )
         if self.val + (self.test or 0) >= 1:
             raise ValueError("`val` and `test` leave no training rows")

@@ -17,7 +17,6 @@ ROWS = 20_000  # training rows, evenly spread, that are searched for leaks
 GIVEN_AWAY = 0.9  # share of the errors of the best constant guess that a leaking column avoids on its own
 PURE, CHANCE = 0.99, 1e-9  # share of one class among rows with (or without) a value, and its largest probability
 FOLDS = 3
-FIRST = 1000  # rows that tell most columns apart
 
 
 class Finding(NamedTuple):
@@ -30,7 +29,7 @@ class Finding(NamedTuple):
 
 def audit(raw: Raw, index: Index, task: str, settings: Mapping[str, str]) -> list[Finding]:
     """Everything that is wrong; `settings` (`config.schema.data.Audit`) gives each check a level: fail, warn or off."""
-    found = (*_split(raw, index), *_leaks(raw, index, task), *_columns(raw.X))
+    found = (*_split(raw, index), *_leaks(raw, index, task))
     return [Finding(settings[check], check, message) for check, message in found if settings[check] != "off"]
 
 
@@ -39,25 +38,19 @@ def refuse(findings: list[Finding], name: str) -> None:
     failed = [finding for finding in findings if finding.level == "fail"]
     if failed:
         lines = "\n".join(f"  {finding.check}: {finding.message}" for finding in failed)
-        raise UserError(
-            f"The audit of {name} failed:\n{lines}\n"
+        advice = (
             f"Fix this in conf/data/{name}.yaml. If it is intended, set `audit: {{{failed[0].check}: warn}}` there."
         )
+        raise UserError(f"The audit of {name} failed:\n{lines}\n{advice}")
 
 
 def require_target(raw: Raw, target: str | None) -> None:
     """Raise `UserError` if the target is missing or infinite in some rows."""
-    if raw.y is None:
-        return
-    if missing := int(pd.isna(raw.y).sum()):
+    unusable = 0 if raw.y is None else int(pd.Series(raw.y).isin([None, np.nan, np.inf, -np.inf]).sum())
+    if unusable:
         raise UserError(
-            f"The target `{target}` is missing in {missing} of {len(raw.rows)} rows. To leave them out, set "
-            f"clean: {{missing: {{drop_rows: [{target}]}}}}"
-        )
-    if infinite := int(np.isinf(raw.y).sum()) if raw.y.dtype.kind == "f" else 0:
-        raise UserError(
-            f"The target `{target}` is infinite in {infinite} of {len(raw.rows)} rows. To leave them out, set "
-            f"clean: {{impossible: {{{target}: {{min: ..., max: ..., action: drop}}}}}}"
+            f"The target `{target}` is missing or infinite in {unusable} of {len(raw.rows)} rows. To leave them out: "
+            f"clean: {{impossible: {{{target}: {{min: ..., max: ...}}}}, missing: {{drop_rows: [{target}]}}}}"
         )
 
 
@@ -70,19 +63,16 @@ def require_classes(raw: Raw, index: Index) -> None:
 
 
 def _split(raw: Raw, index: Index) -> Iterator[tuple[str, str]]:
-    train = index["train"]
-    for part in ("val", "test"):
-        shared = 0 if raw.groups is None else len(np.intersect1d(raw.groups[train], raw.groups[index[part]]))
-        if shared:
-            yield "shared_groups", f"train and {part} share {shared} groups. Set split.strategy: group"
-    for earlier, later in (("train", "val"), ("val", "test")):
-        if raw.times is not None and (last := raw.times[index[earlier]].max()) >= raw.times[index[later]].min():
+    """Groups, times and equal rows that the split tears apart or mixes."""
+    content, groups, times = row_hashes(raw.X), raw.groups, raw.times
+    for earlier, later in (("train", "val"), ("train", "test"), ("val", "test")):
+        some, others = index[earlier], index[later]
+        if groups is not None and (shared := len(np.intersect1d(groups[some], groups[others]))):
+            yield "shared_groups", f"{earlier} and {later} share {shared} groups. Set split.strategy: group"
+        if times is not None and (last := times[some].max()) >= times[others].min():
             yield "time_order", f"{later} begins before {earlier} ends ({last}). Set split.strategy: time"
-    content = row_hashes(raw.X)
-    same = {part: int(np.isin(content[index[part]], content[train]).sum()) for part in ("val", "test")}
-    if any(same.values()):
-        counts = " and ".join(f"{n} of {len(index[part])} {part} rows" for part, n in same.items())
-        yield "duplicates", f"{counts} have the same features as a training row"
+        if earlier == "train" and (same := int(np.isin(content[others], content[some]).sum())):
+            yield "duplicates", f"{same} of {len(others)} {later} rows have the same features as a training row"
 
 
 def _leaks(raw: Raw, index: Index, task: str) -> Iterator[tuple[str, str]]:
@@ -93,12 +83,12 @@ def _leaks(raw: Raw, index: Index, task: str) -> Iterator[tuple[str, str]]:
     some = train[np.linspace(0, len(train) - 1, min(len(train), ROWS)).astype(int)]
     y = raw.y[some]
     for name, column in raw.X.iloc[some].items():
-        numeric = pd.api.types.is_numeric_dtype(column)
+        check = "single_predictors" if pd.api.types.is_numeric_dtype(column) else "leaks"
         if task != "regression" and (said := _presence(column, y)):
             yield "leaks", f"`{name}` gives the target away: {said}. Was it known before the target?"
         elif (share := _errors_avoided(column, y, task)) >= GIVEN_AWAY:
-            said = f"`{name}` alone avoids {share:.0%} of the errors of the best guess. Was it known before the target?"
-            yield ("single_predictors" if numeric else "leaks"), said
+            said = f"`{name}` alone avoids {share:.0%} of the errors of the best guess"
+            yield check, f"{said}. Was it known before the target?"
 
 
 def _errors_avoided(column: pd.Series, y: NDArray, task: str) -> float:
@@ -113,11 +103,10 @@ def _errors_avoided(column: pd.Series, y: NDArray, task: str) -> float:
         values = np.append(np.random.default_rng(0).permutation(len(texts)), np.nan)[codes]
     X = np.where(np.isnan(values), np.nanmin(values, initial=0) - 1, values)[:, None]
     classes = task != "regression"
-    tree = (DecisionTreeClassifier if classes else DecisionTreeRegressor)(
-        max_leaf_nodes=32, min_samples_leaf=5, random_state=0
-    )
+    tree = DecisionTreeClassifier if classes else DecisionTreeRegressor
     target = np.unique(y, return_inverse=True)[1] if classes else y
-    predicted = cross_val_predict(tree, X, target, cv=KFold(FOLDS, shuffle=True, random_state=0))
+    small = tree(max_leaf_nodes=32, min_samples_leaf=5, random_state=0)
+    predicted = cross_val_predict(small, X, target, cv=KFold(FOLDS, shuffle=True, random_state=0))
     wrong = np.mean(target != predicted) if classes else np.var(target - predicted)
     guess = 1 - np.bincount(target).max() / len(target) if classes else np.var(target)
     return float(1 - wrong / guess) if guess > 0 else 0.0
@@ -133,22 +122,6 @@ def _presence(column: pd.Series, y: NDArray) -> str | None:
             if share >= PURE and np.mean(y == common) ** side.sum() < CHANCE:
                 return f"{share:.0%} of the rows {word} a value are `{common}`"
     return None
-
-
-def _columns(X: Any) -> Iterator[tuple[str, str]]:
-    if not isinstance(X, pd.DataFrame):
-        return
-    constant, alike = [], dict[int, list[Any]]()  # `alike`: columns by the hash of their first rows
-    for name, column in X.items():
-        if column.head(FIRST).nunique(dropna=False) == 1 and column.nunique(dropna=False) == 1:
-            constant.append(name)
-        first = hash(pd.util.hash_pandas_object(column.head(FIRST), index=False).to_numpy().tobytes())
-        if same := next((other for other in alike.setdefault(first, []) if column.equals(X[other])), None):
-            yield "identical_columns", f"`{name}` is the same as `{same}`"
-        alike[first].append(name)
-    if constant:
-        more = f" and {len(constant) - 10} more" if len(constant) > 10 else ""
-        yield "constant_columns", f"one value in every row: {', '.join(f'`{name}`' for name in constant[:10])}{more}"
 
 
 def row_hashes(X: Any) -> NDArray[np.uint64]:

@@ -16,11 +16,6 @@ from deepmine.data.ledger import Ledger
 def clean(frame: pd.DataFrame, settings: Mapping[str, Any], ledger: Ledger) -> pd.DataFrame:
     """Spelling, impossible values, duplicates, rows with missing values, in this order; `frame` is not changed.
 
-    Args:
-        frame: `(n, columns)`, indexed by row id.
-        settings: `config.schema.data.Clean`.
-        ledger: gets an entry for each rule.
-
     Raises:
         UserError: a rule names an unknown column or one of the wrong type, or no row is left.
     """
@@ -74,17 +69,13 @@ def _limit(frame: pd.DataFrame, name: str, rule: Mapping[str, Any], ledger: Ledg
     values = frame[name]
     if values.dtype.kind != "f":
         raise UserError(f"`data.clean.impossible.{name}` is for numbers, but `{name}` does not hold numbers.")
-    low = -np.inf if rule["min"] is None else rule["min"]
-    high = np.inf if rule["max"] is None else rule["max"]
+    low, high = (near if limit is None else limit for limit, near in ((rule["min"], -np.inf), (rule["max"], np.inf)))
     outside = (values < low) | (values > high)
     which = f"outside {low:g} to {high:g}, of which {np.isinf(values[outside]).sum()} are infinite"
     if rule["action"] == "drop":
         return _keep(frame, ~outside, f"{name}: dropped {{}} rows with values {which}", ledger)
-    done, frame[name] = {
-        "clip": ("clipped", values.clip(low, high)),
-        "empty": ("emptied", values.mask(outside)),
-    }[rule["action"]]
-    cells = int(outside.sum())
+    frame[name] = values.clip(low, high) if rule["action"] == "clip" else values.mask(outside)
+    done, cells = {"clip": "clipped", "empty": "emptied"}[rule["action"]], int(outside.sum())
     ledger.add("clean", f"{name}: {done} {cells} values {which}", len(frame), len(frame), cells)
     return frame
 

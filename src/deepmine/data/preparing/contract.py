@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Iterator, Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -15,13 +15,15 @@ from deepmine.data.preparing.privacy import personal
 CATEGORIES = 20  # texts with at most this many distinct values, ten rows each on average, are categories
 KEYS = 20  # a column with at least this many values, all distinct, is expected to stay unique
 BROKEN = ["row", "column", "rule"]
+DAY = pd.Timedelta(1, "D") - pd.Timedelta(1, "us")  # the last moment of a day
+Violation = tuple[str | None, str, Any]  # column, rule, and which rows break it; None: no single row is at fault
 
 
 def infer(frame: pd.DataFrame, protected: Collection[str] = ()) -> dict[str, Any]:
     """The contract that these rows keep (`config.schema.data.Contract`, defaults left out).
 
-    Limits are rounded outward to three significant digits, shares up to hundredths. Of a `protected` column, or one that
-    looks personal, the contract holds no values and no limits, because it is committed to git.
+    Limits are rounded outward to three significant digits, shares up to hundredths. Of a `protected` or personal
+    column it holds no values and no limits, because it is committed to git.
     """
     hidden = {*personal(frame), *protected}
     columns = {str(name): _infer_column(column, name in hidden) for name, column in frame.items()}
@@ -29,20 +31,13 @@ def infer(frame: pd.DataFrame, protected: Collection[str] = ()) -> dict[str, Any
 
 
 def check(frame: pd.DataFrame, contract: Mapping[str, Any]) -> pd.DataFrame:
-    """The violations: `row`, `column`, `rule`; `row` is None where no single row is at fault.
-
-    Args:
-        frame: `(n, columns)`, indexed by row id.
-        contract: `config.schema.data.Contract`.
-    """
-    columns = contract["columns"]
-    found: list[tuple] = [(None, name, rule) for name, rule in _wrong_columns(frame, columns)]
-    if not found:  # rules about values need columns of the right type
-        found = list(_broken_by_rows(frame, contract))
-        for name, rule in columns.items():
-            for text, rows in _broken_by_values(frame[name], rule):
-                found += [(row, name, text) for row in ([None] if rows is None else frame.index[rows.to_numpy()])]
-    return pd.DataFrame(found, columns=BROKEN)
+    """The violations: `row` (None where no single row is at fault), `column`, `rule`; `frame` is indexed by row id."""
+    found = list(_columns(frame, contract["columns"]))  # rules about values need columns of the right type
+    found = found or [*_rows(frame, contract), *_values(frame, contract["columns"])]
+    broken = [
+        (row, name, rule) for name, rule, rows in found for row in ([None] if rows is None else frame.index[rows])
+    ]
+    return pd.DataFrame(broken, columns=BROKEN)
 
 
 def enforce(
@@ -79,16 +74,11 @@ def _numbers(values: pd.Series) -> dict[str, Any]:
     infinite = {"infinite": True} if len(finite) < len(values) else {}
     if finite.empty:
         return {"type": "number", **infinite}
-    limits = {"min": _rounded(finite.min(), ROUND_FLOOR), "max": _rounded(finite.max(), ROUND_CEILING)}
+    least, low, high, most = map(float, finite.quantile([0, 0.25, 0.75, 1]))
+    limits = {"min": _rounded(least, ROUND_FLOOR), "max": _rounded(most, ROUND_CEILING), **infinite}
     if (finite % 1 == 0).all():
-        return {"type": "integer", **limits, **infinite}
-    low, high = finite.quantile([0.25, 0.75])
-    return {
-        "type": "number",
-        **limits,
-        "median": [_rounded(low, ROUND_FLOOR), _rounded(high, ROUND_CEILING)],
-        **infinite,
-    }
+        return {"type": "integer", **limits}
+    return {"type": "number", **limits, "median": [_rounded(low, ROUND_FLOOR), _rounded(high, ROUND_CEILING)]}
 
 
 def _dates(values: pd.Series) -> dict[str, Any]:
@@ -108,7 +98,7 @@ def _texts(values: pd.Series) -> dict[str, Any]:
 
 
 def _rounded(value: float, rounding: str) -> float | int:
-    number = float(Context(3, rounding).create_decimal(repr(float(value))))  # in decimals, so that 0.17 stays 0.17
+    number = float(Context(3, rounding).create_decimal(repr(value)))  # in decimals, so that 0.17 stays 0.17
     return int(number) if number.is_integer() else number
 
 
@@ -120,67 +110,60 @@ def _type(column: pd.Series) -> str:
     return {"M": "date"}.get(column.dtype.kind, "number" if column.dtype.kind in "biuf" else "text")
 
 
-def _wrong_columns(frame: pd.DataFrame, columns: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield from ((str(name), "is not in the contract") for name in frame if name not in columns)
+def _columns(frame: pd.DataFrame, columns: Mapping[str, Any]) -> Iterator[Violation]:
+    yield from ((str(name), "is not in the contract", None) for name in frame if name not in columns)
     for name, rule in columns.items():
-        expected = {"integer": "number"}.get(rule["type"], rule["type"])
-        if name not in frame:
-            yield name, "is not in the data"
-        elif (found := _type(frame[name])) != expected:
-            yield name, f"must be of type {rule['type']}, is of type {found}"
+        found = _type(frame[name]) if name in frame else None
+        if found != {"integer": "number"}.get(rule["type"], rule["type"]):
+            yield name, f"must be of type {rule['type']}, is {found}" if found else "is not in the data", None
 
 
-def _broken_by_rows(frame: pd.DataFrame, contract: Mapping[str, Any]) -> Iterator[tuple[str | None, None, str]]:
+def _rows(frame: pd.DataFrame, contract: Mapping[str, Any]) -> Iterator[Violation]:
     if len(frame) < contract["rows"]:
-        yield None, None, f"must be at least {contract['rows']}, are {len(frame)}"
-    share, repeated = contract["repeated_rows"], frame.duplicated()
+        yield None, f"must be at least {contract['rows']}, are {len(frame)}", None
+    repeated, share = frame.duplicated().to_numpy(), contract["repeated_rows"]
     if repeated.mean() > share:
-        rows = frame.index[repeated.to_numpy()] if share == 0 else [None]
-        yield from ((row, None, f"must not repeat an earlier row, except for {share:.0%} of them") for row in rows)
+        yield None, f"must not repeat an earlier row in more than {share:.0%}", None if share else repeated
 
 
-def _broken_by_values(x: pd.Series, rule: Mapping[str, Any]) -> Iterator[tuple[str, pd.Series | None]]:
-    """Rules of one column and the rows that break them; None where only the column as a whole breaks one."""
+def _values(frame: pd.DataFrame, columns: Mapping[str, Any]) -> Iterator[Violation]:
+    for name, rule in columns.items():
+        missing, median, x = rule["missing"], rule["median"], frame[name]
+        yield from ((name, text, broken.to_numpy()) for text, broken in _broken(x, rule) if broken.any())
+        if missing and x.isna().mean() > missing:
+            yield name, f"must not be missing in more than {missing:.0%} of the rows", None
+        if median and not (median[0] <= (middle := x[np.isfinite(x)].median()) <= median[1] or np.isnan(middle)):
+            yield name, f"must have a median from {median[0]:.12g} to {median[1]:.12g} (another unit?)", None
+
+
+def _broken(x: pd.Series, rule: Mapping[str, Any]) -> Iterator[tuple[str, pd.Series]]:
+    """The rules about single values of a column, and the rows that break them."""
     there, low, high = x.notna(), rule["min"], rule["max"]
     yield "must not be missing", ~there & (rule["missing"] == 0)
-    if rule["missing"] and 1 - there.mean() > rule["missing"]:
-        yield f"must not be missing in more than {rule['missing']:.0%} of the rows", None
     if rule["type"] in ("integer", "number"):
         infinite = np.isinf(x)
         yield "must be finite", infinite & (not rule["infinite"])
         x = x.mask(infinite)
         yield "must be a whole number", x.notna() & (x % 1 != 0) & (rule["type"] == "integer")
-    if rule["median"] and not (rule["median"][0] <= x.median() <= rule["median"][1] or x.isna().all()):
-        yield (
-            f"must have a median from {_plain(rule['median'][0])} to {_plain(rule['median'][1])} (another unit?)",
-            None,
-        )
-    date, day = rule["type"] == "date", pd.Timedelta(days=1)
     if low is not None:
-        yield f"must be at least {_plain(low)}", x < (pd.Timestamp(low) if date else low)
+        yield f"must be at least {low}", x < (pd.Timestamp(low) if isinstance(low, str) else low)
     if high is not None:
-        yield f"must be at most {_plain(high)}", x >= pd.Timestamp(high) + day if date else x > high
+        yield f"must be at most {high}", x > (pd.Timestamp(high) + DAY if isinstance(high, str) else high)
     if rule["categories"] is not None:
         yield "must be one of the categories", there & ~x.isin(rule["categories"])
     if rule["pattern"] is not None:
-        yield f"must match {rule['pattern']}", there & ~x.str.fullmatch(rule["pattern"], na=True)
+        yield f"must match {rule['pattern']}", ~x.str.fullmatch(rule["pattern"], na=True)
     yield "must be unique", there & x.duplicated() & rule["unique"]
-
-
-def _plain(limit: float | str) -> str:
-    return limit if isinstance(limit, str) else f"{limit:.12g}"
 
 
 def _message(broken: pd.DataFrame) -> str:
     """Each broken rule, with the ids of the first five rows."""
-    lines = []
-    for (column, rule), rows in broken.groupby(["column", "rule"], dropna=False, sort=False)["row"]:  # type: ignore[misc]
-        ids = rows.dropna()
-        which = f": {', '.join(map(str, ids.head(5)))}" if len(ids) else ""
-        more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
-        lines.append(f"  {'rows' if pd.isna(column) else f'`{column}`'} {rule}{which}{more}")
-    reject = "" if broken["row"].isna().any() else " To leave such rows out: data.on_violation=reject"
-    advice = (
-        "Correct the data; or, if they are right, the contract: by hand, or with make contract data=... overwrite=true."
-    )
-    return "\n".join(["The data break their contract in conf/data/contract:", *lines, advice + reject])
+    lines = ["The data break their contract in conf/data/contract:"]
+    for group, rows in broken.groupby(["column", "rule"], dropna=False, sort=False)["row"]:
+        column, rule = cast(tuple[Any, str], group)
+        ids = rows.dropna().astype(str)
+        which = f": {', '.join(ids.head(5))}" + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
+        lines.append(f"  {'rows' if pd.isna(column) else f'`{column}`'} {rule}{which if len(ids) else ''}")
+    reject = "" if broken["row"].isna().any() else " To leave these rows out: data.on_violation=reject"
+    advice = "Correct the data or, if they are right, the contract (make contract data=... overwrite=true)."
+    return "\n".join([*lines, advice + reject])

@@ -20,6 +20,7 @@ from deepmine.data.preparing.split import split
 from deepmine.data.raw import Raw
 
 STEERING = {"groups": "group", "times": "time", "parts": "part"}  # field of `Raw`: setting of `split` naming its column
+LARGEST = float(np.finfo(np.float32).max)  # the type in which models count
 
 
 class Prepared(NamedTuple):
@@ -31,12 +32,7 @@ class Prepared(NamedTuple):
 
 
 def prepare(name: str, settings: Any, raw_folder: Path) -> Prepared:
-    """Prepare the raw files of one data set.
-
-    Args:
-        name: of the data set.
-        settings: conf/data/<name>.yaml with its contract, as `compose.plain` gives it.
-        raw_folder: the folder of its raw files.
+    """Prepare the raw files of a data set; `settings` are conf/data/<name>.yaml as `compose.plain` gives them.
 
     Raises:
         UserError: the files cannot be used, break their contract, or fail the audit.
@@ -53,24 +49,34 @@ def prepare(name: str, settings: Any, raw_folder: Path) -> Prepared:
     else:
         _refuse_column_rules(declared)
     audit.require_target(raw, target)
-    # an integer target of a regression is not a class
-    by = raw if raw.y is None or settings["task"] != "regression" else raw._replace(y=raw.y.astype(float))
+    classes = settings["task"] != "regression"  # integers to predict by regression are not classes
+    by = raw if raw.y is None or classes else raw._replace(y=raw.y.astype(float))
     index = split(settings["split"], by, settings["train_fraction"])
     if settings["task"] == "classification":
         audit.require_classes(raw, index)
     findings = audit.audit(raw, index, settings["task"], declared["audit"])
     audit.refuse(findings, name)
-    info = {**_info(name, target, settings, raw), "audit": [finding._asdict() for finding in findings]}
-    return Prepared(Dataset(info, **{part: _part(raw, rows) for part, rows in index.items()}), ledger, rejects)
+    info = {
+        "name": name,
+        "target": target,
+        "columns": list(raw.X) if is_table else None,
+        "classes": np.unique(raw.y).tolist() if raw.y is not None and classes else None,
+        **{key: settings[key] for key in ("kind", "split", "train_fraction")},
+        **{key: value for key, value in raw.facts.items() if key != "ledger"},
+        "audit": [finding._asdict() for finding in findings],
+    }
+    chosen = {part: raw.take(rows) for part, rows in index.items()}
+    parts = {part: Part(some.X, some.y, some.rows, some.groups) for part, some in chosen.items()}
+    return Prepared(Dataset(info, **parts), ledger, rejects)
 
 
 def clean_table(raw: Raw, target: str | None, declared: Mapping[str, Any], ledger: Ledger) -> Raw:
-    """Clean and protect a table, move the columns that steer the split out of it, turn dates into numbers."""
+    """Clean and protect a table, take out the columns that steer the split, and turn dates into numbers."""
     frame = clean.clean(describe(raw, target), declared["clean"], ledger)
     frame = privacy.protect(frame, declared["privacy"], ledger)
     names = {field: declared["split"][key] for field, key in STEERING.items() if declared["split"][key]}
     clean.require(frame, names.values(), "data.split")
-    steering = {field: _steering(frame[name], field) for field, name in names.items()}
+    steering: Any = {field: _steering(frame[name], field) for field, name in names.items()}
     frame = frame.drop(columns=list(names.values()))
     clean.require(frame, [target] if target else [], "data.source.target")
     y = None if target is None else _target(frame.pop(target))
@@ -84,9 +90,8 @@ def _with_protected_ids(raw: Raw, row_id: str | None, settings: Any, ledger: Led
     """Row ids appear in messages, predictions and rejects, so their privacy rule is applied first."""
     if row_id is None:
         return raw
-    ids = pd.DataFrame({row_id: raw.rows}, dtype="str")
     rule = {row_id: settings["columns"].pop(row_id)} if row_id in settings["columns"] else {}
-    kept = privacy.protect(ids, {**settings, "columns": rule}, ledger)
+    kept = privacy.protect(pd.DataFrame({row_id: raw.rows}, dtype="str"), {**settings, "columns": rule}, ledger)
     rows = (kept[row_id] if row_id in kept else pd.Series(kept.index)).to_numpy(np.str_)
     if len(np.unique(rows)) != len(rows):
         raise UserError(f"`{row_id}` does not identify each row under its rule in `data.privacy`. Use pseudonymise.")
@@ -107,29 +112,8 @@ def _refuse_column_rules(declared: Mapping[str, Any]) -> None:
     without = {"clean": Clean().model_dump(), "privacy": Privacy(key=declared["privacy"]["key"]).model_dump()}
     without["split"] = declared["split"] | dict.fromkeys(STEERING.values())
     if ruled := [section for section in without if declared[section] != without[section]]:
-        raise UserError(
-            f"`data.{ruled[0]}` has rules about columns, but data of kind {declared['kind']} have no columns. Remove "
-            "the rules and change the raw files instead."
-        )
-
-
-def _info(name: str, target: str | None, settings: Any, raw: Raw) -> dict[str, Any]:
-    """What models, figures and cross-validation need to know about the rows."""
-    return {
-        "name": name,
-        "kind": settings["kind"],
-        "target": target,
-        "columns": list(getattr(raw.X, "columns", [])) or None,
-        "classes": np.unique(raw.y).tolist() if raw.y is not None and settings["task"] != "regression" else None,
-        "split": settings["split"],
-        "train_fraction": settings["train_fraction"],
-        **{key: value for key, value in raw.facts.items() if key != "ledger"},
-    }
-
-
-def _part(raw: Raw, index: NDArray) -> Part:
-    some = raw.take(index)
-    return Part(some.X, some.y, some.rows, some.groups)
+        found = f"`data.{ruled[0]}` has rules about columns, but data of kind {declared['kind']} have no columns."
+        raise UserError(f"{found} Remove the rules and change the raw files instead.")
 
 
 def _steering(column: pd.Series, field: str) -> NDArray:
@@ -137,24 +121,18 @@ def _steering(column: pd.Series, field: str) -> NDArray:
         raise UserError(f"`{column.name}`, used in `data.split`, is missing in {column.isna().sum()} rows.")
     if field == "groups":  # numbered by first appearance, so that another key for pseudonyms gives the same split
         return pd.factorize(column)[0]
-    if pd.api.types.is_numeric_dtype(column) or column.dtype.kind == "M":
-        return column.to_numpy()
-    if field == "times":
-        raise UserError(
-            f"`{column.name}`, the `data.split.time`, holds text. Turn it into dates: strptime in the query."
-        )
-    return column.to_numpy(np.str_)
+    text = column.dtype.kind not in "biufM"
+    if field == "times" and text:
+        raise UserError(f"`{column.name}`, the `data.split.time`, holds text. Make it a date: strptime in the query.")
+    return column.to_numpy(np.str_) if text else column.to_numpy()
 
 
 def _number(column: pd.Series) -> pd.Series:
     """Dates as days since 1970-01-01; other columns unchanged, if models can represent them."""
-    largest = float(np.finfo(np.float32).max)
-    if column.dtype.kind == "f" and max(column.max(), -column.min()) > largest:
-        infinite = int(np.isinf(column).sum())
-        found = f"is infinite in {infinite} rows" if infinite else f"holds numbers beyond {largest:.0e}"
+    if column.dtype.kind == "f" and max(column.max(), -column.min()) > LARGEST:
         raise UserError(
-            f"`{column.name}` {found}, which models cannot represent. To empty these values, set "
-            f"clean: {{impossible: {{{column.name}: {{min: ..., max: ...}}}}}}"
+            f"`{column.name}` is infinite or beyond {LARGEST:.0e} in {(column.abs() > LARGEST).sum()} rows, too large "
+            f"for models. To empty these values, set clean: {{impossible: {{{column.name}: {{min: ..., max: ...}}}}}}"
         )
     return (column - pd.Timestamp(0)) / pd.Timedelta(days=1) if column.dtype.kind == "M" else column
 

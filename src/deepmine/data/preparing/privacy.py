@@ -4,6 +4,7 @@ import hmac
 import os
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,20 +19,17 @@ DEMO = "DEEPMINE_DEMO_KEY"
 DEMO_KEY = "deepmine's public demo key protects nobody"
 SHORTEST_KEY = 16  # characters
 LOOKED_AT = 10_000  # rows, evenly spread
-CARD = "the number of a payment card"
-PATTERNS = {  # what a text looks like: its pattern, and the share of the texts from which it counts
+PATTERNS = {  # what a text looks like, and the share of the texts from which that counts
     "an identity number": (
-        r"^\s*(?:\d{3}-\d{2}-\d{4}"  # social security (US)
-        r"|[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?)\s*$",  # bank account (IBAN)
+        r"^\s*(\d{3}-\d{2}-\d{4}|[A-Z]{2}\d{2}( ?[A-Z0-9]{4}){3,7}( ?[A-Z0-9]{1,3})?)\s*$",
         0.5,
-    ),
-    CARD: (r"^\s*\d(?:[ -]?\d){12,18}\s*$", 0.5),
+    ),  # SSN, IBAN
     "an e-mail address": (r"[\w.+-]+@[\w-]+\.[A-Za-z]{2,}", 0.01),
     "a phone number": (
-        r"^\s*(?:\+[1-9][\d ()/.-]{7,18}\d|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}|0\d{1,5}[ /-]\d[\d -]{4,11})\s*$",
+        r"^\s*(\+[1-9][\d ()/.-]{7,18}\d|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}|0\d{1,5}[ /-]\d[\d -]{4,11})\s*$",
         0.5,
     ),
-    "the name of a person": (r"\b(?:Mr|Mrs|Ms|Miss|Dr|Mme|Herr|Frau)\b\.? [A-Z]", 0.1),
+    "the name of a person": (r"\b(Mr|Mrs|Ms|Miss|Dr|Mme|Herr|Frau)\b\.? [A-Z]", 0.1),
 }
 NAMES = {  # the name of a column, its words joined by `_`
     "an e-mail address": r"e_?mail(_address)?",
@@ -48,11 +46,6 @@ def protect(frame: pd.DataFrame, settings: Mapping[str, Any], ledger: Ledger) ->
 
     A pseudonym is the first 16 hexadecimal digits of HMAC-SHA256 (RFC 2104) of the value as text.
 
-    Args:
-        frame: `(n, columns)`, indexed by row id.
-        settings: `config.schema.data.Privacy`.
-        ledger: gets an entry for each rule.
-
     Raises:
         UserError: a column looks personal and has no rule, a rule names an unknown column, or there is no key.
     """
@@ -66,7 +59,7 @@ def protect(frame: pd.DataFrame, settings: Mapping[str, Any], ledger: Ledger) ->
             frame[name] = pd.Series(MASKED, frame.index, dtype="str")
         elif rule == "pseudonymise":
             key, note = _secret(settings["key"])
-            frame[name] = each(column, lambda text, key=key: hmac.digest(key, text.encode(), "sha256").hex()[:16])
+            frame[name] = each(column, partial(_pseudonym, key))
         if rule != "keep":
             done = {"drop": "dropped", "mask": "masked", "pseudonymise": "pseudonymised"}[rule]
             ledger.add("privacy", f"{name}: {done}{note}", len(frame), len(frame), int(column.notna().sum()))
@@ -74,10 +67,7 @@ def protect(frame: pd.DataFrame, settings: Mapping[str, Any], ledger: Ledger) ->
 
 
 def personal(frame: pd.DataFrame) -> dict[str, str]:
-    """The columns that look as if they hold e-mail addresses, phone or identity numbers or names, and why.
-
-    Judged by a column's name and by the share of its values that match a pattern.
-    """
+    """The columns that by their names or values look as if they hold personal data, and why."""
     found = {}
     for name in map(str, frame):
         words = re.sub(r"(?<=[a-z])(?=[A-Z])|\W+", "_", name).strip("_").lower()
@@ -93,16 +83,13 @@ def _looks_like(column: pd.Series) -> str | None:
         return None
     texts = [f"{value:.0f}" for value in values] if column.dtype.kind == "f" else values.astype("str")
     for what, (pattern, share) in PATTERNS.items():
-        matching = np.mean([bool(re.search(pattern, t)) and (what != CARD or _has_check_digit(t)) for t in texts])
-        if matching >= share:
+        if (matching := np.mean([bool(re.search(pattern, text)) for text in texts])) >= share:
             return f"{matching:.0%} of its values look like {what}"
     return None
 
 
-def _has_check_digit(text: str) -> bool:
-    """Do the digits end in the check digit of a payment card (Luhn's algorithm, ISO/IEC 7812-1, annex B)?"""
-    digits = [int(digit) for digit in re.findall(r"\d", text)]
-    return (sum(digits[::-2]) + sum(sum(divmod(2 * digit, 10)) for digit in digits[-2::-2])) % 10 == 0
+def _pseudonym(key: bytes, text: str) -> str:
+    return hmac.digest(key, text.encode(), "sha256").hex()[:16]
 
 
 def _refuse(unruled: Mapping[str, str]) -> None:

@@ -15,14 +15,11 @@ from deepmine.data.preparing.examples import describe
 from deepmine.data.raw import Raw
 
 FILE = "report.html"
-ROWS = 10_000  # training rows, evenly spread, that are summarised
-COLUMNS = 60  # that are summarised
+ROWS, COLUMNS = 10_000, 60  # of the training part, evenly spread, and of its last columns, that are summarised
 
 
 def page(dataset: Dataset, account: Mapping[str, Any], rejects: pd.DataFrame) -> str:
-    """The page as HTML; it needs no other file and no network.
-
-    Only training rows are summarised, so that nobody learns from the others, and only after privacy rules applied.
+    """The page as HTML; it needs no other file and no network. It shows training rows alone, after privacy rules.
 
     Args:
         dataset: as prepared.
@@ -31,44 +28,44 @@ def page(dataset: Dataset, account: Mapping[str, Any], rejects: pd.DataFrame) ->
     """
     from jinja2 import Environment
 
-    template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
-        Path(__file__).with_name("report.html.jinja").read_text(encoding="utf-8")
-    )
-    train = dataset.train.take(np.linspace(0, len(dataset.train) - 1, min(len(dataset.train), ROWS)).astype(int))
-    table, summary = _summary(dataset, train)
+    text = Path(__file__).with_name("report.html.jinja").read_text(encoding="utf-8")
+    template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(text)
+    n, info = len(dataset.train), dataset.info
+    train = dataset.train.take(np.linspace(0, n - 1, min(n, ROWS)).astype(int))
+    table = describe(Raw(train.X, train.y, train.rows, facts={"columns": info["columns"]}), info["target"])
+    table = table.drop(columns="content", errors="ignore").reset_index(drop=True)
+    shown = table.iloc[:, -COLUMNS:]
     return template.render(
-        info=dataset.info,
+        info=info,
         account=account,
         sizes={name: len(part) for name, part in dataset.parts()},
         rejected=rejects.groupby(["column", "rule"], dropna=False)["row"].agg(["size", "first"]).reset_index(),
-        summary=summary,
-        columns=f"{min(table.shape[1], COLUMNS)} of {table.shape[1]} columns of {len(train)} training rows",
-        images=_images(train) if dataset.info["kind"] == "image" else None,
+        shown=f"{len(shown):,} of {n:,} training rows, {shown.shape[1]} of {table.shape[1]} columns",
+        summary=_summary(shown),
+        images=_images(train.X) if info["kind"] == "image" else None,
     )
 
 
-def _summary(dataset: Dataset, train: Any) -> tuple[pd.DataFrame, str]:
-    """The training rows with their target, or their measures where they are not a table, and skrub's HTML on them."""
+def _summary(table: pd.DataFrame) -> str:
+    """skrub's report as HTML, the same each time: without its random ids and dates."""
+    import matplotlib
     from skrub import TableReport
 
-    raw = Raw(train.X, train.y, train.rows, facts={"columns": dataset.info["columns"]})
-    table = describe(raw, dataset.info["target"]).drop(columns="content", errors="ignore").reset_index(drop=True)
-    shown = table.iloc[:, -COLUMNS:]
-    report = TableReport(shown, verbose=0, open_tab="stats", plot_distributions=True, compute_associations=True)
-    return table, re.sub(r"report_[0-9a-f]{8}", "report", report.html_snippet())  # its ids are random
+    draw = {"open_tab": "distributions", "plot_distributions": True, "compute_associations": True}
+    with matplotlib.rc_context({"svg.hashsalt": FILE}):
+        html = re.sub("<dc:date>.*?</dc:date>", "", TableReport(table, verbose=0, **draw).html_snippet())
+    for number, name in enumerate(dict.fromkeys(re.findall(r'(?:report_|id=")([0-9a-f]{8})\b', html))):
+        html = html.replace(name, f"{number:08}")
+    return html
 
 
-def _images(train: Any) -> str:
-    """The first eight images of up to 24 classes, a class in each row, as the text of a PNG."""
+def _images(X: np.ndarray) -> str:
+    """At most 40 images, evenly spread, in rows of 8, as the text of a PNG."""
     from PIL import Image
 
-    y = np.zeros(len(train), int) if train.y is None else train.y
-    rows = [np.concatenate(_eight(train.X[np.flatnonzero(y == label)[:8]]), axis=2) for label in np.unique(y)[:24]]
-    pixels = np.concatenate(rows, axis=1).transpose(1, 2, 0)  # (height, width, channels)
+    _, channels, height, width = X.shape
+    some = X[np.linspace(0, len(X) - 1, 40).astype(int)].reshape(5, 8, channels, height, width)
+    sheet = some.transpose(0, 3, 1, 4, 2).reshape(5 * height, 8 * width, channels)
     file = BytesIO()
-    Image.fromarray(pixels.squeeze()).save(file, format="png")
+    Image.fromarray(sheet[..., 0] if channels == 1 else sheet).save(file, format="png")
     return b64encode(file.getvalue()).decode()
-
-
-def _eight(images: Any) -> Any:
-    return np.pad(images, [(0, 8 - len(images)), (0, 0), (2, 2), (2, 2)])

@@ -33,21 +33,18 @@ def split(settings: Mapping[str, Any], raw: Raw, train_fraction: float = 1.0) ->
         rest, test = _published(raw)
         train, val = _cut(rest, settings["val"], labels, seed)
     else:
-        cut: Any = partial(_cut_groups, _groups(raw)) if strategy == "group" else _cut
+        cut: Any = partial(_cut_groups, raw.groups) if strategy == "group" else _cut
         by = {"group": labels, "stratified": raw.y, "random": None}[strategy]
         rest, test = cut(everything, settings["test"], by, seed)
         train, val = cut(rest, settings["val"] / (1 - settings["test"]), by, seed)
     if train_fraction < 1:
         _, train = _cut(train, train_fraction, None if strategy in ("random", "time", "group") else labels, seed)
-    parts = {"train": train, "val": val, "test": test}
+    parts = {"train": np.sort(train), "val": np.sort(val), "test": np.sort(test)}
     if empty := [name for name, part in parts.items() if not len(part)]:
         raise UserError(f"The split leaves none of {len(raw.rows)} rows for {empty[0]}. Change `data.split`.")
-    return {name: _ordered(part, raw.times if strategy == "time" else None) for name, part in parts.items()}
-
-
-def _ordered(part: NDArray, times: NDArray | None) -> NDArray:
-    part = np.sort(part)
-    return part if times is None else part[np.argsort(times[part], kind="stable")]
+    if strategy != "time" or raw.times is None:
+        return parts
+    return {name: part[np.argsort(raw.times[part], kind="stable")] for name, part in parts.items()}
 
 
 def _by_time(settings: Mapping[str, Any], raw: Raw) -> list[NDArray[np.int64]]:
@@ -81,37 +78,27 @@ def _cut(index: NDArray, share: float, labels: NDArray | None, seed: int) -> tup
         raise UserError(_too_few(index, share, labels)) from None
 
 
-def _too_few(index: NDArray, share: float, labels: NDArray | None) -> str:
-    if labels is None:
-        return f"{len(index)} rows are too few to take {share:.0%} of them. Change `data.split`."
-    classes, counts = np.unique(labels, return_counts=True)
-    fewest = f"`{classes[counts.argmin()]}` has the fewest rows, {counts.min()} of {len(labels)}"
-    return f"The split cannot give every part its share of each of the {len(classes)} classes: {fewest}. {ADVICE}"
-
-
-def _groups(raw: Raw) -> NDArray:
-    if raw.groups is None:
-        raise UserError("`split.strategy: group` needs a table with a column `split.group`. Use another strategy.")
-    if (n := len(np.unique(raw.groups))) < 3:
-        raise UserError(f"`split.group` has {n} different values, but each of three parts needs one of its own.")
-    return raw.groups
-
-
 def _cut_groups(
-    groups: NDArray, index: NDArray, share: float, labels: NDArray | None, seed: int
+    groups: NDArray | None, index: NDArray, share: float, labels: NDArray | None, seed: int
 ) -> tuple[NDArray, NDArray]:
     """One of `1 / share` folds, so that rows and classes have nearly their shares."""
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
-    folds, n_groups = max(2, round(1 / share)), len(np.unique(groups[index]))
-    if n_groups < folds:
-        raise UserError(
-            f"`split.group` has {n_groups} different values, too few to take {share:.0%} of the rows; at least {folds} "
-            "are needed. Raise `split.val` and `split.test`, or use another column."
-        )
+    folds = max(2, round(1 / share))
+    if groups is None or (n_groups := len(np.unique(groups[index]))) < folds:
+        found = "this source has no such column" if groups is None else f"it has {n_groups} different values"
+        raise UserError(f"Taking {share:.0%} of the rows by `split.group` needs {folds} different values; {found}.")
     cutter = (GroupKFold if labels is None else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
     try:
         kept, cut = next(cutter.split(index, None if labels is None else labels[index], groups[index]))
     except ValueError:
         raise UserError(_too_few(index, share, labels)) from None
     return index[kept], index[cut]
+
+
+def _too_few(index: NDArray, share: float, labels: NDArray | None) -> str:
+    if labels is None:
+        return f"{len(index)} rows are too few to take {share:.0%} of them. Change `data.split`."
+    classes, counts = np.unique(labels, return_counts=True)
+    fewest = f"`{classes[counts.argmin()]}` has the fewest rows, {counts.min()} of {len(labels)}"
+    return f"The rows cannot be split so that each class keeps its share: of {len(classes)} classes, {fewest}. {ADVICE}"
