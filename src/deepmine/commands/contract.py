@@ -4,7 +4,6 @@ make contract data=titanic
 """
 
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -33,7 +32,7 @@ def main(cfg: DictConfig) -> None:
     frame = describe(read(folder=prepare.require_raw(cfg), **source), source.get("target"))
     protected = [column for column, rule in Data(**data).privacy.columns.items() if rule != "keep"]
     head = f"# The contract of {name}: inferred from its {len(frame):,} rows by `make contract` on {date.today()}.\n"
-    write(path, head, contract.infer(frame, protected))
+    compose.dump(path, by_line(contract.infer(frame, protected)), head)
     settings = compose.CONF / f"data/{name}.yaml"
     text = settings.read_text(encoding="utf-8")
     if "contract" not in yaml.safe_load(text):
@@ -42,22 +41,17 @@ def main(cfg: DictConfig) -> None:
 
 
 class _Line(dict):
-    """A column of a contract, written in one line, so that the file reads as a table."""
+    """A mapping that YAML writes in one line."""
 
 
-class _Dumper(yaml.SafeDumper):
-    pass
+compose.Dumper.add_representer(
+    _Line, lambda dumper, line: dumper.represent_mapping("tag:yaml.org,2002:map", line, True)
+)
 
 
-_Dumper.add_representer(_Line, lambda dumper, line: dumper.represent_mapping("tag:yaml.org,2002:map", line, True))
-
-
-def write(path: Path, head: str, contract: dict[str, Any]) -> None:
-    """Write a contract as YAML below a comment."""
-    lines = contract | {"columns": {name: _Line(column) for name, column in contract["columns"].items()}}
-    path.parent.mkdir(exist_ok=True)
-    text = yaml.dump(lines, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**6)
-    path.write_text(head + text, encoding="utf-8")
+def by_line(contract: dict[str, Any]) -> dict[str, Any]:
+    """The same contract, with a line for each column, so that the file reads as a table."""
+    return contract | {"columns": {name: _Line(column) for name, column in contract["columns"].items()}}
 
 
 def run() -> None:

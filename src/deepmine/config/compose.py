@@ -127,10 +127,23 @@ def digest(value: Any) -> str:
     return md5(yaml.safe_dump(value).encode(), usedforsecurity=False).hexdigest()
 
 
+class Dumper(yaml.SafeDumper):
+    """Quotes texts with Unicode's line breaks, which PyYAML would write as they are and read as others."""
+
+
+def _text(dumper: Dumper, text: str) -> yaml.ScalarNode:
+    quote = '"' if re.search("[\x85\u2028\u2029]", text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=quote)
+
+
+Dumper.add_representer(str, _text)
+
+
 def dump(path: Path, value: Any, head: str = "") -> None:
     """Write plain containers as block-style YAML, below a comment."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(head + yaml.safe_dump(value, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    text = yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=10**6)
+    path.write_text(head + text, encoding="utf-8")
 
 
 def pipeline() -> dict[str, Any]:

@@ -146,14 +146,18 @@ def _broken(x: pd.Series, rule: Mapping[str, Any]) -> Iterator[tuple[str, pd.Ser
         x = x.mask(infinite)
         yield "must be a whole number", x.notna() & (x % 1 != 0) & (rule["type"] == "integer")
     if low is not None:
-        yield f"must be at least {low}", x < (pd.Timestamp(low) if isinstance(low, str) else low)
+        yield f"must be at least {_plain(low)}", x < (pd.Timestamp(low) if isinstance(low, str) else low)
     if high is not None:
-        yield f"must be at most {high}", x > (pd.Timestamp(high) + DAY if isinstance(high, str) else high)
+        yield f"must be at most {_plain(high)}", x > (pd.Timestamp(high) + DAY if isinstance(high, str) else high)
     if rule["categories"] is not None:
         yield "must be one of the categories", there & ~x.isin(rule["categories"])
     if rule["pattern"] is not None:
         yield f"must match {rule['pattern']}", ~x.str.fullmatch(rule["pattern"], na=True)
     yield "must be unique", there & x.duplicated() & rule["unique"]
+
+
+def _plain(limit: float | str) -> str:
+    return limit if isinstance(limit, str) else f"{limit:.12g}"
 
 
 def _message(broken: pd.DataFrame) -> str:
