@@ -80,9 +80,9 @@ def test_each_step_does_what_it_says_and_counts_it() -> None:
     assert [tuple(entry[1:]) for entry in ledger] == [
         ("town: changed the spelling of 4 values", 5, 5, 4),
         ("size: emptied 1 values outside -inf to 50, of which 0 are infinite", 5, 5, 1),
-        ("weight: dropped 0 rows with values outside 0 to inf, of which 0 are infinite", 5, 5, 0),
+        ("dropped 0 rows with weight outside 0 to inf, of which 0 are infinite", 5, 5, 0),
         ("dropped 1 rows that repeat an earlier one (row id aside)", 5, 4, 0),
-        ("size: dropped 1 rows where it is missing", 4, 3, 0),
+        ("dropped 1 rows where size is missing", 4, 3, 0),
     ]
 
 

@@ -127,8 +127,7 @@ def test_rows_keep_what_is_inferred_from_them(frame: pd.DataFrame) -> None:
     contract = full(infer(frame))
     assert check(frame, contract).empty
     ledger = Ledger()
-    kept, broken = enforce(frame, contract, "stop", ledger)
-    assert kept is frame and broken.empty
+    assert enforce(frame, contract, "stop", ledger).empty
     assert [entry[2:] for entry in ledger] == [(len(frame), len(frame), 0)]
 
 
@@ -154,10 +153,10 @@ def test_rejected_rows_are_all_accounted_for_and_the_rest_keeps_the_contract(fra
         with pytest.raises(UserError, match="break their contract"):
             enforce(frame, contract, "reject", ledger)
         return
-    kept, broken = enforce(frame, contract, "reject", ledger)
-    assert set(broken["row"]) == set(frame.index[bad]) and list(kept.index) == list(frame.index[~bad])
+    broken, kept = enforce(frame, contract, "reject", ledger), frame[~bad]
+    assert set(broken["row"]) == set(frame.index[bad])
     assert [entry[2:4] for entry in ledger] == [(len(frame), len(kept))]
-    assert enforce(kept, contract, "stop", ledger)[0] is kept
+    assert enforce(kept, contract, "stop", ledger).empty
 
 
 @pytest.mark.parametrize(
@@ -168,7 +167,6 @@ def test_rejected_rows_are_all_accounted_for_and_the_rest_keeps_the_contract(fra
         ("size", {}, None, "must not be missing"),
         ("class", {"type": "integer"}, 1.5, "must be a whole number"),
         ("town", {"categories": ["a", "b"]}, "Secretville", "must be one of the categories"),
-        ("town", {"pattern": "[ab]"}, "Secretville", "must match [ab]"),
         ("day", {"min": "2000-01-01"}, "1987-06-05", "must be at least 2000-01-01"),
         ("day", {"max": "2026-12-31"}, "2027-01-01", "must be at most 2026-12-31"),
     ],
@@ -184,8 +182,7 @@ def test_a_row_that_breaks_a_rule_is_named_without_its_value(column: str, rule: 
     with pytest.raises(UserError, match=re.escape(f"`{column}` {says}: r4\n")) as error:
         enforce(frame, contract, "stop", Ledger())
     assert str(value) not in str(error.value)
-    kept, _ = enforce(frame, contract, "reject", Ledger())
-    assert "r4" not in kept.index and len(kept) == 8
+    assert enforce(frame, contract, "reject", Ledger())["row"].tolist() == ["r4"]
 
 
 @pytest.mark.parametrize(
@@ -221,7 +218,7 @@ def test_what_is_inferred_is_short_and_plain() -> None:
         "columns": {
             "height": {"type": "number", "min": 1.23, "max": 98.8, "median": [25.6, 74.4]},
             "legs": {"type": "integer", "min": 2, "max": 4},
-            "code": {"type": "text", "pattern": "P[0-9]+", "unique": True},
+            "code": {"type": "text", "unique": True},
             "town": {"type": "text", "categories": ["Rome"], "missing": 0.5},
             "day": {"type": "date", "min": "2020-01-01", "max": "2020-12-31"},
             "surname": {"type": "text"},  # of people: their names do not belong into git
@@ -323,7 +320,6 @@ def test_what_comes_from_data_is_never_an_expression(
             "cannot have `min`. (It is set in conf/data/contract/titanic",
         ),
         ({"type": "number", "min": "2026-01-31"}, "those of a number numbers"),
-        ({"type": "text", "pattern": "[a"}, "`pattern` is not a regular expression"),
     ],
 )
 def test_a_mistake_in_a_contract_is_named(conf: Path, rule: dict, says: str) -> None:

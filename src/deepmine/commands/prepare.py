@@ -39,7 +39,7 @@ def write(name: str, settings: Any, raw_folder: Path, folder: Path) -> "Prepared
 
     made = prepare.prepare(name, settings, raw_folder)
     account = {"made_from": _made_from(settings, raw_folder), "ledger": [entry._asdict() for entry in made.ledger]}
-    page = report.page(made.dataset, account, made.rejects)
+    page = report.page(made.dataset, account)
     files = {ACCOUNT: json.dumps(account, indent=2), REJECTS: made.rejects.to_csv(index=False), report.FILE: page}
     dataset.save(made.dataset, folder, files)
     return made

@@ -1,6 +1,5 @@
 """What conf/data/<name>.yaml may hold about contract, cleaning, privacy, split and audit; `source.py` has the rest."""
 
-import re
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
@@ -23,14 +22,13 @@ class Column(Strict):
     max: float | str | None = None
     median: list[float] | None = Field(default=None, min_length=2, max_length=2)
     categories: list[str] | None = None
-    pattern: str | None = None  # regular expression for the whole text
     unique: bool = False
     infinite: bool = False  # whether numbers may be infinite, which limits do not judge
     missing: float = Field(0.0, ge=0, le=1)
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> Self:
-        texts, limits = {"categories", "pattern"}, {"min", "max"}
+        texts, limits = {"categories"}, {"min", "max"}
         unfit = {"text": limits | {"median"}, "date": texts | {"median"}}.get(self.type, texts)
         if found := sorted(name for name in unfit if getattr(self, name) is not None):
             raise ValueError(f"a column of type {self.type} cannot have `{found[0]}`")
@@ -39,10 +37,6 @@ class Column(Strict):
                 raise ValueError("limits of a date must be ISO texts such as 2026-01-31, those of a number numbers")
             if isinstance(limit, str):
                 datetime.fromisoformat(limit)
-        try:
-            re.compile(self.pattern or "")
-        except re.error as error:
-            raise ValueError(f"`pattern` is not a regular expression: {error}") from None
         return self
 
 

@@ -27,9 +27,9 @@ def clean(frame: pd.DataFrame, settings: Mapping[str, Any], ledger: Ledger) -> p
     for name, rule in settings["impossible"].items():
         frame = _limit(frame, name, rule, ledger)
     if settings["duplicates"] == "drop":
-        frame = _keep(frame, ~frame.duplicated(), "dropped {} rows that repeat an earlier one (row id aside)", ledger)
+        frame = _keep(frame, ~frame.duplicated(), "rows that repeat an earlier one (row id aside)", ledger)
     for name in drop_rows:
-        frame = _keep(frame, frame[name].notna(), f"{name}: dropped {{}} rows where it is missing", ledger)
+        frame = _keep(frame, frame[name].notna(), f"rows where {name} is missing", ledger)
     if frame.empty:
         raise UserError("No row is left after cleaning. Loosen `impossible` or `missing` in `data.clean`.")
     return frame
@@ -73,15 +73,14 @@ def _limit(frame: pd.DataFrame, name: str, rule: Mapping[str, Any], ledger: Ledg
     outside = (values < low) | (values > high)
     which = f"outside {low:g} to {high:g}, of which {np.isinf(values[outside]).sum()} are infinite"
     if rule["action"] == "drop":
-        return _keep(frame, ~outside, f"{name}: dropped {{}} rows with values {which}", ledger)
+        return _keep(frame, ~outside, f"rows with {name} {which}", ledger)
     frame[name] = values.clip(low, high) if rule["action"] == "clip" else values.mask(outside)
     done, cells = {"clip": "clipped", "empty": "emptied"}[rule["action"]], int(outside.sum())
     ledger.add("clean", f"{name}: {done} {cells} values {which}", len(frame), len(frame), cells)
     return frame
 
 
-def _keep(frame: pd.DataFrame, keep: pd.Series, what: str, ledger: Ledger) -> pd.DataFrame:
-    """The rows to keep; `what` has a place for the number of the others."""
+def _keep(frame: pd.DataFrame, keep: pd.Series, others: str, ledger: Ledger) -> pd.DataFrame:
     kept = int(keep.sum())
-    ledger.add("clean", what.format(len(frame) - kept), len(frame), kept)
+    ledger.add("clean", f"dropped {len(frame) - kept} {others}", len(frame), kept)
     return frame if kept == len(frame) else frame[keep.to_numpy()]

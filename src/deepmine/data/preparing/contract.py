@@ -34,34 +34,34 @@ def check(frame: pd.DataFrame, contract: Mapping[str, Any]) -> pd.DataFrame:
     """The violations: `row` (None where no single row is at fault), `column`, `rule`; `frame` is indexed by row id."""
     found = list(_columns(frame, contract["columns"]))  # rules about values need columns of the right type
     found = found or [*_rows(frame, contract), *_values(frame, contract["columns"])]
-    broken = [
-        (row, name, rule) for name, rule, rows in found for row in ([None] if rows is None else frame.index[rows])
-    ]
-    return pd.DataFrame(broken, columns=BROKEN)
+    rows = [(row, *rule) for *rule, which in found for row in ([None] if which is None else frame.index[which])]
+    return pd.DataFrame(rows, columns=BROKEN)
 
 
-def enforce(
-    frame: pd.DataFrame, contract: Mapping[str, Any], on_violation: str, ledger: Ledger
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows that keep the contract, and the violations of the others (see `check`).
+def enforce(frame: pd.DataFrame, contract: Mapping[str, Any], on_violation: str, ledger: Ledger) -> pd.DataFrame:
+    """The violations, each in a row of its own (see `check`).
 
     Raises:
-        UserError: a rule is broken and `on_violation` is `stop`, no single row is at fault, or no row is left. It names
-            columns, rules and row ids but no values, because it is raised before privacy rules apply.
+        UserError: `on_violation` is `stop`, no single row is at fault, or no row is left. It names columns, rules and
+            row ids but no values, because it is raised before privacy rules apply.
     """
     broken = check(frame, contract)
     rejects = broken["row"].unique()
     if len(broken) and (on_violation == "stop" or broken["row"].isna().any() or len(rejects) == len(frame)):
         raise UserError(_message(broken))
-    kept = frame[~frame.index.isin(rejects)] if len(rejects) else frame
-    what = f"{len(rejects)} rows break it and are rejected" if len(rejects) else "all rows keep it"
-    ledger.add("contract", what, len(frame), len(kept))
-    return kept, broken
+    what = f"{len(rejects)} rows break it, see rejects.csv" if len(rejects) else "all rows keep it"
+    ledger.add("contract", what, len(frame), len(frame) - len(rejects))
+    return broken
 
 
 def _infer_column(column: pd.Series, hidden: bool) -> dict[str, Any]:
     values, kind = column.dropna(), _type(column)
-    rule = {"text": _texts, "date": _dates, "number": _numbers}[kind](values)
+    rule: dict[str, Any] = _numbers(values) if kind == "number" else {"type": kind}
+    distinct: Any = values.unique() if kind == "text" else []
+    if kind == "date" and len(values):
+        rule |= {"min": f"{values.min().year:04}-01-01", "max": f"{values.max().year:04}-12-31"}
+    if 0 < len(distinct) <= CATEGORIES and len(values) >= 10 * len(distinct):
+        rule["categories"] = sorted(map(str, distinct))
     rule = {key: rule[key] for key in ("type", "infinite") if key in rule} if hidden else rule
     if rule["type"] in ("integer", "text") and len(values) >= KEYS and values.is_unique:
         rule["unique"] = True
@@ -71,30 +71,14 @@ def _infer_column(column: pd.Series, hidden: bool) -> dict[str, Any]:
 def _numbers(values: pd.Series) -> dict[str, Any]:
     """Limits; for fractions also the quartiles, because the median leaves them when the unit changes."""
     finite = values[np.isfinite(values)]
-    infinite = {"infinite": True} if len(finite) < len(values) else {}
+    rule: dict[str, Any] = {"type": "number"} | ({"infinite": True} if len(finite) < len(values) else {})
     if finite.empty:
-        return {"type": "number", **infinite}
+        return rule
     least, low, high, most = map(float, finite.quantile([0, 0.25, 0.75, 1]))
-    limits = {"min": _rounded(least, ROUND_FLOOR), "max": _rounded(most, ROUND_CEILING), **infinite}
+    rule |= {"min": _rounded(least, ROUND_FLOOR), "max": _rounded(most, ROUND_CEILING)}
     if (finite % 1 == 0).all():
-        return {"type": "integer", **limits}
-    return {"type": "number", **limits, "median": [_rounded(low, ROUND_FLOOR), _rounded(high, ROUND_CEILING)]}
-
-
-def _dates(values: pd.Series) -> dict[str, Any]:
-    years = {} if values.empty else {"min": f"{values.min().year:04}-01-01", "max": f"{values.max().year:04}-12-31"}
-    return {"type": "date", **years}
-
-
-def _texts(values: pd.Series) -> dict[str, Any]:
-    """Categories if they are few; else a pattern if all texts have one shape, such as P0001."""
-    distinct = values.unique()
-    if 0 < len(distinct) <= CATEGORIES and len(values) >= 10 * len(distinct):
-        return {"type": "text", "categories": sorted(map(str, distinct))}
-    shapes = pd.Series(distinct, dtype="str").str.replace(r"[0-9]+", "0", regex=True).unique()
-    if len(shapes) != 1 or "0" not in shapes[0] or not shapes[0].replace("0", "").isalnum():
-        return {"type": "text"}
-    return {"type": "text", "pattern": shapes[0].replace("0", "[0-9]+")}
+        return rule | {"type": "integer"}
+    return rule | {"median": [_rounded(low, ROUND_FLOOR), _rounded(high, ROUND_CEILING)]}
 
 
 def _rounded(value: float, rounding: str) -> float | int:
@@ -151,8 +135,6 @@ def _broken(x: pd.Series, rule: Mapping[str, Any]) -> Iterator[tuple[str, pd.Ser
         yield f"must be at most {_plain(high)}", x > (pd.Timestamp(high) + DAY if isinstance(high, str) else high)
     if rule["categories"] is not None:
         yield "must be one of the categories", there & ~x.isin(rule["categories"])
-    if rule["pattern"] is not None:
-        yield f"must match {rule['pattern']}", ~x.str.fullmatch(rule["pattern"], na=True)
     yield "must be unique", there & x.duplicated() & rule["unique"]
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from deepmine.config.check import Data
 from deepmine.config.errors import UserError
-from deepmine.config.schema.data import Clean, Privacy
+from deepmine.config.schema.data import Clean
 from deepmine.data.dataset import Dataset, Part
 from deepmine.data.ledger import Entry, Ledger
 from deepmine.data.preparing import audit, clean, contract, privacy
@@ -43,7 +43,12 @@ def prepare(name: str, settings: Any, raw_folder: Path) -> Prepared:
     raw = _with_protected_ids(raw, source.get("row_id"), declared["privacy"], ledger)
     is_table = isinstance(raw.X, pd.DataFrame)
     target = source.get("target") or ("target" if is_table and raw.y is not None else None)
-    raw, rejects = _checked(raw, target, declared, ledger)
+    rejects = pd.DataFrame(columns=contract.BROKEN)
+    if declared["contract"] is None:
+        ledger.add("contract", "there is none (make contract data=...)", len(raw.rows), len(raw.rows))
+    else:
+        rejects = contract.enforce(describe(raw, target), declared["contract"], declared["on_violation"], ledger)
+    raw = raw.take(~np.isin(raw.rows.astype(str), rejects["row"].astype(str))) if len(rejects) else raw
     if is_table:
         raw = clean_table(raw, target, declared, ledger)
     else:
@@ -98,21 +103,11 @@ def _with_protected_ids(raw: Raw, row_id: str | None, settings: Any, ledger: Led
     return raw._replace(rows=rows)
 
 
-def _checked(raw: Raw, target: str | None, declared: Mapping[str, Any], ledger: Ledger) -> tuple[Raw, pd.DataFrame]:
-    """The rows that keep the contract, and the violations of the others."""
-    if declared["contract"] is None:
-        ledger.add("contract", "there is none (make contract data=...)", len(raw.rows), len(raw.rows))
-        return raw, pd.DataFrame(columns=contract.BROKEN)
-    frame = describe(raw, target)
-    kept, rejects = contract.enforce(frame, declared["contract"], declared["on_violation"], ledger)
-    return (raw if len(kept) == len(frame) else raw.take(frame.index.isin(kept.index))), rejects
-
-
 def _refuse_column_rules(declared: Mapping[str, Any]) -> None:
-    without = {"clean": Clean().model_dump(), "privacy": Privacy(key=declared["privacy"]["key"]).model_dump()}
-    without["split"] = declared["split"] | dict.fromkeys(STEERING.values())
-    if ruled := [section for section in without if declared[section] != without[section]]:
-        found = f"`data.{ruled[0]}` has rules about columns, but data of kind {declared['kind']} have no columns."
+    clean, privacy, split = Clean().model_dump(), declared["privacy"]["columns"], declared["split"]
+    ruled = {"clean": declared["clean"] != clean, "privacy": privacy, "split": any(map(split.get, STEERING.values()))}
+    for section in filter(ruled.get, ruled):
+        found = f"`data.{section}` has rules about columns, but data of kind {declared['kind']} have no columns."
         raise UserError(f"{found} Remove the rules and change the raw files instead.")
 
 

@@ -14,21 +14,16 @@ from deepmine.config.errors import UserError
 from deepmine.data.ledger import Ledger
 from deepmine.data.preparing.clean import each, require
 
-MASKED = "*"
 DEMO = "DEEPMINE_DEMO_KEY"
 DEMO_KEY = "deepmine's public demo key protects nobody"
 SHORTEST_KEY = 16  # characters
 LOOKED_AT = 10_000  # rows, evenly spread
+SSN_IBAN = r"^\s*(\d{3}-\d{2}-\d{4}|[A-Z]{2}\d{2}( ?[A-Z0-9]{4}){3,7}( ?[A-Z0-9]{1,3})?)\s*$"
+PHONE = r"^\s*(\+[1-9][\d ()/.-]{7,18}\d|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}|0\d{1,5}[ /-]\d[\d -]{4,11})\s*$"
 PATTERNS = {  # what a text looks like, and the share of the texts from which that counts
-    "an identity number": (
-        r"^\s*(\d{3}-\d{2}-\d{4}|[A-Z]{2}\d{2}( ?[A-Z0-9]{4}){3,7}( ?[A-Z0-9]{1,3})?)\s*$",
-        0.5,
-    ),  # SSN, IBAN
+    "an identity number": (SSN_IBAN, 0.5),
     "an e-mail address": (r"[\w.+-]+@[\w-]+\.[A-Za-z]{2,}", 0.01),
-    "a phone number": (
-        r"^\s*(\+[1-9][\d ()/.-]{7,18}\d|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}|0\d{1,5}[ /-]\d[\d -]{4,11})\s*$",
-        0.5,
-    ),
+    "a phone number": (PHONE, 0.5),
     "the name of a person": (r"\b(Mr|Mrs|Ms|Miss|Dr|Mme|Herr|Frau)\b\.? [A-Z]", 0.1),
 }
 NAMES = {  # the name of a column, its words joined by `_`
@@ -51,12 +46,17 @@ def protect(frame: pd.DataFrame, settings: Mapping[str, Any], ledger: Ledger) ->
     """
     rules = settings["columns"]
     require(frame, rules, "data.privacy.columns")
-    _refuse({name: why for name, why in personal(frame).items() if name not in rules})
+    if unruled := {name: why for name, why in personal(frame).items() if name not in rules}:
+        raise UserError(
+            f"These columns look personal: {'; '.join(f'`{name}` ({why})' for name, why in unruled.items())}. Say in "
+            "conf/data/<name>.yaml what to do (drop, mask, pseudonymise; keep if they are not personal):\nprivacy:\n"
+            "  columns:\n" + "\n".join(f"    {name}: drop" for name in unruled)
+        )
     frame = frame.copy(deep=False)
     for name, rule in rules.items():
         column, note = frame.pop(name) if rule == "drop" else frame[name], ""
         if rule == "mask":
-            frame[name] = pd.Series(MASKED, frame.index, dtype="str")
+            frame[name] = pd.Series("*", frame.index, dtype="str")
         elif rule == "pseudonymise":
             key, note = _secret(settings["key"])
             frame[name] = each(column, partial(_pseudonym, key))
@@ -92,16 +92,6 @@ def _pseudonym(key: bytes, text: str) -> str:
     return hmac.digest(key, text.encode(), "sha256").hex()[:16]
 
 
-def _refuse(unruled: Mapping[str, str]) -> None:
-    if unruled:
-        why = "; ".join(f"`{name}` ({reason})" for name, reason in unruled.items())
-        lines = "\n".join(f"    {name}: drop" for name in unruled)
-        raise UserError(
-            f"These columns look personal and have no privacy rule: {why}. Set one in conf/data/<name>.yaml (drop, "
-            f"mask, pseudonymise; or keep, if they are not personal):\nprivacy:\n  columns:\n{lines}"
-        )
-
-
 def _secret(name: str | None) -> tuple[bytes, str]:
     """The key in an environment variable, and a note if it is not secret."""
     key = os.environ.get(str(name), "")
@@ -110,8 +100,7 @@ def _secret(name: str | None) -> tuple[bytes, str]:
     if len(key) < SHORTEST_KEY:
         problem = "is not set" if not key else f"holds fewer than {SHORTEST_KEY} characters"
         raise UserError(
-            f"`data.privacy.key` names the environment variable {name}, which {problem}. Set it to the key that your "
-            f"team keeps for this data set, or to a new one: "
-            f"export {name}=$(python3 -c 'import secrets; print(secrets.token_hex(32))')"
+            f"`data.privacy.key` names the environment variable {name}, which {problem}. Set it to your team's key or "
+            f"a new one: export {name}=$(python3 -c 'import secrets; print(secrets.token_hex(32))')"
         )
     return key.encode(), ""

@@ -18,13 +18,10 @@ FILE = "report.html"
 ROWS, COLUMNS = 10_000, 60  # of the training part, evenly spread, and of its last columns, that are summarised
 
 
-def page(dataset: Dataset, account: Mapping[str, Any], rejects: pd.DataFrame) -> str:
+def page(dataset: Dataset, account: Mapping[str, Any]) -> str:
     """The page as HTML; it needs no other file and no network. It shows training rows alone, after privacy rules.
 
-    Args:
-        dataset: as prepared.
-        account: the `ledger`, and what the data set was `made_from`.
-        rejects: violations of the contract: `row`, `column`, `rule`.
+    `account`: the `ledger`, and what the data set was `made_from`.
     """
     from jinja2 import Environment
 
@@ -38,8 +35,7 @@ def page(dataset: Dataset, account: Mapping[str, Any], rejects: pd.DataFrame) ->
     return template.render(
         info=info,
         account=account,
-        sizes={name: len(part) for name, part in dataset.parts()},
-        rejected=rejects.groupby(["column", "rule"], dropna=False)["row"].agg(["size", "first"]).reset_index(),
+        sizes=", ".join(f"{len(part):,} {name} rows" for name, part in dataset.parts()),
         shown=f"{len(shown):,} of {n:,} training rows, {shown.shape[1]} of {table.shape[1]} columns",
         summary=_summary(shown),
         images=_images(train.X) if info["kind"] == "image" else None,

@@ -17,10 +17,7 @@ ADVICE = "Add rows, leave the class out (`source.leave_out`, or WHERE in the que
 def split(settings: Mapping[str, Any], raw: Raw, train_fraction: float = 1.0) -> Index:
     """The row numbers of each part, in the order of the source, or of time for `strategy: time`.
 
-    Args:
-        settings: `config.schema.data.Split`.
-        raw: the rows; a float target is never stratified.
-        train_fraction: share of the training rows to keep; the other parts do not depend on it.
+    A float target is never stratified. `train_fraction` of the training rows stay; no other part depends on it.
 
     Raises:
         UserError: a class or a part has too few rows, there are too few groups, or there is no published split.
