@@ -128,7 +128,7 @@ class Split(Strict):
     def _test_or_published(self) -> Self:
         if (self.test is None) != (self.strategy == "published"):
             raise ValueError(
-                "`test` must be a share of the rows; only `published`, which has its own, has `test: null`"
+                "`test` is a share of the rows; only `published`, which has test rows already, has `test: null`"
             )
         if self.val + (self.test or 0) >= 1:
             raise ValueError("`val` and `test` leave no training rows")

@@ -59,7 +59,7 @@ def _published(raw: Raw) -> tuple[NDArray, NDArray]:
     found = [] if raw.parts is None else np.unique(raw.parts).tolist()
     if raw.parts is None or found != ["test", "train"]:
         raise UserError(
-            f"The source must publish a split into `train` and `test`, but it has {found or 'none'}. Name the column "
+            f"The source publishes no split into `train` and `test` ({found or 'it names no parts'}). Name the column "
             "that holds it in data.source, if the reader takes one, or choose another data.split.strategy."
         )
     return np.flatnonzero(raw.parts == "train"), np.flatnonzero(raw.parts == "test")
