@@ -22,17 +22,15 @@ CHARACTERS: dict[str, Any] = {  # the kinds that a text may hold
 
 
 def describe(raw: Raw, target: str | None = None) -> pd.DataFrame:
-    """A row for each example, indexed by row id, with the target as the last column.
+    """A row for each example, indexed by row id, with the target last: a table as it is, of other kinds measures.
 
-    A table stays as it is. Images: channels, height, width, darkest, brightest and mean value. Sequences: steps, and
-    the minimum, maximum and mean of each feature. Texts: length and kinds of characters. Baskets: number of items.
-    All but tables: `content`, a hash that is equal for equal examples.
+    All but tables have `content`, a hash that is equal for equal examples; the rest depends on the kind (`_measures`).
     """
     if isinstance(raw.X, pd.DataFrame):
         frame = raw.X.copy(deep=False)
     else:
-        digests = [blake2b(content, digest_size=8).hexdigest() for content in contents(raw.X)]
-        measures = {"content": digests, **_measures(raw.X, raw.facts.get("columns"))}
+        hashes = [blake2b(content, digest_size=8).hexdigest() for content in contents(raw.X)]
+        measures = {"content": hashes, **_measures(raw.X, raw.facts.get("columns"))}
         frame = pd.DataFrame({k: pd.array(v, dtype="str") if isinstance(v, list) else v for k, v in measures.items()})
     if raw.y is not None:
         y = raw.y.astype(float) if raw.y.dtype.kind in "biuf" else pd.array(raw.y, dtype="str")

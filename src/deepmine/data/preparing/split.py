@@ -30,7 +30,7 @@ def split(settings: Mapping[str, Any], raw: Raw, train_fraction: float = 1.0) ->
         rest, test = _published(raw)
         train, val = _cut(rest, settings["val"], labels, seed)
     else:
-        cut: Any = partial(_cut_groups, raw.groups) if strategy == "group" else _cut
+        cut: Any = partial(_cut_groups, np.asarray(raw.groups)) if strategy == "group" else _cut
         by = {"group": labels, "stratified": raw.y, "random": None}[strategy]
         rest, test = cut(everything, settings["test"], by, seed)
         train, val = cut(rest, settings["val"] / (1 - settings["test"]), by, seed)
@@ -76,15 +76,16 @@ def _cut(index: NDArray, share: float, labels: NDArray | None, seed: int) -> tup
 
 
 def _cut_groups(
-    groups: NDArray | None, index: NDArray, share: float, labels: NDArray | None, seed: int
+    groups: NDArray, index: NDArray, share: float, labels: NDArray | None, seed: int
 ) -> tuple[NDArray, NDArray]:
     """One of `1 / share` folds, so that rows and classes have nearly their shares."""
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
-    folds = max(2, round(1 / share))
-    if groups is None or (n_groups := len(np.unique(groups[index]))) < folds:
-        found = "this source has no such column" if groups is None else f"it has {n_groups} different values"
-        raise UserError(f"Taking {share:.0%} of the rows by `split.group` needs {folds} different values; {found}.")
+    folds, found = max(2, round(1 / share)), len(np.unique(groups[index]))
+    if found < folds:
+        raise UserError(
+            f"Taking {share:.0%} of the rows by `split.group` needs {folds} different values; it has {found}."
+        )
     cutter = (GroupKFold if labels is None else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
     try:
         kept, cut = next(cutter.split(index, None if labels is None else labels[index], groups[index]))
