@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from conftest import stage
 from deepmine import ROOT
-from deepmine.commands import train
+from deepmine.commands import sweep as sweep_verb
 from deepmine.config import compose
 from deepmine.data import dataset
 from deepmine.data.dataset import Dataset, Part
@@ -29,7 +29,7 @@ def trial(folder: Path, number: int, fails: bool = False) -> record.Record:
     cfg = compose.compose(*overrides)
     info, place = {"digest": "some"}, {"sweep": "20260101-120000-abcd", "number": number}
     papers = provenance.issue(0, 1, folder / "data", info, ROOT / "data/titanic", place)
-    papers[0]["command"] = ["train", *overrides]
+    papers[0]["command"] = ["deepmine", "sweep", *overrides]
     run = record.start(folder / f"trial-{number}", {**compose.names(cfg), **compose.decisive(cfg)}, *papers)
     scores = {"val/accuracy": 0.7 + number / 100, "test/accuracy": 0.8 - number / 100, "train/accuracy": 0.9}
     record.write_json(run.folder / "metrics.json", scores)
@@ -77,15 +77,15 @@ def test_the_terminal_names_the_winner_and_the_run_above_it(tmp_path: Path, caps
     out = OmegaConf.create({"paths": {"out": str(tmp_path)}, "tracking": {"uri": "sqlite:///mlflow.db"}})
     for number in range(3):
         trial(tmp_path / "adhoc", number)
-    train.conclude(out, "20260101-120000-abcd")
+    sweep_verb.conclude(out, "20260101-120000-abcd")
     assert capsys.readouterr().out.splitlines()[:5] == [
-        "titanic: of 3 trials with scores the validation rows choose number 2: model.max_depth=3",
+        "titanic: of 3 trials with scores, the validation rows choose number 2: model.max_depth=3",
         "  val/accuracy 0.7200, test/accuracy 0.7800",
-        f"  its record is {tmp_path}/adhoc/trial-2.",
-        "In MLflow the trials stand below the run 20260101-120000-abcd. Next:",
+        f"  record: {tmp_path}/adhoc/trial-2",
+        "In MLflow the trials are below the run 20260101-120000-abcd. Next:",
         "  make compare      all runs in one table for each data set",
     ]
-    train.conclude(out, "another sweep")
+    sweep_verb.conclude(out, "another sweep")
     assert capsys.readouterr().out == ""
 
 

@@ -19,7 +19,7 @@ def conclude(cfg: DictConfig, name: str) -> None:
 
     runs = record.find_all(Path(cfg.paths.out), ("adhoc",))
     said = sweep.verdict([run for run in runs if (run.passport.get("trial") or {}).get("sweep") == name])
-    place = f"\nIn MLflow the trials stand below the run {name}." if cfg.tracking.uri else ""
+    place = f"\nIn MLflow the trials are below the run {name}." if cfg.tracking.uri else ""
     if said:
         print(f"{said}{place} {NEXT}")
 

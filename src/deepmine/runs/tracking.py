@@ -23,7 +23,7 @@ from deepmine.config.errors import UserError
 from deepmine.data import dataset
 from deepmine.data.preparing import report
 from deepmine.models import pipelines as models
-from deepmine.runs import mlflow_store, sweep, views
+from deepmine.runs import mlflow_store, mlflow_sweep, views
 from deepmine.runs.record import Record
 
 PUBLISHED = "deepmine.published"  # digest of the record's files when they were last sent
@@ -61,7 +61,7 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
                     client.set_tag(run_id, PUBLISHED, digest)
             finally:
                 _set_status(client, record, run_id)
-                sweep.conclude(client, run_id)
+                mlflow_sweep.conclude(client, run_id)
     except (MlflowException, OSError) as error:  # OSError: of the network, or of a proxy that refuses an upload
         raise UserError(f"MLflow at {uri} refused: {str(error).splitlines()[0]}") from error
     return run_id
@@ -87,7 +87,7 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> st
     start = _milliseconds(record.training["started"])
     if trial := papers.get("trial"):
         tags |= {"trial": trial["number"], "overrides": "\n".join(papers["command"][2:])}
-        tags[mlflow_store.PARENT] = sweep.parent(client, experiment, trial["sweep"], tags, start)
+        tags[mlflow_store.PARENT] = mlflow_sweep.parent(client, experiment, trial["sweep"], tags, start)
     run = mlflow_store.find_or_create_run(client, experiment, papers["record_id"], tags, record.folder.name, start)
     if run.data.params:
         return run.info.run_id
