@@ -1,4 +1,4 @@
-"""Clustering algorithms that can label new rows, whatever scikit-learn's class offers; scores of clusters."""
+"""Clustering algorithms with a `predict` for new rows where scikit-learn has none; scores of clusters."""
 
 from typing import Any
 
