@@ -26,5 +26,5 @@ def conclude(cfg: DictConfig, name: str) -> None:
 
 def run() -> None:
     """Run this verb with the overrides of the command line."""
-    sys.argv.append("--multirun")
+    sys.argv.insert(2, "--multirun")  # before the overrides: argparse takes no more of them after a flag
     compose.run(train.main, after=conclude)
