@@ -40,8 +40,7 @@ class Outliers(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         method: `iqr`, beyond the quartiles by `threshold` interquartile ranges (Tukey, "Exploratory Data Analysis",
             1977; usually 1.5), or `robust_z`, from the median by `threshold` standard deviations, estimated as
             MAD / 0.6745 (Iglewicz and Hoaglin, "How to Detect and Handle Outliers", 1993; usually 3.5).
-        threshold: how far.
-        action: `clip` to the limits, or `empty`.
+        action: `clip` to the limits, or `empty`, which leaves a missing value.
     """
 
     def __init__(
@@ -61,9 +60,7 @@ class Outliers(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         low, high = (numbers.quantile(q) for q in ((0.25, 0.75) if self.method == "iqr" else (0.5, 0.5)))
         spread = high - low if self.method == "iqr" else (numbers - low).abs().median() / 0.6745
         reach = self.threshold * spread[spread > 0]
-        self.limits_ = {
-            str(name): [float(low[name] - reach[name]), float(high[name] + reach[name])] for name in reach.index
-        }
+        self.limits_ = {str(n): [float(low[n] - reach[n]), float(high[n] + reach[n])] for n in reach.index}
         return self
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
