@@ -30,7 +30,8 @@ def page(dataset: Dataset, account: Mapping[str, Any]) -> str:
     n, info = len(dataset.train), dataset.info
     train = dataset.train.take(np.linspace(0, n - 1, min(n, ROWS)).astype(int))
     table = describe(Raw(train.X, train.y, train.rows, facts={"columns": info["columns"]}), info["target"])
-    shown = table.drop(columns="content", errors="ignore").reset_index(drop=True).iloc[:, -COLUMNS:]
+    table = table.drop(columns="content", errors="ignore").reset_index(drop=True)
+    shown = table.iloc[:, -COLUMNS:]
     return template.render(
         info=info,
         account=account,
