@@ -109,7 +109,7 @@ def test_an_experiment_that_does_not_set_a_key_is_not_blamed() -> None:
 def test_who_stops_reading_ends_a_stage_without_a_word() -> None:
     read, write = os.pipe()
     os.close(read)
-    code = "from deepmine import endings\nwith exits.of_program(): print(1)"
+    code = "from deepmine.config import exits\nwith exits.of_program(): print(1)"
     done = subprocess.run(
         [sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, env=environment(), text=True
     )
