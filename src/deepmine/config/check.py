@@ -85,9 +85,11 @@ def _validate_call(target: str, given: dict[str, Any], key: str, choices: Choice
     """Does a class or function accept these arguments, which are set under `key`?"""
     try:
         parameters = signature(target)
-    except LookupError as error:
+    except (LookupError, ImportError) as error:
         raise UserError(f"`{named_by or key}` names {target}, but {error}.") from None
-    for name in [] if parameters is None else [*given, *(k for k, (_, required) in parameters.items() if required)]:
+    if parameters is None:
+        return
+    for name in [*given, *(name for name, (_, required) in parameters.items() if required)]:
         if name not in parameters:
             raise UserError(f"There is no `{key}.{name}`. {nearest(name, parameters)} {_where(key, choices)}")
         if name not in given:

@@ -47,11 +47,11 @@ def run(
         signal.signal(end, lambda number, _: sys.exit(128 + number))
     arguments = sys.argv[2:]
     with exits.of_program():
-        if after:
-            _sweep(main, arguments, after)
-        elif "--cfg" in arguments:
+        if "--cfg" in arguments:
             overrides = [argument for argument in arguments if argument not in ("--cfg", "job")]
             print(OmegaConf.to_yaml(compose(*overrides, trains=trains)), end="")
+        elif after:
+            _sweep(main, arguments, after)
         else:
             cfg = compose(*arguments, trains=trains)
             limit_threads(cfg.threads)

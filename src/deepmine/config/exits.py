@@ -1,4 +1,4 @@
-"""How a program ends: a person's mistake, a full disk or Ctrl-C in a sentence and an exit code; a bug in a traceback."""
+"""How a verb ends: a person's mistake, a full disk or Ctrl-C in one message and an exit code, a bug in a traceback."""
 
 import errno
 import os
@@ -81,7 +81,8 @@ def explained() -> Iterator[None]:
     except OSError as error:
         if error.errno in FULL or str(error).endswith(" written"):  # NumPy counts bytes and says no more
             raise UserError(f"The disk is full ({error}). Free some room, or write elsewhere: {ELSEWHERE}") from error
-        if error.errno in FORBIDDEN and error.filename:
+        not_made = error.errno == errno.ENOENT and traceback.extract_tb(error.__traceback__)[-1].name == "mkdir"
+        if (error.errno in FORBIDDEN or not_made) and error.filename:
             reason = f"{error.filename} cannot be used: {error.strerror}. Check its type, owner and permissions"
             raise UserError(f"{reason} (ls -ld), or write elsewhere: {ELSEWHERE}") from error
         raise
