@@ -5,11 +5,10 @@ anything heavy is imported.
 """
 
 import os
-import re
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from hashlib import md5
 from pathlib import Path
@@ -18,18 +17,14 @@ from typing import Any
 import hydra
 import yaml
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from deepmine import ROOT
-from deepmine.config import check, exits
+from deepmine.config import arguments, check, exits
 from deepmine.config.errors import UserError, nearest
 
 CONF = ROOT / "conf"
-GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
-VERBATIM = ("path", "target", "name", "data.source.query")  # names of files and columns, and SQL, are not expressions
 DECISIVE = ("seed", "threads", "task", "data", "steps", "model")  # what a run's numbers depend on; and `cv`, if set
-ALIASES = 20  # in a YAML file; with more, a few lines can hold billions of values
 
 
 def run(
@@ -44,21 +39,22 @@ def run(
     """
     os.chdir(ROOT)
     for end in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(end, lambda number, _: sys.exit(128 + number))
-    arguments = sys.argv[2:]
+        if signal.getsignal(end) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(end, lambda number, _: sys.exit(128 + number))
+    given = sys.argv[2:]
     with exits.of_program():
-        if "--cfg" in arguments:
-            overrides = [argument for argument in arguments if argument not in ("--cfg", "job")]
-            print(OmegaConf.to_yaml(compose(*overrides, trains=trains)), end="")
+        if "--cfg" in given:
+            kept = [argument for argument in given if argument not in ("--cfg", "job")]
+            print(OmegaConf.to_yaml(compose(*kept, trains=trains)), end="")
         elif after:
-            _sweep(main, arguments, after)
+            _sweep(main, given, after)
         else:
-            cfg = compose(*arguments, trains=trains)
+            cfg = compose(*given, trains=trains)
             limit_threads(cfg.threads)
             main(cfg)
 
 
-def _sweep(main: Callable[[DictConfig], None], arguments: list[str], after: Callable[[Any, str], None]) -> None:
+def _sweep(main: Callable[[DictConfig], None], given: list[str], after: Callable[[Any, str], None]) -> None:
     """Run `main` once for each combination of settings, where Hydra's launcher decides."""
     place = Path("multirun", _stamp())
 
@@ -70,9 +66,10 @@ def _sweep(main: Callable[[DictConfig], None], arguments: list[str], after: Call
             main(cfg)
 
     with exits.composing():
-        _refuse(arguments)
+        arguments.refuse(given)
+        arguments.refuse_files(CONF)
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors, instead of printing them its own way
-        sys.argv = [sys.argv[0], "--multirun", *map(_override, arguments), f"hydra.sweep.dir={place}"]
+        sys.argv = [sys.argv[0], "--multirun", *map(arguments.translated, given), f"hydra.sweep.dir={place}"]
         try:
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(trial)()
         finally:
@@ -87,7 +84,8 @@ def compose(*overrides: str, trains: bool = True) -> DictConfig:
         UserError: the overrides or the YAML files cannot be used.
     """
     with exits.composing():
-        _refuse(overrides)
+        arguments.refuse(overrides)
+        arguments.refuse_files(CONF)
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
             return _complete(*_compose(*overrides), trains)
 
@@ -132,39 +130,8 @@ def limit_threads(threads: int) -> None:
         sys.modules["threadpoolctl"].threadpool_limits(threads)
 
 
-def _refuse(arguments: Sequence[str]) -> None:
-    """Raise `UserError` for what Hydra would misread or ignore, and for YAML files that would stop or hang it."""
-    keys = [argument.lstrip("+~").partition("=")[0] for argument in arguments]
-    for argument, key in zip(arguments, keys, strict=True):
-        if not 0 < len(key) < 200 or key.startswith("-") or not ("=" in argument or argument.startswith("~")):
-            raise UserError(f"`{argument:.60}` is not a setting. Write key=value; `--cfg job` prints all keys.")
-        if keys.count(key) > 1:
-            raise UserError(f"`{key}` is set twice.")
-        if argument.endswith("={}"):
-            raise UserError(f"`{argument}` changes nothing, because mappings are merged. To remove it: {key}=null.")
-    for path in CONF.rglob("*.yaml"):
-        text = path.read_text(encoding="utf-8", errors="replace")
-        if "\ufffd" in text or yaml.reader.Reader.NON_PRINTABLE.search(text):
-            raise UserError(f"{path} is not UTF-8 text.")
-        if len(re.findall(r"[\s,\[{:-]\*\w", text)) > ALIASES:
-            raise UserError(f"{path} has more than {ALIASES} YAML aliases (`*name`). Use ${{...}} instead.")
-
-
-def _override(argument: str) -> str:
-    """In Hydra's words: `a.b=1` may set any key, also one that no YAML mentions; `check` says whether it exists."""
-    key, equals, value = argument.partition("=")
-    if key in ("experiment", "~experiment"):
-        key += "@_global_"  # an experiment holds keys of the whole config
-    if key.partition("@")[0] in GROUPS and value == "null":
-        return f"~{key}"
-    if key in VERBATIM and value not in ("", "null") and value[0] not in "'\"":
-        value = QuotedString(re.sub(r"(\\*)\$\{", r"\1\1\\${", value), Quote.single).with_quotes()
-    plain = equals and key[0] not in "+~" and not key.startswith("hydra") and key.partition("@")[0] not in GROUPS
-    return f"{'++' if plain else ''}{key}{equals}{value}"
-
-
 def _compose(*overrides: str) -> tuple[DictConfig, Mapping[str, str]]:
-    composed = hydra.compose("config", [*map(_override, overrides)], return_hydra_config=True)
+    composed = hydra.compose("config", [*map(arguments.translated, overrides)], return_hydra_config=True)
     choices = composed.hydra.runtime.choices
     with open_dict(composed):
         del composed.hydra
@@ -193,7 +160,7 @@ def _complete(
 
 def _chosen(choices: Mapping[str, str]) -> dict[str, str | None]:
     """The file chosen in each group; only the experiment may be left out."""
-    chosen = {group: choices.get(group.replace("experiment", "experiment@_global_")) for group in GROUPS}
+    chosen = {group: choices.get(group.replace("experiment", "experiment@_global_")) for group in arguments.GROUPS}
     for group, choice in chosen.items():
         valid = [path.stem for path in (CONF / group).glob("*.yaml")]
         if choice not in valid and (choice or group != "experiment"):
