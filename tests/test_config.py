@@ -119,7 +119,10 @@ def test_who_stops_reading_ends_a_stage_without_a_word() -> None:
 
 
 def test_a_model_refuses_a_kind_of_data() -> None:
-    with pytest.raises(UserError, match="`cnn` does not take data of kind table .`titanic`.*: boosting, forest"):
+    with pytest.raises(
+        UserError,
+        match="`cnn` with preprocessing=default does not take .* table, such as `titanic`.*: boosting, forest",
+    ):
         compose.compose("data=titanic", "model=cnn")
     with pytest.raises(
         UserError, match="Task rules does not go with data `mnist5k`, of kind image: use data of kind b"

@@ -60,7 +60,8 @@ def _suits(config: Mapping[str, Any], choices: Choices) -> None:
         must = "use data of kind baskets" if task == "rules" else "use task=rules"
         raise UserError(f"Task {task} does not go with data `{choices['data']}`, of kind {kind}: {must}.")
     if "steps" not in config:
-        raise UserError(f"Model `{choices['model']}` does not take data of kind {kind} (`{choices['data']}`). {able()}")
+        does = f"`{choices['model']}` with preprocessing={choices['preprocessing']} does not take data of kind {kind}"
+        raise UserError(f"Model {does}, such as `{choices['data']}`. {able()}")
 
 
 def _targets(node: Any, key: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -100,5 +100,5 @@ class Config(Strict):
     tracking: Tracking
     model: Model
     trainer: dict[str, Any]
-    preprocessing: dict[str, dict[str, Any]]
+    preprocessing: dict[str, Any]
     steps: dict[str, Any] = Field({})
