@@ -28,8 +28,9 @@ def check(config: Mapping[str, Any], choices: Choices, trains: bool = True) -> N
     if trains:
         _suits(config, choices)
     _validate_call("pytorch_lightning.trainer.trainer.Trainer", config["trainer"], "trainer", choices)
-    for section in [section for section in ("data", "steps", "model") if section in config]:
-        for key, node in _targets(config[section], section):
+    trees = {"data.source": config["data"]["source"], "steps": config.get("steps"), "model": config["model"]}
+    for section, tree in trees.items():
+        for key, node in _targets(tree, section):
             arguments = {k: v for k, v in node.items() if not k.startswith("_")}
             given = {"folder": ROOT, **arguments} if key == "data.source" else arguments
             _validate_call(_trusted(node["_target_"], config["trusted"], key), given, key, choices)
@@ -68,6 +69,8 @@ def _targets(node: Any, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every mapping with a `_target_` inside a node, with its place."""
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     if isinstance(node, dict) and "_target_" in node:
+        for wrong in [k for k in node if k.startswith("_") and k not in ("_target_", "_tasks_", "_takes_")]:
+            raise UserError(f"`{key}.{wrong}` may not be set: a config could run code or read any file with it.")
         yield key, node
     for name, child in items:
         yield from _targets(child, f"{key}.{name}")
