@@ -14,8 +14,8 @@ from sklearn.datasets import make_blobs
 from conftest import make_clone, run, stage
 from deepmine.commands import new_data
 from deepmine.config import check, compose
-from deepmine.config.check import Data
 from deepmine.config.errors import UserError
+from deepmine.config.schema.config import Data
 from deepmine.data.ledger import Ledger
 from deepmine.data.preparing import basket_files, inspect, prepare
 from deepmine.data.readers import table

@@ -11,8 +11,8 @@ from omegaconf import DictConfig
 
 from deepmine.commands import prepare
 from deepmine.config import compose
-from deepmine.config.check import Data
 from deepmine.config.errors import UserError
+from deepmine.config.schema.config import Data
 
 
 def main(cfg: DictConfig) -> None:

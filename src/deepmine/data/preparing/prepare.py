@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from deepmine.config.check import Data
 from deepmine.config.errors import UserError
+from deepmine.config.schema.config import Data
 from deepmine.config.schema.data import Clean
 from deepmine.data.dataset import Dataset, Part
 from deepmine.data.ledger import Entry, Ledger
