@@ -280,7 +280,7 @@ def test_the_verb_writes_a_contract_that_the_data_set_then_has(conf: Path) -> No
     with pytest.raises(UserError, match="overwrite=true"):
         stage.main(cfg)
     written.unlink()
-    with pytest.raises(UserError, match="does not exist. Create it: make contract data=titanic overwrite=true"):
+    with pytest.raises(UserError, match="has no titanic.yaml. Create it: make contract data=titanic overwrite=true"):
         compose.compose("~experiment", "data=titanic", trains=False)
     stage.main(compose.compose("~experiment", "data=titanic", "overwrite=true", trains=False))
     assert written.is_file() and file.read_text() == with_contract

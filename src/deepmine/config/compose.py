@@ -103,13 +103,15 @@ def plain(cfg: DictConfig, contract: bool = True) -> dict[str, Any]:
     A contract holds values of the data, which are never expressions: so Hydra and OmegaConf do not see it.
 
     Raises:
-        UserError: there is no such contract.
+        UserError: there is no contract of that name.
     """
     values: Any = OmegaConf.to_container(cfg, resolve=True)
     if name := OmegaConf.select(cfg, "data.contract"):
+        if not re.fullmatch(r"[\w-]+", str(name)):
+            raise UserError(f"`data.contract` is {name!r}: it should be the name of a file in conf/data/contract.")
         path = CONF / f"data/contract/{name}.yaml"
         if contract and not path.is_file():
-            raise UserError(f"{path} does not exist. Create it: make contract data={name} overwrite=true")
+            raise UserError(f"{path.parent} has no {path.name}. Create it: make contract data={name} overwrite=true")
         values["data"]["contract"] = yaml.safe_load(path.read_text(encoding="utf-8")) if contract else None
     return values
 
