@@ -22,7 +22,8 @@ from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data import dataset
 from deepmine.models import pipelines
-from deepmine.runs import mlflow_store, provenance, record, tracking
+from deepmine.runs import provenance, record
+from deepmine.runs.tracking import publishing, store
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> record.Record:
 def test_a_record_is_whole(finished: record.Record) -> None:
     files = {path.relative_to(finished.folder).as_posix() for path in finished.folder.rglob("*") if path.is_file()}
     assert files == {
-        "config.yaml", "passport.json", "patch.diff", "metrics.jsonl", "metrics.json", "model.skops", "status.json",
+        "config.yaml", "provenance.json", "patch.diff", "metrics.jsonl", "metrics.json", "model.skops", "status.json",
         "evaluation/status.json", "evaluation/predictions.csv", "evaluation/curves/loss.csv",
         "evaluation/curves/accuracy.csv", "evaluation/figures/confusion_matrix.png",
         "evaluation/figures/learning_curves.png", "evaluation/figures/roc_pr_calibration.png",
@@ -66,7 +67,7 @@ def test_predictions_name_their_rows(finished: record.Record) -> None:
 
 
 def test_a_passport_says_where_a_run_comes_from(finished: record.Record) -> None:
-    papers = finished.passport
+    papers = finished.provenance
     assert papers["data"]["raw"] == papers["data"]["data.dvc"]
     assert papers["lock"] == dataset.file_digest(ROOT / "constraints.txt")
     assert (papers["seed"], papers["threads"]) == (0, 1)
@@ -76,8 +77,8 @@ def test_a_passport_says_where_a_run_comes_from(finished: record.Record) -> None
 def test_evaluation_refuses_other_data_than_it_was_trained_on(finished: record.Record, tmp_path: Path) -> None:
     spoilt = record.Record(tmp_path / "run")
     subprocess.run(["cp", "-r", finished.folder, spoilt.folder], check=True)
-    papers = {**finished.passport, "data": {**finished.passport["data"], "digest": "other"}}
-    record.write_json(spoilt.folder / "passport.json", papers)
+    papers = {**finished.provenance, "data": {**finished.provenance["data"], "digest": "other"}}
+    record.write_json(spoilt.folder / "provenance.json", papers)
     with pytest.raises(UserError, match="has changed since"):
         evaluate.evaluate(spoilt, compose.compose().trusted)
     assert spoilt.status["status"] == "FAILED" and "has changed since" in spoilt.status["reason"]
@@ -122,7 +123,7 @@ def test_a_missing_record_is_named(tmp_path: Path) -> None:
 
 
 def publish(run: record.Record, uri: str) -> mlflow.entities.Run:
-    return mlflow.MlflowClient(uri).get_run(tracking.publish(run, uri, True, compose.compose().trusted))
+    return mlflow.MlflowClient(uri).get_run(publishing.publish(run, uri, True, compose.compose().trusted))
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +137,7 @@ def test_mlflow_gets_the_whole_record(finished: record.Record, uri: str) -> None
     assert run.info.status == "FINISHED"
     experiment = client.get_experiment(run.info.experiment_id)
     view = json.loads(experiment.tags["mlflow.sharedViewState.classification"])
-    assert experiment.name == "penguins" and view["orderByKey"] == "metrics.`test/accuracy`" and not view["orderByAsc"]
+    assert experiment.name == "penguins" and view["orderByKey"] == "metrics.`val/accuracy`" and not view["orderByAsc"]
     shown = {key[len("metrics.`") : -1] for key in view["selectedColumns"]}
     assert len(shown) == 3 and shown <= set(run.data.metrics)
     assert [found.info.run_id for found in client.search_runs([experiment.experiment_id], view["searchFilter"])] == [
@@ -146,9 +147,9 @@ def test_mlflow_gets_the_whole_record(finished: record.Record, uri: str) -> None
     assert [point.step for point in client.get_metric_history(run.info.run_id, "val_loss")] == [1, 2, 3]
     assert run.data.params["model.lr"] == "0.001" and run.data.params["model.net_params.hidden"] == "[128]"
     assert run.data.tags["model"] == "mlp" and run.data.tags["task"] == "classification"
-    assert run.data.tags["deepmine.record_id"] == finished.passport["record_id"]
+    assert run.data.tags["deepmine.record_id"] == finished.provenance["record_id"]
     [used] = run.inputs.dataset_inputs
-    assert used.dataset.digest == finished.passport["data"]["digest"]
+    assert used.dataset.digest == finished.provenance["data"]["digest"]
     loaded = mlflow.pyfunc.load_model(f"models:/{run.outputs.model_outputs[0].model_id}")
     assert set(loaded.predict(loaded.input_example)) <= {"Adelie", "Chinstrap", "Gentoo"}
 
@@ -168,9 +169,9 @@ def test_publishing_again_sends_only_what_is_new(finished: record.Record, uri: s
 
 def test_no_report_or_example_of_data_that_became_others(finished: record.Record, tmp_path: Path) -> None:
     folder = shutil.copytree(finished.folder, tmp_path / "run")
-    papers = json.loads((folder / "passport.json").read_text())
+    papers = json.loads((folder / "provenance.json").read_text())
     papers["record_id"], papers["data"]["digest"] = "another", "of older rows.dir"
-    (folder / "passport.json").write_text(json.dumps(papers))
+    (folder / "provenance.json").write_text(json.dumps(papers))
     run = publish(record.Record(folder), f"sqlite:///{tmp_path}/mlflow.db")
     assert run.data.metrics["fit_seconds"] == 1.5 and (finished.folder / "model.skops").is_file()
     files = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").list_artifacts(run.info.run_id)
@@ -180,7 +181,7 @@ def test_no_report_or_example_of_data_that_became_others(finished: record.Record
 
 
 def test_a_long_setting_stands_whole_in_the_config(finished: record.Record) -> None:
-    flat = dict(tracking._flat({"model": {"words": "x" * 7000, "depth": None, "options": {}}}))
+    flat = dict(publishing._flat({"model": {"words": "x" * 7000, "depth": None, "options": {}}}))
     assert flat["model.words"].startswith("see config.yaml") and flat["model.depth"] == "null"
     assert flat["model.options"] == "{}"
 
@@ -188,7 +189,7 @@ def test_a_long_setting_stands_whole_in_the_config(finished: record.Record) -> N
 def test_a_tracker_that_is_away_is_named_at_once() -> None:
     begin = time.monotonic()
     with pytest.raises(UserError, match="does not answer"):
-        mlflow_store.connect("http://127.0.0.1:9")
+        store.connect("http://127.0.0.1:9")
     assert time.monotonic() - begin < 10
 
 
@@ -208,7 +209,7 @@ class Hanging(BaseHTTPRequestHandler):
 def test_a_tracker_that_hangs_costs_a_message(
     finished: record.Record, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr(mlflow_store, "PATIENCE", 0.5)
+    monkeypatch.setattr(store, "PATIENCE", 0.5)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hanging)
     server.over = threading.Event()
     threading.Thread(target=server.serve_forever).start()

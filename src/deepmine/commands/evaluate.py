@@ -18,7 +18,7 @@ from deepmine import tasks
 from deepmine.commands import publish
 from deepmine.config import compose
 from deepmine.config.errors import UserError
-from deepmine.data import dataset
+from deepmine.data import dataset, folders
 from deepmine.data.dataset import Dataset
 from deepmine.runs import record
 from deepmine.runs.record import Record
@@ -28,7 +28,7 @@ from deepmine.tasks import Knowledge, markdown
 def main(cfg: DictConfig) -> None:
     """Write metrics.json and evaluation/ into the record."""
     run = record.find(Path(cfg.folders.run))
-    with publish.afterwards(run, cfg):
+    with folders.locked(run.folder, patience=0), publish.afterwards(run, cfg):
         evaluate(run, cfg.trusted)
         show(run)
 

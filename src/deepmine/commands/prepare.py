@@ -19,6 +19,8 @@ from deepmine.config.check import Data
 from deepmine.config.errors import UserError
 from deepmine.data import dataset
 from deepmine.data.dataset import Dataset, Part
+from deepmine.data.digests import compare_with_dvc, file_digest
+from deepmine.data.folders import locked
 from deepmine.data.ledger import Entry, Ledger
 from deepmine.data.preparing import steps
 from deepmine.data.preparing.audit import audit, refuse, require_classes, require_target
@@ -68,7 +70,7 @@ def show(made: Prepared, folder: Path) -> None:
 def ensure(cfg: DictConfig) -> None:
     """Prepare the data set unless it is there and made from the same files, settings and code."""
     raw_folder, folder = require_raw(cfg), Path(cfg.folders.dataset)
-    with dataset.locked(folder):  # two trials of a sweep at once: the second finds what the first made
+    with locked(folder):  # two trials of a sweep at once: the second finds what the first made
         account = json.loads((folder / ACCOUNT).read_text()) if (folder / ACCOUNT).is_file() else {}
         if account.get("made_from") != _made_from(OmegaConf.to_container(cfg.data, resolve=True), raw_folder):
             main(cfg)
@@ -139,6 +141,7 @@ def require_raw(cfg: DictConfig) -> Path:
     if not folder.is_dir():
         have = f"{data}/ is not there" if not data.is_dir() else f"{folder}/ is not there"
         raise UserError(f"{have}. Restore what data.dvc lists: {RESTORE}")
+    compare_with_dvc(folder)
     return folder
 
 
@@ -148,7 +151,7 @@ def _made_from(settings: Any, raw_folder: Path) -> dict[str, str]:
     return {
         "raw": dataset.folder_digest(raw_folder),
         "settings": compose.digest(settings),
-        "code": compose.digest([dataset.file_digest(path) for path in code]),
+        "code": compose.digest([file_digest(path) for path in code]),
     }
 
 

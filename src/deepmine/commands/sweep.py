@@ -15,10 +15,10 @@ from deepmine.config import compose
 
 def conclude(cfg: DictConfig, name: str) -> None:
     """Say which trial of a sweep the validation rows choose, once all have ended."""
-    from deepmine.runs import record, sweep
+    from deepmine.runs import ranking, record
 
     runs = record.find_all(Path(cfg.paths.out), ("adhoc",))
-    said = sweep.verdict([run for run in runs if (run.passport.get("trial") or {}).get("sweep") == name])
+    said = ranking.verdict([run for run in runs if (run.provenance.get("trial") or {}).get("sweep") == name])
     place = f"\nIn MLflow the trials are below the run {name}." if cfg.tracking.uri else ""
     if said:
         print(f"{said}{place} {NEXT}")

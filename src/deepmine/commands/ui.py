@@ -13,7 +13,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from deepmine.config import compose
-from deepmine.config.errors import UserError
+from deepmine.config.errors import UserError, shown
 
 QUIET = {"PYTHONWARNINGS": "ignore", "MLFLOW_LOGGING_LEVEL": "WARNING"}
 
@@ -24,14 +24,14 @@ def main(cfg: DictConfig) -> None:
     if uri is None:
         raise UserError("There is no tracker: `tracking.uri` is null. Choose tracking=mlflow.")
     if uri.startswith("http"):
-        print(f"The runs are on {uri}")
+        print(f"The runs are on {shown(uri)}")
         return
     _require_free(cfg.port)
-    from deepmine.runs import mlflow_store, views
+    from deepmine.runs.tracking import store, views
 
     address = f"http://127.0.0.1:{cfg.port}"
     print(f"MLflow is on {address}  (Ctrl-C ends it). The runs of")
-    for name, link in views.links(mlflow_store.connect(uri), address):
+    for name, link in views.links(store.connect(uri), address):
         print(f"  {name}\n    {link}")
     sys.stdout.flush()
     serve(uri, cfg.port)

@@ -59,7 +59,7 @@ class Paths(Strict):
 
     data: str
     mirrors: list[str]
-    out: str
+    out: str = Field(min_length=1)
 
 
 class Tracking(Strict):
@@ -77,7 +77,7 @@ class Config(Strict):
     task: Task
     cv: int | None = Field(ge=2)
     chain: bool
-    run: str | None
+    run: str | None = Field(min_length=1)
     overwrite: bool
     port: int = Field(ge=1, lt=2**16)
     path: str | None

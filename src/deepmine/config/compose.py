@@ -61,7 +61,7 @@ def run(
         hydra_ = HydraConfig.get()
         sweeps = hydra_.mode == RunMode.MULTIRUN
         trial = {"sweep": Path(hydra_.sweep.dir).name, "number": hydra_.job.num} if sweeps else None
-        sys.argv = [program, verb, *arguments]  # what a passport quotes and a process of Lightning's repeats
+        sys.argv = [program, verb, *arguments]  # what the provenance quotes and a process of Lightning's repeats
         with exits.of_trial(hydra_, verb) if sweeps else exits.of_program():
             cfg = _complete(composed, hydra_.runtime.choices, trains, trial)
             limit_threads(cfg.threads)

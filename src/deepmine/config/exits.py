@@ -24,7 +24,7 @@ ELSEWHERE = "paths.out=/another/folder"
 def of_trial(hydra_: Any, verb: str) -> Iterator[None]:
     """Say at once why a trial ended, then hand it to Hydra, which goes on with the others and ends with an error.
 
-    The command line is that of the trial meanwhile: a passport quotes it, and a process started for it repeats it.
+    The command line is that of the trial meanwhile: the provenance quotes it, and a process started for it repeats it.
     """
     before, overrides = sys.argv, [override.lstrip("+") for override in hydra_.overrides.task]
     sys.argv = [before[0], verb, *overrides]

@@ -8,8 +8,8 @@
 | table    | pandas frame, float64 and text columns                               |
 | baskets  | uint8 `(n, items)`, sparse (CSR), 1 where the basket holds the item  |
 
-`<data set>/parts/` holds, for each of train, val and test, `X_<part>.npy` (memory-mapped when loaded), `X_<part>.parquet`
-or `X_<part>.npz` (sparse), and `y_`, `rows_`, `groups_<part>.npy`; and info.json, with their digest.
+In `<data set>/parts/` are, for each of train, val and test, `X_<part>.npy` (memory-mapped when loaded), .parquet or
+.npz (sparse), and `y_`, `rows_`, `groups_<part>.npy`; and info.json, with their digest.
 """
 
 import json
@@ -25,9 +25,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from deepmine.config.errors import UserError
-from deepmine.data.digests import file_digest as file_digest
 from deepmine.data.digests import folder_digest
-from deepmine.data.folders import locked as locked
 from deepmine.data.folders import rebuilt
 
 PARTS = ("train", "val", "test")

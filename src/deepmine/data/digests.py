@@ -35,7 +35,7 @@ def folder_digest(folder: Path, leave_out: str = "") -> str:
     """
     found = sorted(file_digests(folder).items(), key=lambda entry: entry[0].split("/"))
     entries = [{"md5": digest, "relpath": name} for name, digest in found if name != leave_out]
-    return _md5(json.dumps(entries, sort_keys=True)) + ".dir"
+    return md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 
 def file_digests(folder: Path) -> dict[str, str]:
@@ -45,21 +45,22 @@ def file_digests(folder: Path) -> dict[str, str]:
     """
     ignored = GitIgnoreSpec.from_lines((ROOT / ".dvcignore").read_text(encoding="utf-8").splitlines())
     whole = ignored.match_file(relpath(folder, ROOT))
-    notes, before, found = ROOT / f"out/.digests/{_md5(str(folder.resolve()))}.json", {}, {}
+    name = md5(str(folder.resolve()).encode(), usedforsecurity=False).hexdigest()
+    notes, before, stamps, found = ROOT / f"out/.digests/{name}.json", {}, {}, {}
     with suppress(OSError, ValueError):
         before = json.loads(notes.read_text())
-    for path in (path for path in folder.rglob("*") if path.is_file() and path.name != ".gitignore"):
-        if whole or not ignored.match_file(relpath(path, ROOT)):
+    for path in folder.rglob("*"):
+        if path.is_file() and path.name != ".gitignore" and (whole or not ignored.match_file(relpath(path, ROOT))):
             name, stat = path.relative_to(folder).as_posix(), path.stat()
-            stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
-            *noted, digest = before.get(name, [None])
-            found[name] = [*stamp, digest if noted == stamp else file_digest(path)]
-    if found != before and sum(size for size, *_ in found.values()) > LARGE:
-        settled = {name: noted for name, noted in found.items() if noted[2] < time.time_ns() - RACY}
+            stamps[name] = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+            stamp, digest = before.get(name, (None, ""))
+            found[name] = digest if stamp == stamps[name] else file_digest(path)
+    noted = {name: [stamp, found[name]] for name, stamp in stamps.items() if stamp[2] < time.time_ns() - RACY}
+    if noted != before and sum(size for size, *_ in stamps.values()) > LARGE:
         with suppress(OSError):
             notes.parent.mkdir(parents=True, exist_ok=True)
-            notes.write_text(json.dumps(settled))
-    return {name: digest for name, (*_, digest) in found.items()}
+            notes.write_text(json.dumps(noted))
+    return found
 
 
 def data_dvc() -> str | None:

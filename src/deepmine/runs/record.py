@@ -21,7 +21,7 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -78,7 +78,7 @@ class Record:
     @property
     def curves(self) -> list[dict[str, Any]]:
         """One dict for each epoch: `epoch`, `time` (seconds since 1970) and its values."""
-        return _read(self.folder / "metrics.jsonl", _lines, kind=list)
+        return list(_read(self.folder / "metrics.jsonl", _epochs).values())
 
     @property
     def cross_validation(self) -> dict[str, Any]:
@@ -220,28 +220,22 @@ def write_json(path: Path, value: Any) -> None:
     new.replace(path)
 
 
-def _read(
-    path: Path,
-    parse: Callable[[str], Any] = json.loads,
-    kind: type = dict,
-    keys: Collection[str] = (),
-    digest: str | None = None,
-) -> Any:
+def _read(path: Path, parse: Callable[[str], Any] = json.loads, keys: Sequence[str] = (), digest: str = "") -> Any:
+    """A file that holds a mapping, with these keys and this md5 where they are given."""
     try:
         content = path.read_bytes()
         found = parse(content.decode())
-        if digest not in (None, md5(content, usedforsecurity=False).hexdigest()):
+        if digest not in ("", md5(content, usedforsecurity=False).hexdigest()) or not set(keys) <= set(dict(found)):
             raise ValueError("it is not as the run wrote it")
-        if not isinstance(found, kind) or not set(keys) <= set(found):
-            raise ValueError("something is missing")
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
         why = str(error).splitlines()[0]
         raise UserError(f"{path} is damaged ({why}). Train that run again, or delete its folder.") from None
     return found
 
 
-def _lines(text: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]  # the last may be torn
+def _epochs(text: str) -> dict[int, dict[str, Any]]:
+    lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]  # the last may be half-written
+    return dict(enumerate(map(json.loads, lines)))
 
 
 def _running(stage: str) -> dict[str, Any]:
@@ -251,10 +245,8 @@ def _running(stage: str) -> dict[str, Any]:
 def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
+    except OSError as error:
+        return isinstance(error, PermissionError)
     return True
 
 

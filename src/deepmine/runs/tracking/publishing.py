@@ -1,4 +1,4 @@
-"""From a run record to MLflow; with `store.py`, `sweep.py` and `views.py`, the modules that import mlflow.
+"""From a run record to MLflow.
 
 Publishing is idempotent. One record is one MLflow run, found by its tag `deepmine.record_id`; only what the
 tracker lacks is sent. So an outage, a restored DVC stage and a fresh clone are the same case.
@@ -19,12 +19,12 @@ from mlflow.models import infer_signature
 
 from deepmine import ROOT
 from deepmine.config import compose
-from deepmine.config.errors import UserError
+from deepmine.config.errors import UserError, shown
 from deepmine.data import dataset
 from deepmine.data.preparing import report
 from deepmine.models import pipelines as models
-from deepmine.runs import mlflow_store, mlflow_sweep, views
 from deepmine.runs.record import Record
+from deepmine.runs.tracking import parents, store, views
 
 PUBLISHED = "deepmine.published"  # digest of the record's files when they were last sent
 SHARED = ("experiment", "dataset", "model", "task", "mlflow.user")  # tags that children take from their parent
@@ -46,9 +46,9 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
     Raises:
         UserError: the tracker does not answer, or stops answering.
     """
-    client = mlflow_store.connect(uri)
+    client = store.connect(uri)
     try:
-        with mlflow_store.lock(record.passport["record_id"]):
+        with store.lock(record.provenance["record_id"]):
             run_id = _find_or_create(client, record, uri)
             try:
                 _send_curves(client, record, run_id)
@@ -61,40 +61,40 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
                     client.set_tag(run_id, PUBLISHED, digest)
             finally:
                 _set_status(client, record, run_id)
-                mlflow_sweep.conclude(client, run_id)
+                parents.conclude(client, run_id)
     except (MlflowException, OSError) as error:  # OSError: of the network, or of a proxy that refuses an upload
-        raise UserError(f"MLflow at {uri} refused: {str(error).splitlines()[0]}") from error
+        raise UserError(shown(f"MLflow at {uri} refused: {str(error).splitlines()[0]}")) from error
     return run_id
 
 
 def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> str:
     """The run of this record in the MLflow experiment of its data set."""
-    settings, papers = record.config, record.passport
-    experiment = mlflow_store.experiment(client, settings["choices"]["data"], uri)
+    settings, provenance = record.config, record.provenance
+    experiment = store.experiment(client, settings["choices"]["data"], uri)
     views.share(client, experiment, settings["task"])
-    git = papers["git"]
+    git = provenance["git"]
     tags = {
         "experiment": settings["experiment"],
         "dataset": settings["choices"]["data"],
         "model": settings["choices"]["model"],
         "task": settings["task"],
         "dirty": git.get("dirty", "no git"),
-        "mlflow.user": papers["user"],
+        "mlflow.user": provenance["user"],
         "mlflow.source.name": "deepmine.train",
         "mlflow.source.git.commit": git["commit"] or "none",
         "mlflow.source.git.branch": git.get("branch", "none"),
     }
     start = _milliseconds(record.training["started"])
-    if trial := papers.get("trial"):
-        tags |= {"trial": trial["number"], "overrides": "\n".join(papers["command"][2:])}
-        tags[mlflow_store.PARENT] = mlflow_sweep.parent(client, experiment, trial["sweep"], tags, start)
-    run = mlflow_store.find_or_create_run(client, experiment, papers["record_id"], tags, record.folder.name, start)
+    if trial := provenance.get("trial"):
+        tags |= {"trial": trial["number"], "overrides": "\n".join(provenance["command"][2:])}
+        tags[store.PARENT] = parents.parent(client, experiment, trial["sweep"], tags, start)
+    run = store.find_or_create_run(client, experiment, provenance["record_id"], tags, record.name, start)
     if run.data.params:
         return run.info.run_id
     params = [Param(key, value) for key, value in _flat(settings)]
     client.log_batch(run.info.run_id, params=params)
-    source = CodeDatasetSource({"data.dvc": str(papers["data"]["data.dvc"]), "raw": papers["data"]["raw"]})
-    data: Any = MetaDataset(source, name=settings["choices"]["data"], digest=papers["data"]["digest"])  # type: ignore[abstract]
+    source = CodeDatasetSource({"data.dvc": str(provenance["data"]["data.dvc"]), "raw": provenance["data"]["raw"]})
+    data: Any = MetaDataset(source, name=settings["choices"]["data"], digest=provenance["data"]["digest"])  # type: ignore[abstract]
     context = InputTag("mlflow.data.context", "training")
     client.log_inputs(run.info.run_id, [DatasetInput(data._to_mlflow_entity(), [context])])
     return run.info.run_id
@@ -133,7 +133,7 @@ def _send_files(client: mlflow.MlflowClient, record: Record, run_id: str) -> Non
 
 def _prepared(record: Record) -> Path | None:
     """The data set that the run was made on; None when it is gone, or another one by now."""
-    facts = record.passport["data"]
+    facts = record.provenance["data"]
     info = dataset.read_info(Path(facts["dataset"]))
     return Path(facts["dataset"]) if info is not None and info["digest"] == facts["digest"] else None
 
@@ -152,7 +152,7 @@ def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, truste
     if prepared is not None:
         example = dataset.load(prepared).train.X[:5]
         signature = infer_signature(example, pipeline.predict(example) if predicts else pipeline.transform(example))
-    versions = record.passport["versions"]
+    versions = record.provenance["versions"]
     with mlflow.start_run(run_id=run_id):
         mlflow.sklearn.log_model(
             pipeline,
@@ -171,10 +171,10 @@ def _send_folds(client: mlflow.MlflowClient, record: Record, parent: str) -> Non
     run = client.get_run(parent)
     begin, end = run.info.start_time, _milliseconds(record.training.get("ended", record.training["started"]))
     for fold in record.cross_validation.get("folds", []):
-        tags = {**{key: run.data.tags[key] for key in SHARED}, "kind": "fold", mlflow_store.PARENT: parent}
+        tags = {**{key: run.data.tags[key] for key in SHARED}, "kind": "fold", store.PARENT: parent}
         name = f"{run.info.run_name}-fold-{fold['fold']}"
-        identity = f"{record.passport['record_id']}-fold-{fold['fold']}"
-        child = mlflow_store.find_or_create_run(client, run.info.experiment_id, identity, tags, name, begin)
+        identity = f"{record.provenance['record_id']}-fold-{fold['fold']}"
+        child = store.find_or_create_run(client, run.info.experiment_id, identity, tags, name, begin)
         scores = {f"cv/{key}": value for key, value in fold.items() if key not in ("fold", "rows")}
         known = child.data.metrics
         client.log_batch(child.info.run_id, [Metric(k, v, end, 0) for k, v in scores.items() if known.get(k) != v])
