@@ -145,7 +145,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> record.Record:
     folder, settings = Path(cfg.folders.dataset), compose.decisive(cfg)
     dataset.save(cut(prepared("titanic")), folder)
     data = dataset.load(folder)
-    papers = provenance.issue(0, 1, folder, data.info, ROOT / "data")
+    papers = provenance.collect(0, 1, folder, data.info, ROOT / "data")
     run = record.start(out / "adhoc/folded", {**compose.names(cfg), **settings}, *papers)
     pipeline = pipelines.build(settings["steps"], settings["model"])
     with record.status(run.folder / "status.json", "train"):

@@ -29,7 +29,7 @@ def trial(folder: Path, number: int, fails: bool = False) -> record.Record:
     overrides = ["experiment=titanic_tree", f"model.max_depth={number + 1}"]
     cfg = compose.compose(*overrides)
     info, place = {"digest": "some"}, {"sweep": "20260101-120000-abcd", "number": number}
-    papers = provenance.issue(0, 1, folder / "data", info, ROOT / "data/titanic", place)
+    papers = provenance.collect(0, 1, folder / "data", info, ROOT / "data/titanic", place)
     papers[0]["command"] = ["deepmine", "sweep", *overrides]
     run = record.start(folder / f"trial-{number}", {**compose.names(cfg), **compose.decisive(cfg)}, *papers)
     scores = {"val/accuracy": 0.7 + number / 100, "test/accuracy": 0.8 - number / 100, "train/accuracy": 0.9}

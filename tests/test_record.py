@@ -33,7 +33,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> record.Record:
     cfg = compose.compose("data=penguins", "task=classification", "trainer.max_epochs=3", f"paths.out={out}")
     dataset.save(cut(prepared("penguins")), Path(cfg.folders.dataset))
     settings, data = compose.decisive(cfg), dataset.load(Path(cfg.folders.dataset))
-    papers = provenance.issue(0, 1, Path(cfg.folders.dataset), data.info, ROOT / "data")
+    papers = provenance.collect(0, 1, Path(cfg.folders.dataset), data.info, ROOT / "data")
     run = record.start(out / "runs/small", {**compose.names(cfg), **settings}, *papers)
     with record.status(run.folder / "status.json", "train") as status:
         pipeline = pipelines.build(settings["steps"], settings["model"])
@@ -69,7 +69,7 @@ def test_predictions_name_their_rows(finished: record.Record) -> None:
 def test_a_passport_says_where_a_run_comes_from(finished: record.Record) -> None:
     papers = finished.provenance
     assert papers["data"]["raw"] == papers["data"]["data.dvc"]
-    assert papers["lock"] == dataset.file_digest(ROOT / "constraints.txt")
+    assert papers["lock"] == digests.file_digest(ROOT / "constraints.txt")
     assert (papers["seed"], papers["threads"]) == (0, 1)
     assert papers["versions"]["scikit-learn"]
 

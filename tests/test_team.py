@@ -261,7 +261,7 @@ def test_the_data_come_back_whole_from_the_teams_remote_or_not_at_all(
     wanted = dataset.folder_digest(checkout / "data")
     assert wanted in (checkout / "data.dvc").read_text()
     some_file = min((checkout / "data").rglob("*.csv"))
-    md5, content = dataset.file_digest(some_file), some_file.read_bytes()
+    md5, content = digests.file_digest(some_file), some_file.read_bytes()
 
     for on_server, whole in ((content, True), (b"damaged", False), (content, True)):
         remote.write(md5, on_server)

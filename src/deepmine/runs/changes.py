@@ -63,8 +63,8 @@ def _why_left_out(name: str) -> str | None:
     path = ROOT / name
     if SECRET_NAMES.search(name):
         return "its name says that it holds secrets"
-    if path.is_symlink() or not path.exists() or (not name.endswith("/") and (path / ".git").exists()):
-        return None  # a link, a file that is gone, a submodule
+    if path.is_symlink() or not path.exists() or (path.is_dir() and not name.endswith("/")):
+        return None  # a link, a file that is gone or a folder now, a submodule
     if not path.is_file():
         return "not a file"  # but a repository or a pipe
     if path.stat().st_size > LARGE:

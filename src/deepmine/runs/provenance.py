@@ -28,8 +28,8 @@ def collect(
     dataset: Path,
     info: Mapping[str, Any],
     raw: Path,
-    name: str | None = None,
     trial: Mapping[str, Any] | None = None,
+    name: str | None = None,
 ) -> tuple[dict[str, Any], bytes]:
     """The provenance of a run that begins, and the patch of the uncommitted changes (empty where there are none).
 
@@ -39,8 +39,8 @@ def collect(
         dataset: the folder of the prepared data.
         info: what is known about them.
         raw: the folder of their raw files.
-        name: of the folder where the run is to end.
         trial: of a sweep: the name of the `sweep`, and its `number`.
+        name: of the folder that the run was given.
     """
     git, patch = changes.collect()
     return {
