@@ -62,7 +62,10 @@ def nested(root: Path, commits: bool) -> None:
         lambda root: (write(root / "out/x", b"of a stage"), write(root / "dvc.lock", b"of DVC")),
         lambda root: None,
     ],
-    ids="latin-1 tracked name CR binary deleted mode link folder moved empty-nested nested outputs nothing".split(),
+    ids=[
+        *("latin-1", "tracked", "name", "CR", "binary", "deleted", "mode", "link", "folder", "moved"),
+        *("empty-nested", "nested", "outputs", "nothing"),
+    ],
 )
 def test_the_patch_makes_the_same_tree_again(repository: Path, tmp_path: Path, change) -> None:
     change(repository)
@@ -79,7 +82,10 @@ def test_the_patch_makes_the_same_tree_again(repository: Path, tmp_path: Path, c
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        *[(name, "x = 1") for name in (".env.local", "deploy/tls.pem", ".ssh/id_rsa", "secrets.yaml", "secrets/prod.ini")],
+        *[
+            (name, "x = 1")
+            for name in (".env.local", "deploy/tls.pem", ".ssh/id_rsa", "secrets.yaml", "secrets/prod.ini")
+        ],
         ("aws.py", "key = 'AKIA" + 16 * "Z" + "'"),
         ("notes.txt", "-----BEGIN OPENSSH PRIVATE KEY-----"),
         ("notebook.ipynb", json.dumps({"source": ['password = "hunter2-hunter2"']})),

@@ -27,7 +27,7 @@ from deepmine import ROOT
 from deepmine.commands import ui
 from deepmine.config import compose
 from deepmine.config.errors import UserError
-from deepmine.data import dataset
+from deepmine.data import dataset, digests
 from deepmine.runs.tracking import store, views
 
 pytestmark = pytest.mark.slow

@@ -72,24 +72,21 @@ def data_dvc() -> str | None:
 @cache
 def compare_with_dvc(folder: Path) -> None:
     """Say once, on stderr, which raw files of a data set are not those that data.dvc lists."""
-    whole, data, name = data_dvc(), (ROOT / "data").resolve(), folder.resolve().name
+    whole, data, below = data_dvc(), (ROOT / "data").resolve(), f"{folder.resolve().name}/"
     if whole is None or folder.resolve().parent != data:
         return
     listing, differ = ROOT / ".dvc/cache/files/md5" / whole[:2] / whole[2:], []
     if listing.is_file():
-        entries = {entry["relpath"]: entry["md5"] for entry in json.loads(listing.read_text())}
-        listed = {
-            path.removeprefix(f"{name}/"): digest for path, digest in entries.items() if path.startswith(f"{name}/")
-        }
-        found = file_digests(folder) if listed else {}  # else it is new or downloaded
+        listed = {file["relpath"]: file["md5"] for file in json.loads(listing.read_text())}
+        listed = {path.removeprefix(below): digest for path, digest in listed.items() if path.startswith(below)}
+        found = file_digests(folder) if listed else {}  # else it is new, or downloaded
         for path in sorted(path for path in listed.keys() | found if listed.get(path) != found.get(path)):
             differ.append(f"{path} ({'added' if path not in listed else 'changed' if path in found else 'missing'})")
     elif folder_digest(data) != whole:  # the cache is elsewhere
         differ = ["see .venv/bin/dvc data status --granular"]
     if differ:
-        print(
+        text = (
             f"warning: {folder} is not as data.dvc lists it: {', '.join(differ[:5])}{', ...' if differ[5:] else ''}. "
-            "Meant so? .venv/bin/dvc add data. "
-            f"Damaged? rm -r {folder} && .venv/bin/dvc pull --force data.dvc",
-            file=sys.stderr,
         )
+        text += f"Your change? .venv/bin/dvc add data. Damage? rm -r {folder} && .venv/bin/dvc pull --force data.dvc"
+        print(text, file=sys.stderr)

@@ -5,7 +5,6 @@ import os
 import platform
 import sys
 import uuid
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -23,24 +22,12 @@ PACKAGES = (
 
 
 def collect(
-    seed: int,
-    threads: int,
-    dataset: Path,
-    info: Mapping[str, Any],
-    raw: Path,
-    trial: Mapping[str, Any] | None = None,
-    name: str | None = None,
+    seed: int, threads: int, dataset: Path, info: dict[str, Any], raw: Path, trial: Any = None, name: str = ""
 ) -> tuple[dict[str, Any], bytes]:
     """The provenance of a run that begins, and the patch of the uncommitted changes (empty where there are none).
 
-    Args:
-        seed: of the run.
-        threads: of every numerical library.
-        dataset: the folder of the prepared data.
-        info: what is known about them.
-        raw: the folder of their raw files.
-        trial: of a sweep: the name of the `sweep`, and its `number`.
-        name: of the folder that the run was given.
+    `dataset` and `raw` are the folders of the prepared data, with their `info`, and of the raw files; `trial` is the
+    name of the `sweep` and the `number`; `name` that of the folder which the run was given.
     """
     git, patch = changes.collect()
     return {
@@ -51,11 +38,8 @@ def collect(
         "trial": trial and dict(trial),
         "git": git,
         "data": {
-            "raw": folder_digest(raw),
-            "data.dvc": data_dvc(),
-            "dataset": str(dataset),
-            "digest": info["digest"],
-            "audit": info.get("audit", []),
+            **{"raw": folder_digest(raw), "data.dvc": data_dvc()},
+            **{"dataset": str(dataset), "digest": info["digest"], "audit": info.get("audit", [])},
         },
         "lock": file_digest(ROOT / "constraints.txt"),
         "python": platform.python_version(),
@@ -85,5 +69,5 @@ def _device() -> str:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # in a container a user may have a number alone
+    except (KeyError, OSError):  # a user of a container may have a number alone
         return str(os.getuid())

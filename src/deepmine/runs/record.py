@@ -25,7 +25,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import md5
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -38,15 +37,9 @@ from deepmine.data import digests, folders
 
 STAGE = '"stage"'  # in every status.json
 EVALUATION = {"status.json": STAGE, "*": ""}
-FILES = {  # and the texts by which `folders` knows a record, also where DVC or git keeps some of its files alone
-    **{
-        "provenance.json": '"record_id"',
-        "status.json": STAGE,
-        "metrics.json": '"test/',
-        "evaluation/status.json": STAGE,
-    },
-    **dict.fromkeys(("config.yaml", "patch.diff", "metrics.jsonl", "model.skops", "cv.csv", "cv.json"), ""),
-}
+FILES = dict.fromkeys(("config.yaml", "patch.diff", "metrics.jsonl", "model.skops", "cv.csv", "cv.json"), "")
+FILES |= {"provenance.json": '"record_id"', "status.json": STAGE}  # by these texts `folders` knows a record,
+FILES |= {"metrics.json": '"test/', "evaluation/status.json": STAGE}  # also where git or DVC keeps these files alone
 
 
 @dataclass
@@ -169,11 +162,10 @@ def start(folder: Path, settings: dict[str, Any], provenance: dict[str, Any], pa
 
 @contextmanager
 def evaluation(run: Record) -> Iterator[Path]:
-    """The folder for a new evaluation. A good one that is there already is replaced only when this one ends well."""
+    """The folder for a new evaluation. The last one, if it is good, is replaced only when this one ends well."""
     place = run.folder / "evaluation"
-    good = (place / "status.json").exists() and run.status["status"] == "FINISHED"
     with ExitStack() as stack:
-        if good:
+        if (place / "status.json").exists() and run.status["status"] == "FINISHED":
             place = stack.enter_context(folders.rebuilt(place, EVALUATION))
         else:
             folders.require_ours(place, EVALUATION)
@@ -194,12 +186,10 @@ def status(path: Path, stage: str) -> Iterator[dict[str, Any]]:
     try:
         yield now
         now["status"] = "FINISHED"
-    except Exception as error:
-        reason, trace = f"{type(error).__name__}: {error}", traceback.format_exc()
-        now |= {"status": "FAILED", "reason": reason, "traceback": trace}
-        raise
-    except BaseException as end:  # Ctrl-C, SIGTERM
-        now |= {"status": "KILLED", "reason": "Ctrl-C" if isinstance(end, KeyboardInterrupt) else f"exit: {end}"}
+    except BaseException as end:
+        now |= {"status": "FAILED", "reason": f"{type(end).__name__}: {end}", "traceback": traceback.format_exc()}
+        if not isinstance(end, Exception):
+            now |= {"status": "KILLED", "reason": "Ctrl-C" if isinstance(end, KeyboardInterrupt) else f"exit: {end}"}
         raise
     finally:
         write_json(path, {**now, "ended": _now()})
@@ -223,9 +213,8 @@ def write_json(path: Path, value: Any) -> None:
 def _read(path: Path, parse: Callable[[str], Any] = json.loads, keys: Sequence[str] = (), digest: str = "") -> Any:
     """A file that holds a mapping, with these keys and this md5 where they are given."""
     try:
-        content = path.read_bytes()
-        found = parse(content.decode())
-        if digest not in ("", md5(content, usedforsecurity=False).hexdigest()) or not set(keys) <= set(dict(found)):
+        found = parse(path.read_text(encoding="utf-8"))
+        if digest not in ("", digests.file_digest(path)) or not set(keys) <= set(dict(found)):
             raise ValueError("it is not as the run wrote it")
     except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
         why = str(error).splitlines()[0]
