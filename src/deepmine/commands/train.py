@@ -1,4 +1,4 @@
-"""Fit one experiment's model and write a run record. The default: a small network on handwritten digits.
+"""Fit one experiment's model and leave a run record. The default: a small network on handwritten digits.
 
 make train experiment=titanic_tree model.max_depth=4
 """
@@ -15,19 +15,20 @@ from deepmine.config import compose
 NEXT = """Next:
   make compare      all runs in one table for each data set
   make ui           the same in MLflow, with curves, pictures and models
-  make train experiment=titanic_tree model.max_depth=4      a decision tree, and one setting changed
+  make train experiment=titanic_tree model.max_depth=4
+                    a decision tree, and one setting changed
 """
 
 
 def main(cfg: DictConfig) -> None:
-    """Write a record; by hand (`chain`) say what to do next, but not after each trial of a sweep."""
+    """Write a record; by hand (`chain`) say what to do next, and after a sweep only once."""
     folder = train(cfg)
     if cfg.chain and not cfg.trial:
         print(f"The record of this run is {folder}. {NEXT}")
 
 
 def train(cfg: DictConfig) -> Path:
-    """Write a record, and return its folder; by hand (`chain`) prepare stale data before, and evaluate after."""
+    """Write a record, and return its folder; by hand also prepare what is stale before, and evaluate after."""
     if cfg.chain:
         prepare.ensure(cfg)
     from deepmine.commands import evaluate, publish
