@@ -10,7 +10,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from deepmine.commands import prepare
-from deepmine.config import compose
+from deepmine.config import compose, exits
 
 NEXT = """Next:
   make compare      all runs in one table for each data set
@@ -42,7 +42,7 @@ def train(cfg: DictConfig) -> Path:
     with record.claimed(place, Path(cfg.paths.out, "adhoc")) as folder:
         origin = provenance.collect(cfg.seed, cfg.threads, data_folder, info, raw, cfg.trial, place.name)
         run = record.start(folder, {**compose.names(cfg), **settings}, *origin)
-        with publish.afterwards(run, cfg, only_failures=not cfg.chain):
+        with exits.refusals(), publish.afterwards(run, cfg, only_failures=not cfg.chain):
             with record.status(run.folder / "status.json", "train") as status:
                 data = dataset.load(data_folder)
                 if cfg.cv:
