@@ -14,6 +14,7 @@ from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data import dataset, folders
 from deepmine.runs import record
+from deepmine.runs.tracking import store
 
 OURS = {"mark.txt": "made by us", "*.csv": ""}
 
@@ -108,6 +109,6 @@ def test_one_process_at_a_time_and_the_other_is_named(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_place_where_no_lock_can_be_is_an_error_at_once() -> None:
-    with pytest.raises(OSError, match="/proc"):
-        enter(folders.locked(Path("/proc/mlflow.db")))
+def test_a_store_that_cannot_be_created_is_an_error_at_once() -> None:
+    with pytest.raises(UserError, match=r"sqlite:////proc/x\.db cannot be created: No such file"):
+        store.connect("sqlite:////proc/x.db")

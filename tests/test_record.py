@@ -102,7 +102,7 @@ def cfg(finished: record.Record, tmp_path: Path) -> DictConfig:
     return compose.compose(*settings, f"paths.out={tmp_path}/out", f"run={tmp_path}/out/runs/copied")
 
 
-@pytest.mark.parametrize("error", [ValueError("too cold"), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", [RuntimeError("too cold"), KeyboardInterrupt()])
 def test_a_run_that_fails_keeps_its_record_and_the_last_good_one(
     copied: record.Record, cfg: DictConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, error
 ) -> None:
@@ -119,7 +119,7 @@ def test_a_run_that_fails_keeps_its_record_and_the_last_good_one(
     assert digests.folder_digest(copied.folder) == before
     _, failed = record.find_all(Path(cfg.paths.out))
     assert failed.folder.parent.name == "adhoc" and failed.name == "copied"
-    assert failed.status["status"] == ("FAILED" if isinstance(error, ValueError) else "KILLED")
+    assert failed.status["status"] == ("FAILED" if isinstance(error, RuntimeError) else "KILLED")
     assert f"record of this run is {failed.folder}" in capsys.readouterr().err
 
 

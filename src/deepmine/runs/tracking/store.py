@@ -39,7 +39,10 @@ def connect(uri: str) -> mlflow.MlflowClient:
         UserError: it does not answer.
     """
     if uri.startswith(SQLITE):
-        _create(Path(uri.removeprefix(SQLITE)))
+        try:
+            _create(Path(uri.removeprefix(SQLITE)))
+        except OSError as error:
+            raise UserError(f"The MLflow store {uri} cannot be created: {error.strerror}.") from None
     elif uri.startswith("http"):
         try:
             for probe in PROBES:
