@@ -13,6 +13,8 @@ from deepmine import ROOT
 from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data import dataset
+from deepmine.data.digests import compare_with_dvc, file_digest
+from deepmine.data.folders import locked
 from deepmine.data.raw import RESTORE
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def write(name: str, settings: Any, raw_folder: Path, folder: Path) -> "Prepared
 def ensure(cfg: DictConfig) -> None:
     """Prepare the data set, unless it was made from the same files, settings and code already."""
     raw_folder, folder = require_raw(cfg), Path(cfg.folders.dataset)
-    with dataset.locked(folder):  # of two trials of a sweep the second finds what the first made
+    with locked(folder):  # of two trials of a sweep the second finds what the first made
         account = json.loads((folder / ACCOUNT).read_text()) if (folder / ACCOUNT).is_file() else {}
         if account.get("made_from") != _made_from(compose.plain(cfg)["data"], raw_folder):
             main(cfg)
@@ -67,6 +69,7 @@ def require_raw(cfg: DictConfig) -> Path:
         download.fetch(folder, cfg.data.download.files, [*cfg.paths.mirrors, *cfg.data.download.mirrors])
     if not folder.is_dir():
         raise UserError(f"{folder if data.is_dir() else data}/ does not exist. Restore what data.dvc lists: {RESTORE}")
+    compare_with_dvc(folder)
     return folder
 
 
@@ -74,9 +77,9 @@ def _made_from(settings: Any, raw_folder: Path) -> dict[str, str]:
     """What a prepared data set depends on: raw files, settings with the contract, and code."""
     code = sorted((ROOT / "src/deepmine/data").rglob("*.py"))
     return {
-        "raw": dataset.folder_digest(raw_folder),
+        "raw": folder_digest(raw_folder),
         "settings": compose.digest(settings),
-        "code": compose.digest([dataset.file_digest(path) for path in code]),
+        "code": compose.digest([file_digest(path) for path in code]),
     }
 
 
