@@ -1,4 +1,4 @@
-"""Tables: files or database tables of any size, joined and selected from by DuckDB."""
+"""Tables: files or database tables, selected from and joined by one SQL query in DuckDB."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,14 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from deepmine.config.errors import UserError, nearest
-from deepmine.config.schema.source import File, Join
+from deepmine.config.schema.source import File
 from deepmine.data.ledger import Ledger
 from deepmine.data.raw import Raw
-from deepmine.data.readers import integrate, sources
-from deepmine.data.readers.sources import explained, quoted
+from deepmine.data.readers.account import Keys, account
+from deepmine.data.readers.files import explained, load, quoted
 
-SELECTED = '"the rows selected"'
-MEMORY = "1GB"  # for DuckDB; what does not fit lies on disk
+SELECTED = "the rows selected"
+MEMORY = "1GB"  # for DuckDB, which writes to disk what does not fit
 WHOLE = ("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 REAL = ("DOUBLE", "FLOAT", "DECIMAL", "HUGEINT", "UHUGEINT")
 
@@ -27,39 +27,42 @@ def read(
     folder: Path,
     files: dict[str, File],
     query: str | None = None,
-    join: list[Join] | None = None,
+    keys: dict[str, str | list[str] | dict[str, str]] | None = None,
     row_id: str | None = None,
     target: str | None = None,
     null_values: Sequence[str] = ("",),
 ) -> Raw:
     """A pandas frame with columns of float64 (numbers, truth values), datetime64 (dates) or text.
 
-    A target of truth values is text: `true` and `false`, or the words of a CSV file, if `dtype` reads them as VARCHAR.
+    A target of truth values becomes the text `true` or `false`, or the words of a CSV file if `dtype` says VARCHAR.
 
     Args:
-        folder: where the files lie.
-        files: the name of each table in `join` and `query`, and what it is read from.
-        query: SQL, in DuckDB's dialect, from the tables, or from `joined`:
-            https://duckdb.org/docs/current/sql/introduction
-        join: makes the table `joined` of the tables; without it and without a query there is one table.
-        row_id: the column that names a row, unique, by which the rows are ordered; None: their number in the source.
+        folder: where the files are.
+        files: the name of each table in `query`, and what it is read from.
+        query: SQL: https://duckdb.org/docs/current/sql/introduction. Without it there is one table.
+        keys: see `account`.
+        row_id: the column of unique ids, by which the rows are ordered; a query must have one, because SQL promises no
+            order. None: the number of the row in the file.
         target: the column to predict; its values may be missing.
         null_values: texts of CSV files that mean "missing".
 
     Raises:
-        UserError: a file cannot be read, a join or the query fails, a column is missing, or ids are not unique.
+        UserError: a file cannot be read, the query fails, a column is missing, or ids are not unique.
     """
+    if (query is None and len(files) > 1) or (query is not None and row_id is None):
+        raise UserError(
+            "Several tables need a `query` in data.source, and a query needs `row_id`, a column that it selects and that "
+            "names each row once; of a table without one select `rowid AS row` and set `row_id: row`."
+        )
     ledger = Ledger()
     with database() as db:
         for table, file in files.items():
-            sources.load(db, folder, table, File.model_validate(file), null_values, ledger)
-        tables = list(files)
-        if join:
-            integrate.join(db, [Join.model_validate(step) for step in join], ledger)
-            tables = ["joined"]
+            load(db, folder, table, File.model_validate(file), null_values, ledger)
+        account(db, list(files), keys or {}, ledger)
         db.execute("SET enable_external_access = false")  # a query sees the declared files only, which are versioned
-        frame = _selected(db, tables, query, row_id, target, ledger)
-    rows = np.arange(len(frame)) if row_id is None else _ids(frame.pop(row_id), row_id)
+        db.execute("SET threads = 1")  # the last bit of a sum depends on its order
+        frame = _selected(db, list(files), query, row_id, target, ledger)
+    rows = np.arange(len(frame)) if row_id is None else frame.pop(row_id).to_numpy(np.str_)
     y = None if target is None else _plain(frame.pop(target))
     return Raw(frame, y, rows, facts={"ledger": list(ledger)})
 
@@ -68,8 +71,8 @@ def read(
 def database() -> Iterator[duckdb.DuckDBPyConnection]:
     """An empty database on disk, which is gone afterwards."""
     with TemporaryDirectory(prefix="deepmine-") as scratch:
-        file = Path(scratch) / "tables.duckdb"
-        with duckdb.connect(file, config={"memory_limit": MEMORY, "temp_directory": scratch}) as db:
+        config = {"memory_limit": MEMORY, "temp_directory": scratch}
+        with duckdb.connect(Path(scratch) / "tables.duckdb", config=config) as db:
             db.execute("SET TimeZone = 'UTC'")
             yield db
 
@@ -83,25 +86,29 @@ def _selected(
     ledger: Ledger,
 ) -> pd.DataFrame:
     """The rows of the query, or of the one table, ordered by their id."""
-    if query is None and len(tables) > 1:
-        raise UserError(f"Say in data.source by `join` or `query` how {', '.join(tables)} become one table.")
+    sizes = {table: db.table(quoted(table)).shape[0] for table in tables}
     try:
         found = db.sql(query or f"FROM {quoted(tables[0])}")
-        _check_columns(found.columns, row_id, target)
+        for column in filter(None, (row_id, target)):
+            if column not in found.columns:
+                raise UserError(f"The query gives no column `{column}`. {nearest(column, found.columns)}")
+        if twice := {column for column in found.columns if found.columns.count(column) > 1}:
+            raise UserError(f"The query gives two columns `{min(twice)}`. Rename one, with AS.")
         ordered = found if row_id is None else found.order(quoted(row_id))
-        typed = ordered.project(_typed(found, row_id, target))
-        if query or row_id or tables == ["joined"]:  # once, not for each group of columns
-            typed.create(SELECTED)
-            typed = db.table(SELECTED)
-        frame = _frame(typed)
+        ordered.project(_typed(found, row_id, target)).create(quoted(SELECTED))
+        made = db.table(quoted(SELECTED))
+        frame = _frame(made)
     except duckdb.Error as error:
         have = "; ".join(f"{table} has {', '.join(db.table(quoted(table)).columns)}" for table in tables)
         raise UserError(f"The query fails: {explained(error)}. Table {have}.") from None
-    if query is not None:
-        before = sum(db.table(quoted(table)).shape[0] for table in tables)
-        ledger.add("integrate", f"query on {', '.join(tables)}: {len(frame.columns)} columns", before, len(frame))
     if frame.empty:
         raise UserError("The query gives no rows.")
+    told = f"{len(frame)} rows from {sizes[tables[0]]} of {tables[0]}"
+    many = "; more than any table has: does a join match several rows?" if len(frame) > max(sizes.values()) else ""
+    if query is not None:
+        ledger.add("integrate", f"query: {told}, {len(frame.columns)} columns{many}", sizes[tables[0]], len(frame))
+    if row_id and (wrong := int((frame[row_id].duplicated() | frame[row_id].isna()).sum())):
+        raise UserError(f"`{row_id}` must name each row once, but is missing or repeated in {wrong} rows ({told}){many}.")
     return frame
 
 
@@ -113,34 +120,19 @@ def _frame(found: duckdb.DuckDBPyRelation) -> pd.DataFrame:
     return pd.concat([found.project(group).to_arrow_table().to_pandas() for group in groups], axis=1)
 
 
-def _check_columns(columns: list[str], row_id: str | None, target: str | None) -> None:
-    for column in filter(None, (row_id, target)):
-        if column not in columns:
-            raise UserError(f"The query gives no column `{column}`. {nearest(column, columns)}")
-    if twice := {column for column in columns if columns.count(column) > 1}:
-        raise UserError(f"The query gives two columns `{min(twice)}`. Name one of them otherwise, with AS.")
-
-
 def _typed(found: duckdb.DuckDBPyRelation, row_id: str | None, target: str | None) -> str:
     """Every column as one of the three types; the target keeps whole numbers, row ids and its truth values are text."""
     columns = []
     for name, kind in zip(found.columns, map(str, found.types), strict=True):
         if name == target and kind in WHOLE:
-            wanted = kind if kind != "BOOLEAN" else "VARCHAR"
+            to = kind if kind != "BOOLEAN" else "VARCHAR"
         elif name != row_id and (kind in WHOLE or kind.startswith(REAL)):
-            wanted = "DOUBLE"
-        elif name not in (row_id, target) and kind.startswith(("DATE", "TIMESTAMP")):
-            wanted = "TIMESTAMP"
+            to = "DOUBLE"
         else:
-            wanted = "VARCHAR"
-        columns.append(f"CAST({quoted(name)} AS {wanted}) AS {quoted(name)}")
+            dates = name not in (row_id, target) and kind.startswith(("DATE", "TIMESTAMP"))
+            to = "TIMESTAMP" if dates else "VARCHAR"
+        columns.append(f"CAST({quoted(name)} AS {to}) AS {quoted(name)}")
     return ", ".join(columns)
-
-
-def _ids(column: pd.Series, row_id: str) -> NDArray[np.str_]:
-    if wrong := int((column.duplicated() | column.isna()).sum()):
-        raise UserError(f"`{row_id}` should name each row once, but is missing or repeated in {wrong} rows.")
-    return column.to_numpy(np.str_)
 
 
 def _plain(target: pd.Series) -> NDArray:
