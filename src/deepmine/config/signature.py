@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import pydantic
 
-from deepmine.config.schema.source import File, Join
+from deepmine.config.schema.source import File
 
-OURS = {"File": File, "Join": Join}  # what a reader's settings may be besides
+OURS = {"File": File}  # what a reader's settings may be besides
 
 
 class Parameter(NamedTuple):

@@ -2,7 +2,7 @@
 
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tokenize import TokenError
 from typing import Literal
@@ -14,54 +14,64 @@ from numpy.typing import NDArray
 from deepmine.config.errors import UserError, nearest
 from deepmine.data.raw import Raw, published, raw_file
 
-CHANNELS = (1, 3, 4)
-UNREADABLE = (ValueError, OSError, EOFError, RuntimeError, TokenError, zipfile.BadZipFile, zlib.error)  # by NumPy
+DAMAGED = (ValueError, OSError, EOFError, RuntimeError, TokenError, zipfile.BadZipFile, zlib.error)  # to NumPy
+MUST = {
+    "image": "integers 0 to 255 in 4 dimensions, such as (X * 255).round().astype('uint8')",
+    "sequence": "numbers in 3 dimensions, without missing or infinite ones before the NaN that mark an end",
+    "table": "numbers in 2 dimensions",
+}
 
 
 def read(
     folder: Path,
-    kind: Literal["image", "sequence", "table"],
-    X: str,
-    y: str | None = None,
-    X_test: str | None = None,
+    kind: Literal["image", "sequence", "table"],  # ${data.kind}
+    X: str,  # a file, `digits.npy`, or an array in a file of several, `digits.npz:images`
+    y: str | None = None,  # the target of each row, (n,)
+    X_test: str | None = None,  # the test rows of a published split
     y_test: str | None = None,
-    columns: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,  # names of the features; None: x0, x1, ...
 ) -> Raw:
-    """The arrays as the data set contract wants them; a row's id is its place in the file.
+    """The arrays in the shape that a data set of this kind needs; a row's id is its place in the file.
 
-    Args:
-        folder: where the files lie.
-        kind: that of the data set, `${data.kind}`. `image`: integers 0 to 255, `(n, height, width)`, or with 1, 3 or
-            4 channels as second or last axis; `sequence`: numbers `(n, steps, features)` or `(n, steps)`, NaN after
-            the end of a shorter one; `table`: numbers `(n, columns)`.
-        X: a file, `digits.npy`, or an array in a file of several, `digits.npz:images`.
-        y: the target of each row, `(n,)`.
-        X_test: the test rows of a published split.
-        y_test: their target.
-        columns: names of the features of a table or sequence; None: x0, x1, ...
-
-    Raises:
-        UserError: a file cannot be read, holds Python objects, or not what `kind` says.
+    `image`: integers 0 to 255, `(n, height, width)`, or with 1, 3 or 4 channels as second or last axis. `sequence`:
+    numbers `(n, steps, features)` or `(n, steps)`, NaN after the end of a shorter one. `table`: numbers `(n, columns)`.
+    A `UserError` if a file is damaged, holds Python objects (pickles), or something else.
     """
-    rows, target = _pair(folder, kind, X, y)
-    raw = Raw(rows, target, np.arange(len(rows)).astype(str))
-    if X_test is not None:
-        raw = published(rows, target, *_pair(folder, kind, X_test, y_test))
+    train = _pair(folder, kind, X, y)
+    raw = Raw(*train, np.arange(len(train[0])).astype(str))
+    raw = raw if X_test is None else published(*train, *_pair(folder, kind, X_test, y_test))
     if kind == "image":
         return raw
-    n_features = rows.shape[-1]
-    names = [f"x{number}" for number in range(n_features)] if columns is None else list(columns)
-    if len(names) != n_features or len(set(names)) != n_features:
-        raise UserError(f"`data.source.columns` has {len(set(names))} names for the {n_features} features of {X}.")
-    if kind == "table":
-        return raw._replace(X=pd.DataFrame(np.asarray(raw.X), columns=names))
-    return raw._replace(facts={"columns": names})
+    names = [f"x{n}" for n in range(raw.X.shape[-1])] if columns is None else list(columns)
+    if len(names) != raw.X.shape[-1] or len(set(names)) < len(names):
+        raise UserError(
+            f"`data.source.columns` must be {raw.X.shape[-1]} different names, one for each feature of {X}."
+        )
+    return (
+        raw._replace(X=pd.DataFrame(raw.X, columns=names))
+        if kind == "table"
+        else raw._replace(facts={"columns": names})
+    )
 
 
-def _pair(folder: Path, kind: str, X: str, y: str | None) -> tuple[NDArray, NDArray | None]:
-    shaped: Callable[[str, NDArray], NDArray] = {"image": _image, "sequence": _sequence, "table": _table}[kind]
-    rows = shaped(X, _array(folder, X))
-    return rows, None if y is None else _target(y, _array(folder, y), len(rows))
+def _pair(folder: Path, kind: str, X_name: str, y_name: str | None) -> tuple[NDArray, NDArray | None]:
+    X = _array(folder, X_name)
+    shaped = _shaped(X, kind)
+    if shaped is None:
+        raise UserError(f"{X_name} must hold {MUST[kind]}, but holds {X.dtype} of shape {X.shape}.")
+    if y_name is None:
+        return shaped, None
+    y = _array(folder, y_name)
+    if (
+        y.shape not in ((len(X),), (len(X), 1))
+        or y.dtype.kind not in "buifUS"
+        or (y.dtype.kind == "f" and not np.isfinite(y).all())
+    ):
+        raise UserError(
+            f"{y_name} must hold one finite number or text for each of the {len(X)} rows, but holds {y.dtype} of shape "
+            f"{y.shape}. If it has a column of 0 and 1 for each class, save y.argmax(axis=1)."
+        )
+    return shaped, y.reshape(-1).astype({"b": int, "u": int, "i": int, "S": str}.get(y.dtype.kind, y.dtype))
 
 
 def _array(folder: Path, name: str) -> NDArray:
@@ -69,67 +79,29 @@ def _array(folder: Path, name: str) -> NDArray:
     path = raw_file(folder, file)
     try:
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(stored, np.ndarray) and not key:
-            return stored
-        names = [] if isinstance(stored, np.ndarray) else stored.files
-        if key in names or (not key and len(names) == 1):
-            return stored[key or names[0]]
-    except UNREADABLE:
+        held = {"": stored} if isinstance(stored, np.ndarray) else stored
+        if key in held or (not key and len(held) == 1):
+            return held[key or next(iter(held))]
+    except DAMAGED:
         raise UserError(
-            f"{path} is damaged, of another format, or holds Python objects (pickles), which are never read. Save it "
-            "again as numbers or text: np.save(file, X, allow_pickle=False)."
+            f"{path} is damaged, or holds Python objects (pickles), which are never read. Save it again."
         ) from None
-    if not names:
-        raise UserError(f"{path} holds one array, which has no name: write `{file}` instead of `{name}`.")
-    raise UserError(f"`{name}` names no array of {path}: write `{file}:` and its name. {nearest(key, names)}")
+    raise UserError(f"`{name}` is not an array of {path}. {nearest(name, [f'{file}:{n}'.rstrip(':') for n in held])}")
 
 
-def _image(name: str, X: NDArray) -> NDArray:
-    X = X[:, None] if X.ndim == 3 else X
-    if X.ndim == 4 and X.shape[1] not in CHANNELS and X.shape[3] in CHANNELS:
-        X = X.transpose(0, 3, 1, 2)
-    whole = X.dtype.kind in "bui" and (X.dtype == np.uint8 or (X.min(initial=0) >= 0 and X.max(initial=0) <= 255))
-    if X.ndim != 4 or not whole:
-        raise UserError(
-            f"{name} should hold integers from 0 to 255 of shape (n, channels, height, width), but holds {X.dtype} of "
-            f"shape {X.shape}. Values from 0 to 1 become such by (X * 255).round().astype('uint8')."
-        )
-    return X.astype(np.uint8, copy=False)
-
-
-def _sequence(name: str, X: NDArray) -> NDArray:
-    X = _floats(name, X[:, :, None] if X.ndim == 2 else X, 3).astype(np.float32, copy=False)
+def _shaped(X: NDArray, kind: str) -> NDArray | None:
+    """The array in the shape and type of its kind; None if it has another."""
+    X = X[:, None] if kind == "image" and X.ndim == 3 else X[:, :, None] if kind == "sequence" and X.ndim == 2 else X
+    if X.dtype.kind not in "buif" or X.ndim != {"image": 4, "sequence": 3, "table": 2}[kind] or X.size == 0:
+        return None
+    if kind == "image":
+        X = X.transpose(0, 3, 1, 2) if X.shape[1] not in (1, 3, 4) and X.shape[3] in (1, 3, 4) else X
+        whole = X.dtype == np.uint8 or (X.dtype.kind != "f" and X.min() >= 0 and X.max() <= 255)
+        return X.astype(np.uint8, copy=False) if whole else None
+    if kind == "table":
+        return X.astype(np.float64, copy=False)
     ended = np.isnan(X).all(axis=2)
-    begun_again = ended & ~np.logical_and.accumulate(ended[:, ::-1], axis=1)[:, ::-1]
-    broken = (~np.isfinite(X).all(axis=2) & ~ended) | begun_again
-    if broken.any() or ended[:, 0].any():
-        row = int(np.argmax(broken.any(axis=1) | ended[:, 0]))
-        raise UserError(
-            f"{name}, row {row}, has missing or infinite values before its end. NaN marks the end of a sequence: fill "
-            "them, or leave the sequence out."
-        )
-    return X
-
-
-def _table(name: str, X: NDArray) -> NDArray:
-    return _floats(name, X, 2).astype(np.float64, copy=False)
-
-
-def _floats(name: str, X: NDArray, dimensions: int) -> NDArray:
-    if X.ndim != dimensions or X.dtype.kind not in "buif":
-        raise UserError(
-            f"{name} should hold numbers in {dimensions} dimensions, but holds {X.dtype} of shape {X.shape}."
-        )
-    return X
-
-
-def _target(name: str, y: NDArray, n: int) -> NDArray:
-    if y.shape not in ((n,), (n, 1)) or y.dtype.kind not in "buifUS":
-        raise UserError(
-            f"{name} should hold one number or text for each of the {n} rows, but holds {y.dtype} of shape {y.shape}. "
-            "Columns of 0 and 1, one for each class, become such by y.argmax(axis=1)."
-        )
-    if y.dtype.kind == "f" and (missing := int((~np.isfinite(y)).sum())):
-        raise UserError(f"{name} is missing or infinite in {missing} of {n} rows. Leave these rows out.")
-    whole = {"b": np.int64, "u": np.int64, "i": np.int64, "S": np.str_}.get(y.dtype.kind, y.dtype)
-    return y.reshape(n).astype(whole)
+    whole = (
+        (np.isfinite(X).all(axis=2) | ended).all() and (ended[:, :-1] <= ended[:, 1:]).all() and not ended[:, 0].any()
+    )
+    return X.astype(np.float32, copy=False) if whole else None

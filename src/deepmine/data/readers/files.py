@@ -22,8 +22,8 @@ from deepmine.config.schema.source import File
 from deepmine.data.ledger import Ledger
 from deepmine.data.raw import raw_files
 
-KINDS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".ndjson": "json"}
-KINDS |= {".db": "sqlite", ".sqlite": "sqlite", ".sqlite3": "sqlite"}  # any other is CSV
+KINDS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".db": "sqlite"}
+KINDS |= {".sqlite": "sqlite", ".sqlite3": "sqlite"}  # any other is CSV
 MAGIC = {b"PAR1": "parquet", b"SQLite format 3\0": "sqlite", b"\x1f\x8b": "gzip", b"PK\3\4": "zip or Excel"}
 LOOKED_AT = 100_000  # rows, for questions about columns of text
 NUMBER = r"-?(\d|[1-9]\d*|[1-9]\d{0,2}([.,' ]\d{3})+)([.,]\d+)?"  # 007 is a code
@@ -36,29 +36,28 @@ def load(
 ) -> list[str]:
     """Make one table of files with the same columns, or of a database; the ledger gets what was read.
 
-    `null_values`: texts of CSV files that mean "missing". Returns questions about columns that may have been misread.
-
-    Raises:
-        UserError: it cannot be read, has no rows, or is not what its name says.
+    `null_values`: texts of CSV files that mean "missing". Returns questions about columns that may have been misread. A
+    `UserError` if it cannot be read, has no rows, or is not what its name says.
     """
     paths = [] if file.path is None else raw_files(folder, file.path)
     kinds = {_kind(path) for path in paths}
+    name, questions = file.path or str(file.url), []
     if len(kinds) > 1 or (kinds == {"sqlite"} and len(paths) > 1):
-        raise UserError(f"{file.path}: these files cannot be one table. Give each a name in data.source.files.")
+        raise UserError(f"{name}: these files cannot be one table. Give each a name in data.source.files.")
     try:
         if kinds <= {"sqlite"}:
             _from_database(db, table, file, *paths)
-        elif kinds != {"csv"}:
-            _create(db.read_parquet if kinds == {"parquet"} else db.read_json, table, paths, {"union_by_name": True})
-        with TemporaryDirectory() as scratch:
-            questions = _from_csv(db, table, paths, file, null_values, Path(scratch)) if kinds == {"csv"} else []
+        elif kinds == {"csv"}:
+            questions = _from_csv(db, table, paths, file, null_values)
+        else:
+            _create(db.read_parquet if kinds == {"parquet"} else db.read_json, table, paths, {})
     except duckdb.Error as error:
-        raise UserError(f"{folder / str(file.path)} is damaged, or not a table: {explained(error)}.") from None
+        raise UserError(f"{folder / name} is damaged, or not a table: {explained(error)}.") from None
     rows, columns = db.table(quoted(table)).shape
     if rows == 0:
-        raise UserError(f"{file.path} has columns ({', '.join(db.table(quoted(table)).columns)}), but no rows.")
+        raise UserError(f"{name} has columns ({', '.join(db.table(quoted(table)).columns)}), but no rows.")
     for what in (f"{rows} rows, {columns} columns", *questions):
-        ledger.add("read", f"{file.path or file.url}: {what}", rows, rows)
+        ledger.add("read", f"{name}: {what}", rows, rows)
     return questions
 
 
@@ -81,17 +80,17 @@ def quoted(name: str) -> str:
 
 
 def _kind(path: Path) -> str:
-    """What a file holds by its name; a `UserError` if it is empty, or its first bytes say something else."""
-    kind = KINDS.get(Path(path.name.removesuffix(".gz")).suffix.lower(), "csv")
-    named = "gzip" if path.suffix == ".gz" else kind
+    """What a file holds by its name; a `UserError` if its first bytes say something else."""
+    packed = path.suffix == ".gz"
+    kind = KINDS.get(Path(path.stem if packed else path.name).suffix.lower(), "csv")
     with path.open("rb") as file:
         head = file.read(16)
-    found = next((held for magic, held in MAGIC.items() if head.startswith(magic)), None)
-    if not head:
-        raise UserError(f"{path} is empty.")
-    if found != named and (found or named in MAGIC.values()):
-        what = f"is {found}" if found else f"is not {named}, or is damaged"
-        raise UserError(f"{path} {what}, against its name. Rename it, restore it, or save it as CSV.")
+    found = next(
+        (held for magic, held in MAGIC.items() if head.startswith(magic)), "something else" if head else "empty"
+    )
+    named = "gzip" if packed else kind if kind in MAGIC.values() else "something else"
+    if found != named:
+        raise UserError(f"{path} is {found}, against its name, or damaged. Rename it, restore it, or save it as CSV.")
     return kind
 
 
@@ -102,6 +101,7 @@ def _create(read: Any, table: str, paths: Sequence[Path], options: dict[str, Any
         if differ := sorted(set(columns) ^ set(first)):
             raise UserError(f"{path} must have the columns of {paths[0].name}; only one has {', '.join(differ)}.")
     names: Any = str(paths[0]) if len(paths) == 1 else list(map(str, paths))  # in a list it skips no lines at the top
+    options |= {"union_by_name": True} if len(paths) > 1 else {}
     try:
         read(names, **options).create(quoted(table))
     except duckdb.Error as error:
@@ -111,35 +111,41 @@ def _create(read: Any, table: str, paths: Sequence[Path], options: dict[str, Any
 
 
 def _from_csv(
-    db: duckdb.DuckDBPyConnection, table: str, paths: list[Path], file: File, null_values: Sequence[str], scratch: Path
+    db: duckdb.DuckDBPyConnection, table: str, paths: list[Path], file: File, null_values: Sequence[str]
 ) -> list[str]:
     given = file.model_dump(exclude_none=True, exclude={"path", "table", "url", "encoding"})
     options: dict[str, Any] = {"dtype": {}, **given, "na_values": list(null_values)}
-    if file.encoding is not None:
-        paths = [_in_utf_8(path, file.encoding, scratch / f"{n}-{path.stem}") for n, path in enumerate(paths)]
-    _create(db.read_csv, table, paths, options | {"union_by_name": len(paths) > 1})
-    made, questions = db.table(quoted(table)), []
-    if made.columns[0] == "column0" and not given.keys() & {"header", "names"}:
-        questions.append("no header was found; set `names`, or correct or skip (`skiprows`) lines at the top")
-    if len(made.columns) == 1 and "delimiter" not in given and (sign := re.search(r"[,;\t|]", made.columns[0])):
-        raise UserError(f"{paths[0]}: lines differ in their number of {sign[0]!r}. Correct them, or set `delimiter`.")
-    for column, kind in zip(made.columns, map(str, made.types), strict=True):
-        if kind == "VARCHAR" and column not in options["dtype"]:
-            questions += _looks_like_numbers(db, table, column)
-        elif kind == "DOUBLE" and not made.filter(f"{quoted(column)} <> round({quoted(column)})").limit(1).fetchone():
-            texts = db.read_csv(list(map(str, paths)), **options | {"dtype": {column: "VARCHAR", **options["dtype"]}})
-            if codes := texts.filter(f"regexp_full_match({quoted(column)}::VARCHAR, '{CODE}')").shape[0]:
-                questions.append(f"`{column}` was read as numbers, but {codes} values look like 9E9: are they codes?")
+    with TemporaryDirectory() as scratch:
+        if file.encoding is not None:
+            paths = [_in_utf_8(path, file.encoding, Path(scratch, f"{n}-{path.stem}")) for n, path in enumerate(paths)]
+        _create(db.read_csv, table, paths, options)
+        made, questions = db.table(quoted(table)), []
+        if made.columns[0] == "column0" and not given.keys() & {"header", "names"}:
+            questions.append("no header was found; set `names`, or correct or skip (`skiprows`) lines at the top")
+        if len(made.columns) == 1 and "delimiter" not in given and (sign := re.search(r"[,;\t|]", made.columns[0])):
+            raise UserError(
+                f"{paths[0]}: lines differ in their number of {sign[0]!r}: correct them or set `delimiter`."
+            )
+        for column, kind in zip(made.columns, map(str, made.types), strict=True):
+            name = quoted(column)
+            if kind == "VARCHAR" and column not in options["dtype"]:
+                questions += _looks_like_numbers(db, table, column)
+            elif kind == "DOUBLE" and not made.filter(f"{name} <> round({name})").limit(1).fetchall():
+                texts = db.read_csv([*map(str, paths)], **options | {"dtype": {column: "VARCHAR", **options["dtype"]}})
+                if codes := texts.filter(f"regexp_full_match({name}::VARCHAR, '{CODE}')").shape[0]:
+                    questions.append(
+                        f"`{column}` was read as numbers, but {codes} values look like 9E9: are they codes?"
+                    )
     return questions
 
 
 def _looks_like_numbers(db: duckdb.DuckDBPyConnection, table: str, column: str) -> list[str]:
     """What to ask about a column of text, if most of it looks like numbers."""
+    texts = db.table(quoted(table)).limit(LOOKED_AT).project(f"trim({quoted(column)}) AS v")
     [(values, numbers, others, words, form)] = db.execute(
         "SELECT count(v), count_if(number), count(DISTINCT v) FILTER (NOT number AND NOT word),"
         " list(DISTINCT v) FILTER (word AND NOT number), max(regexp_replace(v, '[0-9]', '9', 'g')) FILTER (number)"
-        " FROM (SELECT v, regexp_full_match(v, ?) AS number, regexp_full_match(v, ?) AS word"
-        f" FROM (SELECT trim({quoted(column)}) AS v FROM {quoted(table)} LIMIT {LOOKED_AT}))",
+        " FROM (SELECT v, regexp_full_match(v, ?) AS number, regexp_full_match(v, ?) AS word FROM texts)",
         [NUMBER, WORD],
     ).fetchall()
     if numbers <= others or others > max(5, values // 20):
@@ -149,12 +155,10 @@ def _looks_like_numbers(db: duckdb.DuckDBPyConnection, table: str, column: str) 
 
 
 def _in_utf_8(path: Path, encoding: str, copy: Path) -> Path:
+    packed, to = path.suffix == ".gz", copy.open("w", encoding="utf-8", newline="")
     try:
-        with (
-            (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding=encoding, newline="") as source,
-            copy.open("w", encoding="utf-8", newline="") as target,
-        ):
-            shutil.copyfileobj(source, target)
+        with (gzip.open if packed else open)(path, "rt", encoding=encoding, newline="") as source, to:
+            shutil.copyfileobj(source, to)
     except (UnicodeError, LookupError, OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path} is damaged, or not in {encoding}: {error}.") from None
     return copy
@@ -166,10 +170,10 @@ def _from_database(db: duckdb.DuckDBPyConnection, table: str, file: File, path: 
     import sqlalchemy
 
     name = str(path or file.url)
-    if path is not None and path.with_name(f"{path.name}-wal").exists():
-        raise UserError(f"{path} is in use: part of it is in {path.name}-wal. Close the program that writes to it.")
     if path is None and name not in os.environ:
         raise UserError(f"Set the environment variable {name}: export {name}=postgresql://user:password@host/database")
+    if path is not None and path.with_name(f"{path.name}-wal").exists():
+        raise UserError(f"{path} is in use: part of it is in {path.name}-wal. Close the program that writes to it.")
     url = f"sqlite:///file:{quote(str(path))}?mode=ro&immutable=1&uri=true" if path else os.environ[name]
     try:
         with sqlalchemy.create_engine(url).connect() as connection:
@@ -181,6 +185,5 @@ def _from_database(db: duckdb.DuckDBPyConnection, table: str, file: File, path: 
             db.from_df(pd.read_sql(wanted, connection)).create(quoted(table))
     except (sqlalchemy.exc.SQLAlchemyError, ImportError, OSError, ValueError) as error:
         said = str(getattr(error, "orig", None) or error).splitlines()[0].replace(url, name)
-        said = f"a value of `{wanted}` has not its column's type; CAST it" if isinstance(error, ValueError) else said
-        said += ". Install that driver" if isinstance(error, ImportError) else ""
+        said = "a value does not have its column's type: SELECT CAST(...)" if isinstance(error, ValueError) else said
         raise UserError(f"{name} cannot be read: {re.sub('//[^/@]*@', '//', said)}.") from None
