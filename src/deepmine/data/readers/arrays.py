@@ -1,11 +1,16 @@
-"""Arrays that NumPy saved: `.npy`, mapped into memory instead of loaded, or `.npz`, which holds several by name."""
+"""Arrays: NumPy's `.npy`, mapped into memory, or `.npz`, which holds several by name; or IDX, MNIST's format.
 
+IDX: two zero bytes, the type (8: bytes), the number of dimensions, their sizes, the values; gzip or plain.
+https://yann.lecun.com/exdb/mnist/
+"""
+
+import gzip
 import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from tokenize import TokenError
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,10 +19,10 @@ from numpy.typing import NDArray
 from deepmine.config.errors import UserError, nearest
 from deepmine.data.raw import Raw, published, raw_file
 
-DAMAGED = (ValueError, OSError, EOFError, RuntimeError, TokenError, zipfile.BadZipFile, zlib.error)  # to NumPy
+DAMAGED = (ValueError, OSError, EOFError, RuntimeError, TokenError, IndexError, zipfile.BadZipFile, zlib.error)
 MUST = {
-    "image": "integers 0 to 255 in 4 dimensions, such as (X * 255).round().astype('uint8')",
-    "sequence": "numbers in 3 dimensions, without missing or infinite ones before the NaN that mark an end",
+    "image": "at least one image of integers 0 to 255 in 3 or 4 dimensions, such as (X * 255).round().astype('uint8')",
+    "sequence": "numbers in 2 or 3 dimensions, with NaN only from where a sequence ends",
     "table": "numbers in 2 dimensions",
 }
 
@@ -25,7 +30,7 @@ MUST = {
 def read(
     folder: Path,
     kind: Literal["image", "sequence", "table"],  # ${data.kind}
-    X: str,  # a file, `digits.npy`, or an array in a file of several, `digits.npz:images`
+    X: str,  # a file, `digits.npy` or `images-idx3-ubyte.gz`, or an array in a file of several, `digits.npz:images`
     y: str | None = None,  # the target of each row, (n,)
     X_test: str | None = None,  # the test rows of a published split
     y_test: str | None = None,
@@ -33,9 +38,8 @@ def read(
 ) -> Raw:
     """The arrays in the shape that a data set of this kind needs; a row's id is its place in the file.
 
-    `image`: integers 0 to 255, `(n, height, width)`, or with 1, 3 or 4 channels as second or last axis. `sequence`:
-    numbers `(n, steps, features)` or `(n, steps)`, NaN after the end of a shorter one. `table`: numbers `(n, columns)`.
-    A `UserError` if a file is damaged, holds Python objects (pickles), or something else.
+    `image`: `(n, height, width)`, or with 1, 3 or 4 channels as second or last axis. `sequence`: `(n, steps, features)`
+    or `(n, steps)`. `table`: `(n, columns)`. A `UserError` if a file is damaged or holds something else.
     """
     train = _pair(folder, kind, X, y)
     raw = Raw(*train, np.arange(len(train[0])).astype(str))
@@ -47,61 +51,63 @@ def read(
         raise UserError(
             f"`data.source.columns` must be {raw.X.shape[-1]} different names, one for each feature of {X}."
         )
-    return (
-        raw._replace(X=pd.DataFrame(raw.X, columns=names))
-        if kind == "table"
-        else raw._replace(facts={"columns": names})
-    )
+    table = {"X": pd.DataFrame(raw.X, columns=names)} if kind == "table" else {"facts": {"columns": names}}
+    return raw._replace(**table)
 
 
 def _pair(folder: Path, kind: str, X_name: str, y_name: str | None) -> tuple[NDArray, NDArray | None]:
     X = _array(folder, X_name)
-    shaped = _shaped(X, kind)
+    shaped = _shaped(X, kind) if X.dtype.kind in "buif" and X.size else None
     if shaped is None:
         raise UserError(f"{X_name} must hold {MUST[kind]}, but holds {X.dtype} of shape {X.shape}.")
     if y_name is None:
         return shaped, None
     y = _array(folder, y_name)
-    if (
-        y.shape not in ((len(X),), (len(X), 1))
-        or y.dtype.kind not in "buifUS"
-        or (y.dtype.kind == "f" and not np.isfinite(y).all())
-    ):
-        raise UserError(
-            f"{y_name} must hold one finite number or text for each of the {len(X)} rows, but holds {y.dtype} of shape "
-            f"{y.shape}. If it has a column of 0 and 1 for each class, save y.argmax(axis=1)."
-        )
+    fits = y.shape in ((len(X),), (len(X), 1)) and y.dtype.kind in "buifUS"
+    if not fits or (y.dtype.kind == "f" and not np.isfinite(y).all()):
+        must = f"one finite number or text for each of the {len(X)} rows (of a column for each class: y.argmax(axis=1))"
+        raise UserError(f"{y_name} must hold {must}, but holds {y.dtype} of shape {y.shape}.")
     return shaped, y.reshape(-1).astype({"b": int, "u": int, "i": int, "S": str}.get(y.dtype.kind, y.dtype))
+
+
+def _shaped(X: NDArray, kind: str) -> NDArray | None:
+    """Numbers in the shape and type of their kind; None if they do not fit it."""
+    if kind == "table":
+        return X.astype(np.float64, copy=False) if X.ndim == 2 else None
+    if kind == "image":
+        X = X[:, None] if X.ndim == 3 else X
+        if X.ndim != 4 or X.dtype.kind == "f" or (X.dtype != np.uint8 and (X.min() < 0 or X.max() > 255)):
+            return None
+        last = X.shape[1] not in (1, 3, 4) and X.shape[3] in (1, 3, 4)
+        return (X.transpose(0, 3, 1, 2) if last else X).astype(np.uint8, copy=False)
+    X = X[:, :, None] if X.ndim == 2 else X
+    ended = np.isnan(X).all(axis=2) if X.ndim == 3 else np.ones((1, 1), bool)
+    fits = (
+        not ended[:, 0].any() and (ended[:, :-1] <= ended[:, 1:]).all() and (np.isfinite(X).all(axis=2) | ended).all()
+    )
+    return X.astype(np.float32, copy=False) if fits else None
 
 
 def _array(folder: Path, name: str) -> NDArray:
     file, _, key = name.partition(":")
     path = raw_file(folder, file)
     try:
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+        stored: Any = (
+            np.load(path, mmap_mode="r", allow_pickle=False) if path.suffix in (".npy", ".npz") else _idx(path)
+        )
         held = {"": stored} if isinstance(stored, np.ndarray) else stored
         if key in held or (not key and len(held) == 1):
             return held[key or next(iter(held))]
-    except DAMAGED:
-        raise UserError(
-            f"{path} is damaged, or holds Python objects (pickles), which are never read. Save it again."
-        ) from None
+    except DAMAGED as error:
+        pickles = "; Python objects (pickles) are never read" if "pickle" in str(error) else ""
+        raise UserError(f"{path} is damaged, or in another format{pickles}. Restore it, or save it again.") from None
     raise UserError(f"`{name}` is not an array of {path}. {nearest(name, [f'{file}:{n}'.rstrip(':') for n in held])}")
 
 
-def _shaped(X: NDArray, kind: str) -> NDArray | None:
-    """The array in the shape and type of its kind; None if it has another."""
-    X = X[:, None] if kind == "image" and X.ndim == 3 else X[:, :, None] if kind == "sequence" and X.ndim == 2 else X
-    if X.dtype.kind not in "buif" or X.ndim != {"image": 4, "sequence": 3, "table": 2}[kind] or X.size == 0:
-        return None
-    if kind == "image":
-        X = X.transpose(0, 3, 1, 2) if X.shape[1] not in (1, 3, 4) and X.shape[3] in (1, 3, 4) else X
-        whole = X.dtype == np.uint8 or (X.dtype.kind != "f" and X.min() >= 0 and X.max() <= 255)
-        return X.astype(np.uint8, copy=False) if whole else None
-    if kind == "table":
-        return X.astype(np.float64, copy=False)
-    ended = np.isnan(X).all(axis=2)
-    whole = (
-        (np.isfinite(X).all(axis=2) | ended).all() and (ended[:, :-1] <= ended[:, 1:]).all() and not ended[:, 0].any()
-    )
-    return X.astype(np.float32, copy=False) if whole else None
+def _idx(path: Path) -> NDArray[np.uint8]:
+    packed = path.suffix == ".gz"
+    content = np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8) if packed else np.memmap(path, np.uint8, "r")
+    start = 4 + 4 * int(content[3])
+    if content[:3].tobytes() != bytes([0, 0, 8]):
+        raise ValueError
+    return content[start:].reshape(content[4:start].view(">u4").astype(int))

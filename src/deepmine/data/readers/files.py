@@ -28,20 +28,20 @@ MAGIC = {b"PAR1": "parquet", b"SQLite format 3\0": "sqlite", b"\x1f\x8b": "gzip"
 LOOKED_AT = 100_000  # rows, for questions about columns of text
 NUMBER = r"-?(\d|[1-9]\d*|[1-9]\d{0,2}([.,' ]\d{3})+)([.,]\d+)?"  # 007 is a code
 WORD = r"(?i)[[:punct:]]{1,3}|#?n[./]?a[.]?|nan|null|none|missing|unknown"  # may mean missing
-CODE = r"\d+[eE]\d+"  # 12E3, which is 12000.0 to DuckDB
+DIVIDED = "its lines are not all divided alike; correct them, or set `delimiter` (baskets: 'read={baskets: true}')"
 
 
 def load(
     db: duckdb.DuckDBPyConnection, folder: Path, table: str, file: File, null_values: Sequence[str], ledger: Ledger
-) -> list[str]:
-    """Make one table of files with the same columns, or of a database; the ledger gets what was read.
+) -> None:
+    """Make one table of files with the same columns, or of a database; `null_values` of CSV files mean "missing".
 
-    `null_values`: texts of CSV files that mean "missing". Returns questions about columns that may have been misread. A
-    `UserError` if it cannot be read, has no rows, or is not what its name says.
+    The ledger gets what was read, and a question for each column that may have been misread. A `UserError` if it cannot
+    be read, has no rows, or is not what its name says.
     """
+    name, questions = file.path or str(file.url), []
     paths = [] if file.path is None else raw_files(folder, file.path)
     kinds = {_kind(path) for path in paths}
-    name, questions = file.path or str(file.url), []
     if len(kinds) > 1 or (kinds == {"sqlite"} and len(paths) > 1):
         raise UserError(f"{name}: these files cannot be one table. Give each a name in data.source.files.")
     try:
@@ -58,18 +58,15 @@ def load(
         raise UserError(f"{name} has columns ({', '.join(db.table(quoted(table)).columns)}), but no rows.")
     for what in (f"{rows} rows, {columns} columns", *questions):
         ledger.add("read", f"{name}: {what}", rows, rows)
-    return questions
 
 
 def explained(error: duckdb.Error) -> str:
     """What DuckDB says, without the line or value that it is about, which may be personal."""
     if "Invalid unicode" in str(error):
         return "it is not in UTF-8; set `encoding`, such as cp1252, latin-1 or utf-16"
-    if "Error when sniffing" in str(error):
-        return "its lines are not all divided alike; correct it, or set `delimiter`, `quotechar`, `skiprows`"
     places = r"Line: \d+$|Expected Number of Columns.*|Error when converting column \".*?\"|Maximum line size.*"
-    said = str(error).splitlines()[0]
-    if isinstance(error, (duckdb.DataError, duckdb.InvalidInputException)):
+    said = DIVIDED if "Error when sniffing" in str(error) else str(error).splitlines()[0]
+    if isinstance(error, duckdb.DataError | duckdb.InvalidInputException) and said != DIVIDED:
         said = re.sub(r"'.*'|\".*\"|\(.*\)|['\"(].*$", "...", said)
     return ", ".join(re.findall(places, str(error), re.MULTILINE)) or said
 
@@ -85,12 +82,11 @@ def _kind(path: Path) -> str:
     kind = KINDS.get(Path(path.stem if packed else path.name).suffix.lower(), "csv")
     with path.open("rb") as file:
         head = file.read(16)
-    found = next(
-        (held for magic, held in MAGIC.items() if head.startswith(magic)), "something else" if head else "empty"
-    )
-    named = "gzip" if packed else kind if kind in MAGIC.values() else "something else"
+    found = next((held for magic, held in MAGIC.items() if head.startswith(magic)), None if head else "empty")
+    named = "gzip" if packed else kind if kind in MAGIC.values() else None
     if found != named:
-        raise UserError(f"{path} is {found}, against its name, or damaged. Rename it, restore it, or save it as CSV.")
+        what = found or f"damaged, or not {named}"
+        raise UserError(f"{path} is {what}, against its name. Restore or rename it, or save it as CSV.")
     return kind
 
 
@@ -100,8 +96,8 @@ def _create(read: Any, table: str, paths: Sequence[Path], options: dict[str, Any
     for path, columns in zip(paths[1:], others, strict=True):
         if differ := sorted(set(columns) ^ set(first)):
             raise UserError(f"{path} must have the columns of {paths[0].name}; only one has {', '.join(differ)}.")
-    names: Any = str(paths[0]) if len(paths) == 1 else list(map(str, paths))  # in a list it skips no lines at the top
-    options |= {"union_by_name": True} if len(paths) > 1 else {}
+    names: Any = str(paths[0]) if not others else list(map(str, paths))  # in a list it skips no lines at the top
+    options = {**options, "union_by_name": True} if others else options
     try:
         read(names, **options).create(quoted(table))
     except duckdb.Error as error:
@@ -111,7 +107,7 @@ def _create(read: Any, table: str, paths: Sequence[Path], options: dict[str, Any
 
 
 def _from_csv(
-    db: duckdb.DuckDBPyConnection, table: str, paths: list[Path], file: File, null_values: Sequence[str]
+    db: duckdb.DuckDBPyConnection, table: str, paths: Sequence[Path], file: File, null_values: Sequence[str]
 ) -> list[str]:
     given = file.model_dump(exclude_none=True, exclude={"path", "table", "url", "encoding"})
     options: dict[str, Any] = {"dtype": {}, **given, "na_values": list(null_values)}
@@ -119,33 +115,30 @@ def _from_csv(
         if file.encoding is not None:
             paths = [_in_utf_8(path, file.encoding, Path(scratch, f"{n}-{path.stem}")) for n, path in enumerate(paths)]
         _create(db.read_csv, table, paths, options)
-        made, questions = db.table(quoted(table)), []
+        made, names, questions = db.table(quoted(table)), list(map(str, paths)), []
         if made.columns[0] == "column0" and not given.keys() & {"header", "names"}:
             questions.append("no header was found; set `names`, or correct or skip (`skiprows`) lines at the top")
-        if len(made.columns) == 1 and "delimiter" not in given and (sign := re.search(r"[,;\t|]", made.columns[0])):
-            raise UserError(
-                f"{paths[0]}: lines differ in their number of {sign[0]!r}: correct them or set `delimiter`."
-            )
+        if len(made.columns) == 1 and "delimiter" not in given and re.search(r"[,;\t|]", made.columns[0]):
+            raise UserError(f"{file.path} is not a table: {DIVIDED}.")
         for column, kind in zip(made.columns, map(str, made.types), strict=True):
             name = quoted(column)
             if kind == "VARCHAR" and column not in options["dtype"]:
                 questions += _looks_like_numbers(db, table, column)
             elif kind == "DOUBLE" and not made.filter(f"{name} <> round({name})").limit(1).fetchall():
-                texts = db.read_csv([*map(str, paths)], **options | {"dtype": {column: "VARCHAR", **options["dtype"]}})
-                if codes := texts.filter(f"regexp_full_match({name}::VARCHAR, '{CODE}')").shape[0]:
-                    questions.append(
-                        f"`{column}` was read as numbers, but {codes} values look like 9E9: are they codes?"
-                    )
+                dtype: Any = {"dtype": {column: "VARCHAR", **options["dtype"]}}  # 12E3 is 12000.0 to DuckDB
+                texts: Any = db.read_csv(names, **options | dtype)  # type: ignore[arg-type]
+                if n := texts.filter(f"regexp_full_match({name}::VARCHAR, '[0-9]+[eE][0-9]+')").shape[0]:
+                    questions.append(f"`{column}` was read as numbers, but {n} values look like 9E9: are they codes?")
     return questions
 
 
 def _looks_like_numbers(db: duckdb.DuckDBPyConnection, table: str, column: str) -> list[str]:
     """What to ask about a column of text, if most of it looks like numbers."""
-    texts = db.table(quoted(table)).limit(LOOKED_AT).project(f"trim({quoted(column)}) AS v")
     [(values, numbers, others, words, form)] = db.execute(
         "SELECT count(v), count_if(number), count(DISTINCT v) FILTER (NOT number AND NOT word),"
         " list(DISTINCT v) FILTER (word AND NOT number), max(regexp_replace(v, '[0-9]', '9', 'g')) FILTER (number)"
-        " FROM (SELECT v, regexp_full_match(v, ?) AS number, regexp_full_match(v, ?) AS word FROM texts)",
+        " FROM (SELECT v, regexp_full_match(v, ?) AS number, regexp_full_match(v, ?) AS word"
+        f" FROM (SELECT trim({quoted(column)}) AS v FROM {quoted(table)} LIMIT {LOOKED_AT}))",
         [NUMBER, WORD],
     ).fetchall()
     if numbers <= others or others > max(5, values // 20):
@@ -155,10 +148,10 @@ def _looks_like_numbers(db: duckdb.DuckDBPyConnection, table: str, column: str) 
 
 
 def _in_utf_8(path: Path, encoding: str, copy: Path) -> Path:
-    packed, to = path.suffix == ".gz", copy.open("w", encoding="utf-8", newline="")
+    unpack: Any = gzip.open if path.suffix == ".gz" else open
     try:
-        with (gzip.open if packed else open)(path, "rt", encoding=encoding, newline="") as source, to:
-            shutil.copyfileobj(source, to)
+        with unpack(path, "rt", encoding=encoding) as source, copy.open("w", encoding="utf-8") as target:
+            shutil.copyfileobj(source, target)
     except (UnicodeError, LookupError, OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path} is damaged, or not in {encoding}: {error}.") from None
     return copy
