@@ -1,6 +1,5 @@
 """Data sets: the contract, reading raw files, splitting, and what is written to disk."""
 
-import gzip
 import json
 import re
 from pathlib import Path
@@ -21,7 +20,7 @@ from deepmine.data import dataset
 from deepmine.data.dataset import Dataset, Part
 from deepmine.data.preparing.split import split
 from deepmine.data.raw import Raw
-from deepmine.data.readers import idx, table
+from deepmine.data.readers import table
 
 NAMES = sorted(  # those whose raw files are in the repository
     path.stem for path in (CONF / "data").glob("*.yaml") if "download" not in yaml.safe_load(path.read_text())
@@ -161,47 +160,6 @@ def test_a_class_too_small_to_split_is_named() -> None:
     raw = Raw(np.zeros((9, 1)), np.array([0] * 8 + [1]), np.arange(9).astype(str))
     with pytest.raises(UserError, match="of 2 classes, `1` has the fewest rows, 1 of 9"):
         split({"strategy": "stratified", "val": 0.2, "test": 0.2, "seed": 0}, raw)
-
-
-def write_idx(path: Path, array: np.ndarray) -> None:
-    header = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
-    path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes()))
-
-
-def test_idx_images_are_read_with_their_labels(tmp_path: Path) -> None:
-    images = np.arange(24).reshape(4, 2, 3)
-    write_idx(tmp_path / "x.gz", images)
-    write_idx(tmp_path / "y.gz", np.array([1, 2, 3, 4]))
-    raw = idx.read(tmp_path, "x.gz", "y.gz")
-    np.testing.assert_array_equal(raw.X[:, 0], images)
-    assert raw.y.tolist() == [1, 2, 3, 4]
-
-
-@pytest.mark.parametrize(
-    ("spoil", "says"),
-    [
-        (lambda content: content[:30], "cannot be read"),
-        (lambda content: b"no gzip", "cannot be read"),
-        (lambda content: gzip.compress(b"\0\0\x0d\x01"), "no IDX file"),
-        (lambda content: gzip.compress(gzip.decompress(content)[:-1]), "should hold 24 values"),
-        (lambda content: None, "is not there"),
-    ],
-    ids=["cut", "not gzip", "floats", "short", "missing"],
-)
-def test_a_spoilt_idx_file_is_named(tmp_path: Path, spoil, says: str) -> None:
-    write_idx(tmp_path / "x.gz", np.arange(24).reshape(4, 2, 3))
-    write_idx(tmp_path / "y.gz", np.arange(4))
-    content = spoil((tmp_path / "x.gz").read_bytes())
-    (tmp_path / "x.gz").unlink() if content is None else (tmp_path / "x.gz").write_bytes(content)
-    with pytest.raises(UserError, match=f"x.gz.*{says}"):
-        idx.read(tmp_path, "x.gz", "y.gz")
-
-
-def test_labels_of_other_images_are_refused(tmp_path: Path) -> None:
-    write_idx(tmp_path / "x.gz", np.arange(24).reshape(4, 2, 3))
-    write_idx(tmp_path / "y.gz", np.arange(5))
-    with pytest.raises(UserError, match="one label for each"):
-        idx.read(tmp_path, "x.gz", "y.gz")
 
 
 @pytest.fixture

@@ -43,10 +43,8 @@ class Raw(NamedTuple):
 def published(X: NDArray, y: NDArray | None, X_test: NDArray, y_test: NDArray | None) -> Raw:
     """The rows of a published split, with ids `train-0`, ...; a `UserError` if the parts differ in shape or target."""
     if X.shape[1:] != X_test.shape[1:] or (y is None) != (y_test is None):
-        described = [
-            f"{some.shape[1:]} {'without' if of is None else 'with'}" for some, of in ((X, y), (X_test, y_test))
-        ]
-        raise UserError(f"Training rows have shape {described[0]} a target, test rows {described[1]}: both must agree.")
+        kinds = [f"{a.shape[1:]} {'without' if b is None else 'with'} a target" for a, b in ((X, y), (X_test, y_test))]
+        raise UserError(f"Training rows have shape {kinds[0]}, test rows {kinds[1]}: they must agree.")
     parts = np.repeat(["train", "test"], [len(X), len(X_test)])
     rows = np.array([f"{part}-{n}" for part, some in (("train", X), ("test", X_test)) for n in range(len(some))])
     return Raw(np.concatenate([X, X_test]), None if y is None else np.concatenate([y, y_test]), rows, parts)

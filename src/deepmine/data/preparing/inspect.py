@@ -60,8 +60,8 @@ def _images(name: str, folder: Path, target: str | None) -> Found:
     if target is not None or not held & set(Image.registered_extensions()):
         like = "MNIST: conf/data/mnist5k.yaml" if "-ubyte" in "".join(map(str, folder.rglob("*"))) else "docs/data.md"
         raise UserError(
-            f"A folder must hold images in folders by class, and needs no `target`; this one holds {sorted(held)}. Give "
-            f"one file (path=/somewhere/x.csv), or copy the folder to data/{name} and write its YAML, like {like}."
+            f"A folder must hold images in folders by class, without `target`; this one holds {sorted(held)}. Give one "
+            f"file (path=/somewhere/x.csv), or copy the folder to data/{name} and write its YAML, like {like}."
         )
     notes: list[str] = []
     source: dict[str, Any] = {}

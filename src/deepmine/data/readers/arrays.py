@@ -98,9 +98,9 @@ def _array(folder: Path, name: str) -> NDArray:
         held = {"": stored} if isinstance(stored, np.ndarray) else stored
         if key in held or (not key and len(held) == 1):
             return held[key or next(iter(held))]
-    except DAMAGED as error:
-        pickles = "; Python objects (pickles) are never read" if "pickle" in str(error) else ""
-        raise UserError(f"{path} is damaged, or in another format{pickles}. Restore it, or save it again.") from None
+    except DAMAGED:
+        what = "is damaged, in another format, or holds Python objects (pickles), which are never read"
+        raise UserError(f"{path} {what}. Restore it, or save it again.") from None
     raise UserError(f"`{name}` is not an array of {path}. {nearest(name, [f'{file}:{n}'.rstrip(':') for n in held])}")
 
 

@@ -40,10 +40,11 @@ def read(
     pairs = _rows(path, basket, item, separator) if basket and item else _lines(path, separator or ",", header)
     pairs = pairs.assign(item=pairs["item"].str.strip())[pairs["item"].str.strip() != ""]
     if names is not None:
-        known = read_csv(raw_file(folder, names), dtype=str, keep_default_na=False).set_axis(["item", "name"], axis=1)
-        if not set(pairs["item"]) <= set(known["item"]) or known["item"].duplicated().any():
-            raise UserError(f"{folder / names} must name each item of {file} once.")
-        pairs = pairs.assign(item=pairs["item"].map(known.set_index("item")["name"]))
+        known = read_csv(raw_file(folder, names), dtype=str, keep_default_na=False)
+        codes = known.iloc[:, 0]
+        if known.shape[1] != 2 or codes.duplicated().any() or not set(pairs["item"]) <= set(codes):
+            raise UserError(f"{folder / names} must have two columns, and name each item of {file} once.")
+        pairs = pairs.assign(item=pairs["item"].map(dict(zip(codes, known.iloc[:, 1], strict=True))))
     if pairs.empty:
         raise UserError(f"{path} holds no items.")
     places, rows = pd.factorize(pairs["basket"])

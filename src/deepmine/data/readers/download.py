@@ -21,8 +21,8 @@ def fetch(folder: Path, files: Mapping[str, str], mirrors: Sequence[str]) -> Non
     """Download the files that are missing; of several processes one does it and the others wait.
 
     `files`: the MD5 of each, by name; of a .gz file that of its content, which mirrors compress in different ways.
-    `mirrors`: URLs or local folders, in the order in which they are tried; a file is at `<mirror>/<name>`. A `UserError`
-    if no mirror has a file, or a name is outside the folder.
+    `mirrors`: URLs or local folders, tried in this order; a file is at `<mirror>/<name>`. A `UserError` if none has it,
+    or a name is outside the folder.
     """
     if not all(require_inside(folder / name, folder).is_file() for name in files):
         pooch.get_logger().setLevel("WARNING")
@@ -35,19 +35,22 @@ def _fetch(path: Path, urls: Sequence[str], known: str) -> None:
     said = f"{path} could not be downloaded:\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=path.parent, prefix=".") as scratch:
-        for url in urls:
-            copy = (
-                None if re.match("https?://", url) else lambda url, to, _: shutil.copyfile(Path(url).expanduser(), to)
-            )
+        for number, url in enumerate(urls):
+            copy = None if re.match("https?://", url) else _copy
             try:
-                found = pooch.retrieve(url, None, path.name, scratch, downloader=copy, progressbar=copy is None)
+                found = Path(pooch.retrieve(url, None, str(number), scratch, downloader=copy, progressbar=not copy))
                 with (gzip.open if path.suffix == ".gz" else open)(found, "rb") as content:
                     md5 = hashlib.file_digest(content, "md5").hexdigest()
                 if md5 == known:
-                    Path(found).replace(path)
+                    found.chmod(0o644)  # temporary files are private
+                    found.replace(path)
                     return
                 problem = f"its MD5 is {md5} instead of {known}"
             except (OSError, EOFError, ValueError, zlib.error, requests.RequestException) as error:
                 problem = str(error)
             said += re.sub(r"//[^/@]*@", "//", f"  {url}: {problem}\n")  # without user and password
     raise UserError(f"{said}Check the network, or name a folder that holds the files: paths.mirrors=[/that/folder]")
+
+
+def _copy(path: str, to: str, _: object) -> None:
+    shutil.copyfile(Path(path).expanduser(), to)

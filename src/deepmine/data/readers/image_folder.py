@@ -54,11 +54,12 @@ def _files(folder: Path) -> tuple[list[Path], int, int]:
     depth = int(top == {"train", "test"})
     if {"train"} < top <= PARTS and not depth:
         raise UserError(
-            f"{folder} holds {', '.join(sorted(top))}, but must hold a folder for each class, or `train` and `test` with "
-            "the classes in them. Validation rows are taken from `train`: move those images there."
+            f"{folder} holds {', '.join(sorted(top))}, but must hold a folder for each class, or `train` and `test` "
+            "with the classes in them. Validation rows are taken from `train`: move those images there."
         )
     files = [path for path in seen if path.is_file()]
     images = [require_inside(path, folder) for path in files if path.suffix.lower() in Image.registered_extensions()]
+    images.sort(key=lambda path: depth == 1 and path.relative_to(folder).parts[0] == "test")  # after `train`
     classes = {path for path in seen if path.is_dir() and len(path.relative_to(folder).parts) == depth + 1}
     empty = sorted(classes - {parent for path in images for parent in path.parents})
     beside = [path for path in images if len(path.relative_to(folder).parts) < depth + 2]
@@ -70,9 +71,8 @@ def _files(folder: Path) -> tuple[list[Path], int, int]:
 
 def _upright(file: Path, mode: str) -> Image.Image:
     try:
-        with Image.open(file) as image:
-            ImageOps.exif_transpose(image, in_place=True)
-            image.load()
+        with Image.open(file) as opened:
+            image: Image.Image = ImageOps.exif_transpose(opened)
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise UserError(f"{file} is damaged, or is not an image ({error}). Replace it, or remove it.") from None
     if image.mode[0] in "IF":  # Pillow would cut its values at 255

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -36,10 +37,11 @@ def read(
     A target of truth values becomes the text `true` or `false`, or the words of a CSV file if `dtype` says VARCHAR. A
     `UserError` if a file cannot be read, the query fails, a column is missing, or ids are not unique.
     """
-    if (query is None and len(files) > 1) or (query is not None and row_id is None):
+    first, *more = files
+    if (query is None and more) or (query is not None and row_id is None):
         raise UserError(
-            "Several tables need a `query` in data.source, and a query needs `row_id`, the column that names each row once, "
-            "because SQL keeps no order. A table without one: SELECT rowid AS row, ... and row_id: row."
+            "Several tables need a `query` in data.source, and a query needs `row_id`, the column that names each row "
+            "once, because SQL keeps no order. Without such a column: SELECT rowid AS row, ... and row_id: row."
         )
     ledger = Ledger()
     with database() as db:
@@ -49,44 +51,45 @@ def read(
         db.execute("SET enable_external_access = false")  # a query sees the declared files only, which are versioned
         db.execute("SET threads = 1")  # the last bit of a sum depends on its order
         sizes = {table: db.table(quoted(table)).shape[0] for table in files}
-        frame = _selected(db, sizes, query, row_id, target)
-    said = f"{len(frame)} rows from {sizes[next(iter(files))]} of {next(iter(files))}"
+        frame = _selected(db, list(files), query, row_id, target)
+    said = f"{len(frame)} rows from {sizes[first]} of {first}"
     said += "; more than any table has: does a join match several rows?" * (len(frame) > max(sizes.values()))
     if query is not None:
-        ledger.add("integrate", f"query: {said}", sizes[next(iter(files))], len(frame))
+        ledger.add("integrate", f"query: {said}", sizes[first], len(frame))
     if row_id and (wrong := int((frame[row_id].duplicated() | frame[row_id].isna()).sum())):
-        raise UserError(
-            f"`{row_id}` must name each row once, but is missing or repeated in {wrong} rows (query: {said})."
-        )
+        raise UserError(f"`{row_id}` must name each row once, but is missing or repeated in {wrong} rows ({said}).")
     rows = np.arange(len(frame)) if row_id is None else frame.pop(row_id).to_numpy(np.str_)
-    y = None if target is None else frame.pop(target)
-    if y is not None and not pd.api.types.is_numeric_dtype(y):
-        y = y.astype(object) if y.hasnans else y.to_numpy(np.str_)
-    raw = Raw(frame, None if y is None else np.asarray(y), rows, facts={"ledger": list(ledger)})
-    if text is None:
-        return raw
-    if list(frame) != [text] or frame[text].dtype != "str" or frame[text].hasnans:
-        found = ", ".join(f"`{c}` ({frame[c].dtype}, {frame[c].isna().sum()} missing)" for c in frame) or "none"
-        raise UserError(f"Beside id and target there must be `{text}` alone, text without gaps, but there is: {found}.")
-    return raw._replace(X=frame[text].to_numpy(np.str_), facts={**raw.facts, "columns": [text]})
+    y: Any = None if target is None else frame.pop(target)
+    if y is not None:
+        y = y.to_numpy() if pd.api.types.is_numeric_dtype(y) else y.to_numpy(object if y.hasnans else np.str_)
+    raw = Raw(frame, y, rows, facts={"ledger": list(ledger)})
+    return raw if text is None else _texts(raw, text)
 
 
 @contextmanager
 def database() -> Iterator[duckdb.DuckDBPyConnection]:
     """An empty database on disk, which is gone afterwards."""
     with TemporaryDirectory(prefix="deepmine-") as scratch:
-        config = {"memory_limit": MEMORY, "temp_directory": scratch}
+        config: Any = {"memory_limit": MEMORY, "temp_directory": scratch}
         with duckdb.connect(Path(scratch) / "tables.duckdb", config=config) as db:
             db.execute("SET TimeZone = 'UTC'")
             yield db
 
 
+def _texts(raw: Raw, text: str) -> Raw:
+    X = raw.X
+    if list(X) != [text] or X[text].dtype != "str" or X[text].hasnans:
+        found = ", ".join(f"`{c}` ({X[c].dtype}, {X[c].isna().sum()} missing)" for c in X) or "none"
+        raise UserError(f"Beside id and target there must be `{text}` alone, text without gaps, but there is: {found}.")
+    return raw._replace(X=X[text].to_numpy(np.str_), facts={**raw.facts, "columns": [text]})
+
+
 def _selected(
-    db: duckdb.DuckDBPyConnection, sizes: dict[str, int], query: str | None, row_id: str | None, target: str | None
+    db: duckdb.DuckDBPyConnection, tables: list[str], query: str | None, row_id: str | None, target: str | None
 ) -> pd.DataFrame:
     """The rows of the query, or of the one table, ordered by their id."""
     try:
-        found = db.sql(query or f"FROM {quoted(next(iter(sizes)))}")
+        found = db.sql(query or f"FROM {quoted(tables[0])}")
         for column in filter(None, (row_id, target)):
             if column not in found.columns:
                 raise UserError(f"The query gives no column `{column}`. {nearest(column, found.columns)}")
@@ -95,7 +98,7 @@ def _selected(
         ordered = found if row_id is None else found.order(quoted(row_id))
         frame = ordered.project(_typed(found, row_id, target)).to_arrow_table().to_pandas(self_destruct=True)
     except duckdb.Error as error:
-        have = "; ".join(f"{table} has {', '.join(db.table(quoted(table)).columns)}" for table in sizes)
+        have = "; ".join(f"{table} has {', '.join(db.table(quoted(table)).columns)}" for table in tables)
         raise UserError(f"The query fails: {explained(error)}. Table {have}.") from None
     if frame.empty:
         raise UserError("The query gives no rows.")
