@@ -182,7 +182,7 @@ def test_a_table_has_numbers_and_texts_and_missing_values(people: Path) -> None:
         ("FROM a", {"row_id": "key"}, "no column `key`"),
         ("FROM a", {"target": "okay"}, "no column `okay`. Did you mean `ok`?"),
         ("FROM a WHERE id = 'c'", {}, "no rows"),
-        ("FROM a UNION ALL FROM a", {}, "should name each row once"),
+        ("FROM a UNION ALL FROM a", {}, "must name each row once"),
         ("SELEKT", {}, "Parser Error"),
     ],
 )

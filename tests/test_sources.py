@@ -153,8 +153,8 @@ def test_damaged_files_are_refused_in_one_sentence(tmp_path: Path, name: str, co
 @pytest.mark.parametrize(
     ("query", "says"),
     [
-        ("SELECT CAST(a AS INTEGER) FROM t", "Could not convert string ... to INT32"),
-        ("SELECT strptime(a, '%Y') FROM t", "Could not parse string ..."),
+        ("SELECT b, CAST(a AS INTEGER) FROM t", "Could not convert string ... to INT32"),
+        ("SELECT b, strptime(a, '%Y') FROM t", "Could not parse string ..."),
         ("SELECT nowhere FROM t", 'Referenced column "nowhere" not found'),
     ],
 )
@@ -182,7 +182,7 @@ def test_what_is_not_found_out_can_be_said(tmp_path: Path) -> None:
     assert read(tmp_path, b"a,b\n1,2\n1E3,3\n", dtype={"a": "VARCHAR"}).X["a"].tolist() == ["1", "1E3"]
     assert read(tmp_path, b'a;b\n"1.234,5";1\n', decimal=",", thousands=".").X["a"].tolist() == [1234.5]
     assert read(tmp_path, "a\nШишкин\n".encode("koi8-r"), encoding="koi8-r").X["a"].tolist() == ["Шишкин"]
-    with pytest.raises(UserError, match="is not in ascii"):
+    with pytest.raises(UserError, match="is damaged, or not in ascii"):
         read(tmp_path, b"a\n\xff\n", encoding="ascii")
 
 

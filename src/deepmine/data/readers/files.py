@@ -141,7 +141,7 @@ def _looks_like_numbers(db: duckdb.DuckDBPyConnection, table: str, column: str) 
         f" FROM (SELECT trim({quoted(column)}) AS v FROM {quoted(table)} LIMIT {LOOKED_AT}))",
         [NUMBER, WORD],
     ).fetchall()
-    if numbers <= others or others > max(5, values // 20):
+    if not numbers or numbers <= others or others > max(5, values // 20):
         return []
     missing = f"; {', '.join(sorted(words))} may mean missing" if words else ""
     return [f"`{column}` is text, but {numbers} of {values} values look like numbers ({form}){missing}"]
@@ -167,7 +167,9 @@ def _from_database(db: duckdb.DuckDBPyConnection, table: str, file: File, path: 
         raise UserError(f"Set the environment variable {name}: export {name}=postgresql://user:password@host/database")
     if path is not None and path.with_name(f"{path.name}-wal").exists():
         raise UserError(f"{path} is in use: part of it is in {path.name}-wal. Close the program that writes to it.")
-    url = f"sqlite:///file:{quote(str(path))}?mode=ro&immutable=1&uri=true" if path else os.environ[name]
+    once = {"mode": "ro", "immutable": "1", "uri": "true"}
+    local = sqlalchemy.URL.create("sqlite", database=f"file:{quote(str(path))}", query=once)
+    url = local if path else os.environ[name]
     try:
         with sqlalchemy.create_engine(url).connect() as connection:
             found = sqlalchemy.inspect(connection)
@@ -177,6 +179,6 @@ def _from_database(db: duckdb.DuckDBPyConnection, table: str, file: File, path: 
                 raise UserError(f"{name} has no table `{wanted}`: set `table`, or SELECT. {nearest(wanted, names)}")
             db.from_df(pd.read_sql(wanted, connection)).create(quoted(table))
     except (sqlalchemy.exc.SQLAlchemyError, ImportError, OSError, ValueError) as error:
-        said = str(getattr(error, "orig", None) or error).splitlines()[0].replace(url, name)
+        said = str(getattr(error, "orig", None) or error).splitlines()[0].replace(str(url), name)
         said = "a value does not have its column's type: SELECT CAST(...)" if isinstance(error, ValueError) else said
         raise UserError(f"{name} cannot be read: {re.sub('//[^/@]*@', '//', said)}.") from None

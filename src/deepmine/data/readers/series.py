@@ -32,9 +32,12 @@ def read(
             raise UserError(f"{path}, line {wrong.argmax() + 2}: `{column}` must be a number{also}.")
     order = np.argsort(times.to_numpy(), kind="stable")
     times, y = times.iloc[order], values.to_numpy(float)[order]
+    if times.dtype.kind == "M":  # months differ in length: they are counted
+        months = times.dt.year * 12 + times.dt.month
+        same_day = times.dt.day.nunique() == 1 or times.dt.is_month_end.all()
+        times = months if same_day and months.is_unique else times
     steps = np.diff(times.to_numpy()).astype(float)
-    months = times.dtype.kind == "M" and len(steps) > 1 and pd.infer_freq(pd.DatetimeIndex(times)) is not None
-    if not months and len(steps) and (steps.min() <= 0 or not np.allclose(steps, steps[0])):
+    if len(steps) and (steps.min() <= 0 or not np.allclose(steps, steps[0])):
         at = frame[time].iloc[order[int(np.argmax(~np.isclose(steps, np.median(steps)))) + 1]]
         raise UserError(f"{path}: `{time}` must be evenly spaced, but is not at {at}.")
     if not 1 <= window < len(y):
