@@ -1,7 +1,7 @@
 """What is this file? A first config for data that nobody has described yet; what can be two things is asked."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -25,8 +25,8 @@ SIDE = 64  # pixels of an image, where they differ
 SPLIT: dict[str, Any] = {"strategy": "random", "val": 0.15, "test": 0.25, "seed": 0}
 ANSWERS = """Give the same command with an answer, which the YAML will keep (several in one `read`):
   numbers  'read={{decimal: ","}}', 'read={{thousands: ","}}', or 'read={{null_values: [{word}]}}' for what is missing
-  text     'read={{dtype: {{<column>: VARCHAR}}}}', and numbers such as 9E9 'read={{dtype: {{<column>: DOUBLE}}}}'
-  header   'read={{names: [a, b]}}', 'read={{skiprows: 1}}'"""
+  text     'read={{dtype: {{<column>: VARCHAR}}}}', and numbers such as 9E9 or inf 'read={{dtype: {{<column>: DOUBLE}}}}'
+  lines    'read={{names: [a, b]}}', 'read={{skiprows: 1}}', or 'read={{baskets: true}}' if each is a basket"""
 
 
 class Found(NamedTuple):
@@ -73,7 +73,7 @@ def _images(name: str, folder: Path, target: str | None) -> Found:
         notes.append(f"The images are of several sizes: all are scaled to {SIDE} x {SIDE} (source.size).")
     y = pd.Series(raw.y)
     train = y if raw.parts is None else y[raw.parts == "train"]
-    if rare := _rare("The folder's classes", train, notes, "images") | dict.fromkeys(sorted(set(y) - set(train)), 0):
+    if rare := _rare("The folder's classes", train, notes, "images", sorted(set(y) - set(train))):
         source["leave_out"] = list(rare)
     settings = _declared("image", "classification", name, image_folder, source)
     settings["split"] |= {} if raw.parts is None else {"strategy": "published", "test": None}
@@ -166,7 +166,7 @@ def _task(y: pd.Series, target: str | None) -> str:
     return "classification" if text or ((y.dropna() % 1 == 0).all() and y.nunique() <= CLASSES) else "regression"
 
 
-def _rare(what: str, y: pd.Series, notes: list[str], rows: str = "rows") -> dict[Any, int]:
+def _rare(what: str, y: pd.Series, notes: list[str], rows: str = "rows", absent: Sequence[str] = ()) -> dict[Any, int]:
     """The classes that are too small to learn, and their rows."""
     if _task(y, "y") != "classification":
         return {}
@@ -175,7 +175,7 @@ def _rare(what: str, y: pd.Series, notes: list[str], rows: str = "rows") -> dict
         raise UserError(
             f"{what} cannot be predicted: {(counts >= FEWEST).sum()} of its classes have {FEWEST} {rows} or more."
         )
-    rare = counts[counts < FEWEST].to_dict()
+    rare = counts[counts < FEWEST].to_dict() | dict.fromkeys(absent, 0)
     if rare:
         counted = ", ".join(f"{name}: {count}" for name, count in rare.items())
         notes.append(f"Left out: classes with fewer than {FEWEST} {rows} ({counted}).")

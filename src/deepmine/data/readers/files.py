@@ -116,8 +116,10 @@ def _from_csv(
             paths = [_in_utf_8(path, file.encoding, Path(scratch, f"{n}-{path.stem}")) for n, path in enumerate(paths)]
         _create(db.read_csv, table, paths, options)
         made, names, questions = db.table(quoted(table)), list(map(str, paths)), []
-        if made.columns[0] == "column0" and not given.keys() & {"header", "names"}:
-            questions.append("no header was found; set `names`, or correct or skip (`skiprows`) lines at the top")
+        if not given.keys() & {"delimiter", "header", "names", "skiprows"}:
+            [top] = db.execute("SELECT SkipRows, HasHeader FROM sniff_csv(?)", names[:1]).fetchall()
+            found = f"{top[0]} lines at the top were skipped, and {'a' if top[1] else 'no'} header was found"
+            questions += [f"{found}; set `skiprows` or `names`, or correct the file"] if top != (0, True) else []
         if len(made.columns) == 1 and "delimiter" not in given and re.search(r"[,;\t|]", made.columns[0]):
             raise UserError(f"{file.path} is not a table: {DIVIDED}.")
         for column, kind in zip(made.columns, map(str, made.types), strict=True):
