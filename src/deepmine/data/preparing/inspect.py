@@ -25,7 +25,7 @@ SIDE = 64  # pixels of an image, where they differ
 SPLIT: dict[str, Any] = {"strategy": "random", "val": 0.15, "test": 0.25, "seed": 0}
 ANSWERS = """Give the same command with an answer, which the YAML will keep (several in one `read`):
   numbers  'read={{decimal: ","}}', 'read={{thousands: ","}}', or 'read={{null_values: [{word}]}}' for what is missing
-  text     'read={{dtype: {{<column>: VARCHAR}}}}', and numbers such as 9E9 or inf 'read={{dtype: {{<column>: DOUBLE}}}}'
+  text     'read={{dtype: {{<column>: VARCHAR}}}}', numbers (9E9, inf) 'read={{dtype: {{<column>: DOUBLE}}}}'
   lines    'read={{names: [a, b]}}', 'read={{skiprows: 1}}', or 'read={{baskets: true}}' if each is a basket"""
 
 

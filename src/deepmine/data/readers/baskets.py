@@ -55,7 +55,8 @@ def read(
     X = csr_matrix((np.ones(len(pairs), np.uint8), (places, codes)))  # MLflow does not take csr_array
     X.data[:] = 1  # 256 of an item are 0
     goods = np.flatnonzero(~columns.isin(list(leave_out)))
-    X, sizes = X[:, goods], np.diff(X[:, goods].indptr)
+    X = X[:, goods]
+    sizes = np.diff(X.indptr)
     kept = np.flatnonzero((sizes >= min_items) & (sizes <= (X.shape[1] if max_items is None else max_items)))
     if not len(kept):
         raise UserError(f"{path} has no basket of {min_items} to {max_items} items.")
