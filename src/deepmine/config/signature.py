@@ -8,7 +8,7 @@ import typing
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pydantic
 
@@ -82,6 +82,9 @@ def _constructor(module: str, node: ast.stmt) -> ast.FunctionDef:
     if isinstance(node, ast.FunctionDef):
         return node
     assert isinstance(node, ast.ClassDef)
+    if any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
+        fields = [ast.unparse(item) for item in node.body if isinstance(item, ast.AnnAssign)]
+        return cast(ast.FunctionDef, ast.parse(f"def __init__({', '.join(fields)}): ...").body[0])
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and item.name == "__init__":
             return item

@@ -7,7 +7,7 @@ maps a batch `(n, *input_shape)` to `(n, n_outputs)`.
 from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -89,7 +89,7 @@ class RNN(nn.Module):
         n_features = input_shape[-1] * (input_shape[0] if len(input_shape) == 3 else 1)
         kind, directions = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[cell], 1 + bidirectional
         widths = [n_features] + [hidden_size * directions] * num_layers
-        self.layers = nn.ModuleList()
+        self.layers: Any = nn.ModuleList()
         for width in widths[:-1]:
             self.layers.append(nn.ModuleList(kind(width, hidden_size, batch_first=True) for _ in range(directions)))
         self.dropout = nn.Dropout(dropout)
