@@ -200,7 +200,8 @@ class LightningAutoencoder(OutlierMixin, LightningEstimator):
         return X, self._encode(X), regress
 
     def _encode(self, X: Any, y: Any = None) -> NDArray[np.float32]:
-        return np.asarray(X, np.float32).reshape(len(X), -1)
+        rows = np.asarray(X, np.float32)
+        return rows.reshape(len(rows), -1)
 
 
 def classify(output: Tensor, y: Tensor, label_smoothing: float) -> dict[str, Tensor]:
