@@ -1,48 +1,84 @@
-"""The tables of runs: folds beside the scores, and every name whole in a narrow terminal."""
+"""The tables of runs: what ranks them, what they show."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deepmine.commands import compare
-from deepmine.runs import record
+from deepmine.runs import ranking, record
 
+FOLDS = {"cv/accuracy": 0.81234, "cv/accuracy_std": 0.0119}
 SCORES = ("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "log_loss")
+LONG = "titanic-tree-20261122-185145-abcd"
 
 
-def made(folder: Path, accuracy: float, folds: dict[str, float]) -> record.Record:
+def made(folder: Path, scores: dict[str, float], task: str = "classification", steps: Any = None) -> record.Record:
     """The record of a run with these scores."""
-    settings = {"task": "classification", "choices": {"model": "tree"}}
+    settings = {"task": task, "choices": {"model": "tree"}, "steps": steps or {"scale": {}}}
     run = record.start(folder, settings, {"data": {"dataset": "out/datasets/titanic", "digest": "some"}}, "")
-    scores = {f"test/{key}": accuracy for key in SCORES} | {f"baseline/test/{key}": 0.5 for key in SCORES}
-    record.write_json(folder / "metrics.json", scores | folds)
+    record.write_json(folder / "metrics.json", scores)
     with record.status(folder / "status.json", "train") as status:
         status["fit_seconds"] = 1.5
     return run
 
 
-FOLDS = {"cv/accuracy": 0.81234, "cv/accuracy_std": 0.0119}
-LONG = "titanic-tree-20261122-185145-abcd"
+def classified(folder: Path, val: float, test: float, more: dict[str, float] | None = None) -> record.Record:
+    parts = {"val": val, "test": test, "baseline/test": 0.5}
+    return made(folder, {f"{part}/{key}": value for part, value in parts.items() for key in SCORES} | (more or {}))
 
 
-def test_the_mean_over_folds_has_a_column_where_a_run_has_folds(tmp_path: Path) -> None:
-    plain, folded = made(tmp_path / "plain", 0.7, {}), made(tmp_path / LONG, 0.8, FOLDS)
-    table = compare.leaderboard([plain, folded])
-    assert list(table.index) == [LONG, "plain", "baseline"]
-    assert table["cv_accuracy"].fillna("").tolist() == ["0.812 ± 0.012", "", ""]
-    assert list(compare.leaderboard([plain])) == ["model", *SCORES, "fit_seconds"]
-    compare.write({"titanic, classification": table}, tmp_path / "compare")
-    line = f"| {LONG} | tree | 0.8000 | 0.812 ± 0.012 | 0.8000 | 0.8000 | 0.8000 | 0.8000 | 1.50 |"
-    assert line in (tmp_path / "compare/compare.md").read_text().splitlines()
+def test_validation_rows_rank_and_test_rows_do_not(tmp_path: Path) -> None:
+    table = compare.leaderboard([classified(tmp_path / "a", 0.7, 0.9), classified(tmp_path / "b", 0.8, 0.6)])
+    assert list(table.index) == ["b", "a"]
+    assert table["val_accuracy"].tolist() == [0.8, 0.7] and table["test_accuracy"].tolist() == [0.6, 0.9]
+    assert table["baseline_accuracy"].tolist() == [0.5, 0.5]
 
 
-@pytest.mark.parametrize(("width", "left_out"), [(80, "f1 macro, roc auc, log loss"), (120, None)])
-def test_a_narrow_terminal_gets_whole_names_and_fewer_scores(
-    width: int, left_out: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+def test_folds_rank_where_every_run_has_them(tmp_path: Path) -> None:
+    more = {"cv/accuracy": 0.85, "cv/accuracy_std": 0.01}
+    folded, better = classified(tmp_path / LONG, 0.8, 0.8, FOLDS), classified(tmp_path / "better", 0.7, 0.7, more)
+    assert list(compare.leaderboard([folded, better]).index) == ["better", LONG]
+    table = compare.leaderboard([folded, better, classified(tmp_path / "plain", 0.9, 0.7)])
+    assert list(table.index) == ["plain", LONG, "better"]
+    assert table["cv_accuracy"].fillna("").tolist() == ["", "0.812 ± 0.012", "0.850 ± 0.010"]
+    assert "cv_accuracy" not in compare.leaderboard([classified(tmp_path / "plain", 0.9, 0.7)])
+
+
+def test_a_score_without_direction_ranks_nothing(tmp_path: Path) -> None:
+    scores = {"a": 0.02, "b": 0.0, "c": 0.5}
+    runs = [made(tmp_path / name, {"val/share_flagged": share}, "anomalies") for name, share in scores.items()]
+    assert [run.folder.name for run in ranking.ranked(runs[::-1], "anomalies")] == ["a", "b", "c"]
+    trials = [ranking.Trial(n, [f"seed={n}"], run.metrics) for n, run in enumerate(runs)]
+    assert ranking.summary("anomalies", trials) == ({}, {})
+
+
+def test_clusterings_are_compared_inside_one_space_with_their_own_baselines(tmp_path: Path) -> None:
+    spaces = {"a": "scale", "b": "scale", "c": "embedding"}
+    runs = [
+        made(tmp_path / name, {"val/silhouette": 0.3, "baseline/test/silhouette": n / 10}, "clustering", {step: {}})
+        for n, (name, step) in enumerate(spaces.items())
+    ]
+    groups = compare.comparable(runs)
+    assert {name: [run.folder.name for run in group] for name, group in groups.items()} == {
+        "titanic, clustering after scale": ["a", "b"],
+        "titanic, clustering after embedding": ["c"],
+    }
+    table = compare.leaderboard(groups["titanic, clustering after scale"])
+    assert table["baseline_silhouette"].tolist() == [0.0, 0.1]
+    steps = [made(tmp_path / name, {}, steps={name: {}}) for name in "de"]
+    assert len(compare.comparable(steps)) == 1  # the steps before a classifier are part of what is compared
+
+
+def test_every_score_is_in_the_file_and_a_terminal_of_80_columns_shows_whole_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setenv("COLUMNS", str(width))
-    compare.show("titanic", compare.leaderboard([made(tmp_path / LONG, 0.8, FOLDS)]), Path("out/compare"))
+    table = compare.leaderboard([classified(tmp_path / LONG, 0.75, 0.8, FOLDS)])
+    compare.write({"titanic, classification": table}, tmp_path / "compare")
+    line = f"| {LONG} | tree | 0.7500 | 0.812 ± 0.012 | 0.8000 | 0.8000 | 0.8000 | 0.8000 | 0.8000 | 0.5000 | 1.50 |"
+    assert line in (tmp_path / "compare/compare.md").read_text().splitlines()
+    monkeypatch.setenv("COLUMNS", "80")
+    compare.Console().print(compare._printed("titanic", table))
     printed = capsys.readouterr().out
-    assert f" {LONG}    0.8000  0.812 ± 0.012    0.8000" in printed and "1.50" in printed
-    assert max(map(len, printed.splitlines())) <= width
-    assert (f"out/compare/compare.md: {left_out}" in printed) if left_out else ("Too wide" not in printed)
+    assert LONG in printed and "0.812 ± 0.012" in printed and "0.5000" in printed
+    assert max(map(len, printed.splitlines())) <= 80

@@ -1,4 +1,4 @@
-"""One table for each data set: nets, mining and the baseline, the same rows, the same scores, best first.
+"""One table for each data set: nets, mining and baselines on the same rows, ranked by the validation rows.
 
 make compare
 """
@@ -17,58 +17,68 @@ from rich.table import Table
 
 from deepmine.config import compose
 from deepmine.config.errors import UserError
-from deepmine.runs import record
+from deepmine.runs import ranking, record
 from deepmine.runs.record import Record
 from deepmine.tasks import metrics
 
+RULE = "Ranked by the validation rows, or by the folds where every run has them; test scores rank nothing."
+
 
 def main(cfg: DictConfig, only: str = "") -> None:
-    """Print the tables and write them to out/compare; by hand (`chain`) with the single runs in out/adhoc too.
+    """Print the tables and write them to out/compare; by hand (`chain`) with the runs in out/adhoc too.
 
     Args:
-        cfg: the stage's config.
-        only: print those of one data set.
+        cfg: the composed config.
+        only: print the tables of this data set alone.
     """
-    kinds = ("runs", "adhoc") if cfg.chain else ("runs",)
-    runs = record.find_all(Path(cfg.paths.out), kinds)
+    runs = record.find_all(Path(cfg.paths.out), ("runs", "adhoc") if cfg.chain else ("runs",))
     finished = [run for run in runs if run.status["status"] == "FINISHED" and run.metrics]
     if not finished:
         raise UserError(f"There is nothing to compare in {cfg.paths.out}/runs yet. Train something: make train")
-    tables = {name: leaderboard(group) for name, group in by_rows(finished).items()}
-    write(tables, Path(cfg.paths.out) / "compare")
+    tables = {name: leaderboard(group) for name, group in comparable(finished).items()}
+    folder = Path(cfg.paths.out) / "compare"
+    write(tables, folder)
     for name, table in tables.items():
         if only in ("", name.partition(",")[0]):
-            show(name, table, Path(cfg.paths.out) / "compare")
+            Console().print(_printed(name, table))
+    print(f"{RULE} All scores: {folder}/compare.md")
     for run in [run for run in runs if run not in finished]:
         print(f"left out: {run.folder} ({run.status['status']}, {run.status.get('reason', 'not evaluated')})")
 
 
-def by_rows(runs: Iterable[Record]) -> dict[str, list[Record]]:
-    """Runs that can be compared: the same task on the same rows, by a name for the group."""
-    groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
+def comparable(runs: Iterable[Record]) -> dict[str, list[Record]]:
+    """Runs grouped by what their scores were measured on: the task, the rows and, where it matters, the space."""
+    groups: dict[tuple[str, str, str, str], list[Record]] = defaultdict(list)
     for run in runs:
-        folder = Path(run.passport["data"]["dataset"]).name
-        groups[folder, run.config["task"], run.passport["data"]["digest"]].append(run)
+        folder, task = Path(run.passport["data"]["dataset"]).name, run.config["task"]
+        space = compose.digest(run.config["steps"]) if metrics.in_transformed_space(task) else ""
+        groups[folder, task, run.passport["data"]["digest"], space].append(run)
     names: dict[str, list[Record]] = {}
-    for (folder, task, digest), group in groups.items():
-        name = f"{folder}, {task}"
-        names[f"{name}, rows {digest[:6]}" if name in names else name] = group
+    for (folder, task, digest, space), group in sorted(groups.items()):
+        name = f"{folder}, {task}" + (f" after {', '.join(group[0].config['steps'])}" if space else "")
+        names[f"{name} ({digest[:6]} {space[:6]})" if name in names else name] = group
     return names
 
 
 def leaderboard(runs: list[Record]) -> pd.DataFrame:
-    """The test scores of runs on the same rows, and of the baseline, best first; then, where a run has folds, the
-    mean and the standard deviation over them (`cv_<score>`) of the score that ranks; `fit_seconds` last.
+    """Scores of comparable runs, best first: the one that ranks, `val_...`, over the folds, `cv_...`, and that of each
+    run's own baseline on the test rows, `baseline_...`; all test scores; `fit_seconds`. Empty columns are left out.
     """
     task = runs[0].config["task"]
-    columns = metrics.columns(task)
-    rows = {run.folder.name: _row(run, "test", columns) for run in runs}
-    if any(key.startswith("baseline/") for key in runs[0].metrics):
-        missing = dict.fromkeys(("cv", "fit_seconds"))
-        rows["baseline"] = {**_row(runs[0], "baseline/test", columns), "model": "baseline", **missing}
-    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")
-    table = table.rename(columns={"cv": f"cv_{columns[0]}"}) if table["cv"].any() else table.drop(columns="cv")
-    return table.sort_values(columns[0], ascending=not metrics.higher_is_better(task, columns[0]), kind="stable")
+    first, *others = metrics.columns(task)
+    rows = {}
+    for run in ranking.ranked(runs, task):
+        scores = run.metrics
+        mean, deviation = scores.get(f"cv/{first}"), scores.get(f"cv/{first}_std")
+        rows[run.folder.name] = {
+            "model": run.config["choices"]["model"],
+            f"val_{first}": scores.get(f"val/{first}"),
+            f"cv_{first}": None if mean is None else f"{mean:.3f} ± {deviation:.3f}",
+            **{f"test_{key}": scores.get(f"test/{key}") for key in (first, *others)},
+            f"baseline_{first}": scores.get(f"baseline/test/{first}"),
+            "fit_seconds": run.training.get("fit_seconds"),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run").dropna(axis=1, how="all")
 
 
 def write(tables: dict[str, pd.DataFrame], folder: Path) -> None:
@@ -76,59 +86,34 @@ def write(tables: dict[str, pd.DataFrame], folder: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
-    text = ["# Comparison", "", "Scores of the test rows, best first."]
+    text = ["# Comparison", "", RULE]
     for name, table in tables.items():
         table.to_csv(folder / f"{name.replace(', ', '-').replace(' ', '-')}.csv", lineterminator="\n")
-        header, rows = _cells(table)
+        header, *rows = _cells(table)
         lines = [header, ["---", "---", *["---:"] * (len(header) - 2)], *rows]
         text += ["", f"## {name}", "", *("| " + " | ".join(line) + " |" for line in lines)]
     (folder / "compare.md").write_text("\n".join(text) + "\n", encoding="utf-8")
 
 
-def show(name: str, table: pd.DataFrame, folder: Path) -> None:
-    """Print one table, as many of its scores as the terminal is wide enough for; all are in `folder`."""
-    console = Console()
-    wide = console.options.update(width=10 * console.width)  # measured there, a table says what it needs
-    shown = table.drop(columns="model")  # the run's name tells it
-    while console.measure(_printed(name, shown), options=wide).maximum > console.width and len(shown.columns) > 2:
-        shown = shown.drop(columns=shown.columns[-2])
-    console.print(_printed(name, shown))
-    if left_out := [str(column) for column in table.columns[1:] if column not in shown]:
-        names = ", ".join(left_out).replace("_", " ")
-        console.print(f" Too wide here, see {folder}/compare.md: {names}\n", style="dim", soft_wrap=True)
-
-
 def _printed(name: str, table: pd.DataFrame) -> Table:
-    """A table whose columns are as narrow as they can be: a header has a line for each word."""
-    header, rows = _cells(table)
-    printed = Table(title=name, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for column in header:
-        words = column.replace("_", "\n")
-        printed.add_column(words, justify="left" if column == "run" else "right", vertical="bottom", no_wrap=True)
-    for run, *values in rows:
-        printed.add_row(run, *values, style="dim" if run == "baseline" else None)
+    """The score that ranks, in 80 columns: on validation rows, over folds, on test rows and of the baseline."""
+    first = str(table.columns[1]).removeprefix("val_")
+    parts = [part for part in ("val", "cv", "test", "baseline") if f"{part}_{first}" in table]
+    _, *rows = _cells(table[[f"{part}_{first}" for part in parts]])
+    title = f"{name}: {first.replace('_', ' ')}"
+    printed = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    printed.add_column("run", no_wrap=True)
+    for part in parts:
+        printed.add_column(part.replace("cv", "folds"), justify="right", no_wrap=True)
+    for row in rows:
+        printed.add_row(*row)
     return printed
 
 
-def _row(run: Record, prefix: str, columns: Iterable[str]) -> dict[str, str | float | None]:
-    """The model, the scores with `cv` after the first, and the seconds."""
-    first, *others = [(column, run.metrics.get(f"{prefix}/{column}")) for column in columns]
-    mean, deviation = (run.metrics.get(f"cv/{first[0]}{end}") for end in ("", "_std"))
-    folds = {"cv": None if mean is None else f"{mean:.3f} ± {deviation:.3f}"}
-    return {
-        "model": run.config["choices"]["model"],
-        **dict([first]),
-        **folds,
-        **dict(others),
-        "fit_seconds": run.training.get("fit_seconds"),
-    }
-
-
-def _cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Header and rows as text; the column `fit_seconds` with two decimals, scores with four."""
+def _cells(table: pd.DataFrame) -> list[list[str]]:
+    """Header and rows as text; `fit_seconds` with two decimals, scores with four."""
     columns = [[_cell(value, 2 if column == "fit_seconds" else 4) for value in table[column]] for column in table]
-    rows = [list(row) for row in zip(map(str, table.index), *columns, strict=True)]
-    return ["run", *table.columns], rows
+    return [["run", *table.columns], *map(list, zip(map(str, table.index), *columns, strict=True))]
 
 
 def _cell(value: Any, digits: int) -> str:

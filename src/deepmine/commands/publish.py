@@ -1,10 +1,11 @@
-"""Send run records to MLflow: all that the tracker lacks, or one.
+"""Send run records to MLflow: all that the tracker lacks, or one record.
 
 make publish
 make publish run=out/runs/mnist_mlp
 """
 
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,12 +36,12 @@ def main(cfg: DictConfig) -> None:
 
 @contextmanager
 def afterwards(run: Record, cfg: DictConfig, only_failures: bool = False) -> Iterator[None]:
-    """Publish a record when the block is done, however it ends; a tracker that is away costs a message, not the run.
+    """Publish a record after the block, however it ends; a tracker that is away costs a message, not the run.
 
     Args:
         run: the record.
         cfg: the stage's config.
-        only_failures: what ends well is left to the next stage, which publishes it too.
+        only_failures: leave a run that ended well to the next stage, which publishes it too.
     """
     ended_well = False
     try:
@@ -50,14 +51,16 @@ def afterwards(run: Record, cfg: DictConfig, only_failures: bool = False) -> Ite
         if cfg.tracking.uri is not None and not (ended_well and only_failures):
             try:
                 _publish(run, cfg)
-            except Exception as error:  # whatever is wrong with the tracker, the run itself is not
-                print(f"{error}\nThe record in {run.folder} is whole. Send it later: make publish", file=sys.stderr)
+            except Exception as error:  # the run itself ended as it ended
+                if not isinstance(error, UserError):  # a defect of ours, not of the tracker
+                    traceback.print_exc()
+                print(f"{error}\nThe record in {run.folder} is complete. Send it later: make publish", file=sys.stderr)
 
 
 def _publish(run: Record, cfg: DictConfig) -> None:
-    from deepmine.runs import tracking
+    from deepmine.runs.tracking import publishing
 
-    tracking.publish(run, cfg.tracking.uri, cfg.tracking.model, cfg.trusted)
+    publishing.publish(run, cfg.tracking.uri, cfg.tracking.model, cfg.trusted)
 
 
 def run() -> None:

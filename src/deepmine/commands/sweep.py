@@ -3,7 +3,6 @@
 make sweep experiment=titanic_tree model.max_depth=2,4,8
 """
 
-import sys
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -15,16 +14,15 @@ from deepmine.config import compose
 
 def conclude(cfg: DictConfig, name: str) -> None:
     """Say which trial of a sweep the validation rows choose, once all have ended."""
-    from deepmine.runs import record, sweep
+    from deepmine.runs import ranking, record
 
     runs = record.find_all(Path(cfg.paths.out), ("adhoc",))
-    said = sweep.verdict([run for run in runs if (run.passport.get("trial") or {}).get("sweep") == name])
-    place = f"\nIn MLflow the trials stand below the run {name}." if cfg.tracking.uri else ""
+    said = ranking.verdict([run for run in runs if (run.passport.get("trial") or {}).get("sweep") == name])
+    place = f"\nIn MLflow the trials are below the run {name}." if cfg.tracking.uri else ""
     if said:
         print(f"{said}{place} {NEXT}")
 
 
 def run() -> None:
     """Run this verb with the overrides of the command line."""
-    sys.argv.append("--multirun")
     compose.run(train.main, after=conclude)

@@ -10,8 +10,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 
-from deepmine.config.check import SUPERVISED
 from deepmine.config.errors import UserError
+from deepmine.config.schema.config import SUPERVISED
 from deepmine.data.dataset import Part
 
 TORCH_ARRAYS = "sklearn.externals.array_api_compat.torch"
@@ -32,6 +32,9 @@ def build(steps: Mapping[str, Any], model: Mapping[str, Any]) -> Pipeline:
     pipeline = Pipeline([(k, hydra.utils.instantiate(node, _convert_="all")) for k, node in nodes.items()])
     for name, estimator in pipeline.get_params().items():  # the steps, and the estimators inside them
         if hasattr(estimator, "_parameter_constraints"):
+            for key, allowed in estimator._parameter_constraints.items():  # YAML has no tuples
+                if tuple in list(allowed) and isinstance(getattr(estimator, key), list):
+                    setattr(estimator, key, tuple(getattr(estimator, key)))
             try:
                 estimator._validate_params()
             except ValueError as error:

@@ -30,3 +30,8 @@ def columns(task: str) -> tuple[str, ...]:
 def higher_is_better(task: str, key: str) -> bool | None:
     """The direction of a score; None where it has none."""
     return tasks.find(task).SCORES[key]
+
+
+def in_transformed_space(task: str) -> bool:
+    """Whether scores are measured after the steps before the model, so that other steps mean other scores."""
+    return task in ("clustering", "decomposition")
