@@ -242,6 +242,14 @@ def test_callbacks_of_lightning_are_called_and_left_as_they_were(tmp_path: Path)
     assert "callbacks" not in one.__getstate__()["trainer"] and learner.trainer["callbacks"] is given
 
 
+def test_callbacks_are_named_in_yaml() -> None:
+    named = "{_target_:pytorch_lightning.callbacks.EarlyStopping,monitor:train_loss,stopping_threshold:1000}"
+    cfg = compose.compose("experiment=penguins_autoencoder", f"trainer.callbacks=[{named}]")
+    settings = compose.decisive(cfg)
+    learner = pipelines.build({}, settings["model"])[-1]
+    assert len(learner.fit(rows()[0]).history_) == 1
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
