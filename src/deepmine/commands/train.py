@@ -37,7 +37,7 @@ def train(cfg: DictConfig) -> Path:
     from deepmine.runs import cross_validation, provenance, record
 
     settings, folder = compose.decisive(cfg), Path(cfg.folders.dataset)
-    pipeline = pipelines.build(settings["steps"], settings["model"])
+    pipeline = pipelines.build(settings["steps"], settings["model"], cfg.trusted)
     info, raw = dataset.require_info(folder), Path(cfg.paths.data)
     papers = provenance.issue(cfg.seed, cfg.threads, folder, info, raw, cfg.trial)
     run = record.start(Path(cfg.folders.run), {**compose.names(cfg), **settings}, *papers)

@@ -4,7 +4,7 @@
 they are those of the class that its YAML names.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, Required, get_args
 
 import yaml
@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError, ValidationI
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from deepmine import ROOT
+from deepmine.config import trust
 from deepmine.config.errors import UserError, nearest
 from deepmine.config.schema.data import Audit, Clean, Contract, Privacy, Split
 from deepmine.config.schema.source import Download, FirstForm, Strict
@@ -106,15 +107,16 @@ def check(config: Mapping[str, Any], choices: Mapping[str, str], trains: bool = 
         _suits(config, choices)
     _validate(Config, config, "", choices)
     _validate_call("pytorch_lightning.trainer.trainer.Trainer", config["trainer"], "trainer", choices)
-    for section in ("data", "steps", "model"):
-        for key, node in _targets(config.get(section), section):
+    sections = {"data.source": config["data"]["source"], "steps": config.get("steps"), "model": config["model"]}
+    for section, value in sections.items():
+        for key, node in trust.check_config(value, section, config["trusted"]):
             arguments = {k: v for k, v in node.items() if not k.startswith("_")}
             given = {"folder": ROOT, **arguments} if key == "data.source" else arguments
-            _validate_call(_trusted(node["_target_"], config["trusted"], key), given, key, choices)
+            _validate_call(node["_target_"], given, key, choices)
             for name in [name for name in CLASSES if isinstance(node.get(name), str)]:
-                named = _trusted(node[name], config["trusted"], f"{key}.{name}")
+                trust.check_name(node[name], config["trusted"], f"{key}.{name}")
                 given = CLASSES[name] | (node.get(f"{name}_params") or {})
-                _validate_call(named, given, f"{key}.{name}_params", choices, named_by=f"{key}.{name}")
+                _validate_call(node[name], given, f"{key}.{name}_params", choices, named_by=f"{key}.{name}")
 
 
 def models_for(task: str, kind: str) -> list[str]:
@@ -153,24 +155,6 @@ def _suits(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
             f"Model `{choices['model']}` takes data of kind {' or '.join(kinds)}, but `{choices['data']}` "
             f"is of kind {data['kind']}. {able}"
         )
-
-
-def _targets(node: Any, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every mapping with a `_target_` inside a node, with its place."""
-    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    if isinstance(node, dict) and "_target_" in node:
-        yield key, node
-    for name, child in items:
-        yield from _targets(child, f"{key}.{name}")
-
-
-def _trusted(target: str, trusted: list[str], key: str) -> str:
-    if not str(target).startswith(tuple(trusted)):
-        raise UserError(
-            f"`{key}` names {target}, which is not trusted. Trusted names start with {', '.join(trusted)}; "
-            "add yours to `trusted` in conf/config.yaml if you know the package."
-        )
-    return target
 
 
 def _validate_call(
