@@ -67,13 +67,13 @@ def resolve(name: str, trusted: Sequence[str], place: str, kinds: set[str] = BUI
         raise UserError(f"`{place}` names {name}, which cannot be imported: {error}.") from None
     bases = {f"{base.__module__}.{base.__qualname__}" for base in getattr(found, "__mro__", ())}
     if name not in trusted and not (isinstance(found, type) and (bases | {found.__module__}) & kinds):
-        raise UserError(f"`{place}` names {name}, which is not a class of estimators, networks or optimizers.")
+        raise UserError(f"`{place}` names {name}, which is not an estimator, network or optimizer class.")
     return found
 
 
 def check_saved(names: list[str], trusted: Sequence[str], path: Any) -> list[str]:
     """The types in a model file; `UserError` unless they are estimators of trusted packages, or known parts of them."""
-    for name in set(names) - HELPERS - set(trusted):
+    for name in sorted(set(names) - HELPERS - set(trusted)):
         check_name(re.sub(r"\._(?!_)", ".", name), trusted, path)  # saved under private modules: `tree._classes`
         resolve(name, trusted, path, SAVED)
     return names

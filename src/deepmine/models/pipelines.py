@@ -58,8 +58,8 @@ def fit(
 ) -> None:
     """Fit as `Pipeline.fit` does, and carry an `eval_set` of validation rows through the same steps.
 
-    Only classification and regression give the model a target. A step before it that needs one (scikit-learn's tag
-    `target_tags.required`, such as a network whose features are clustered) gets it for every task.
+    Only classification and regression give the model a target; a step before it that needs one gets it for every task,
+    such as a network whose features are clustered.
     """
     *steps, (_, model) = pipeline.steps
     X, X_val, supervised = train.X, val.X, task in SUPERVISED
@@ -78,14 +78,11 @@ def _offer(estimator: Any, **offered: Any) -> dict[str, Any]:
 
 
 def save(pipeline: Pipeline, path: Path) -> None:
-    """Write a skops file: no pickle, and the same bytes for the same pipeline.
-
-    skops names objects and members by memory address or at random; here they are numbered in the order of the file.
-    """
+    """Write a skops file, without pickle; its memory addresses become numbers, so that equal fits are equal files."""
     names: dict[str, str] = {}
     with ZipFile(BytesIO(skops.io.dumps(pipeline))) as dumped, ZipFile(path, "w") as archive:
         schema = re.sub(
-            r'("__id__": |"file": ")([\w-]+)',
+            r'("__id__": |"file": "|"_stop_words_id": \{[^}]*"content": ")([\w-]+)',  # the last by scikit-learn's texts
             lambda found: found[1] + names.setdefault(found[2], str(len(names) + 1)),
             dumped.read("schema.json").decode(),
         )

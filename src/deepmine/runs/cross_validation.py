@@ -27,8 +27,8 @@ from deepmine.tasks import metrics
 def run(folder: Path, pipeline: Pipeline, task: str, data: Dataset, folds: int) -> None:
     """Fit a copy of the pipeline for each fold, score it on the rows held out, and write cv.csv and cv.json.
 
-    cv.csv has a line for each fold: `fold`, from 1; `rows`, how many were held out; its scores. cv.json adds `cv/<score>`,
-    the mean over the folds, and `cv/<score>_std`, the sample deviation (n - 1), of each score that all folds have.
+    A line of cv.csv is a fold: `fold`, from 1; `rows`, how many were held out; its scores. cv.json adds the mean
+    over the folds, `cv/<score>`, and the sample standard deviation, `cv/<score>_std`, of scores that all folds have.
     """
     lines = []
     for number, (learn, val, held_out) in enumerate(cut(data, task, folds), start=1):
@@ -53,19 +53,24 @@ def cut(data: Dataset, task: str, folds: int) -> Iterator[tuple[Part, Part, Part
     """
     train, strategy = data.train, data.info["split"]["strategy"]
     shuffled = {"shuffle": True, "random_state": data.info["split"]["seed"]}
-    cutter = KFold(folds, **shuffled)
+    cutter, groups = KFold(folds, **shuffled), None
     if strategy == "time":
         cutter = TimeSeriesSplit(folds)
-    elif strategy == "group" and train.groups is not None:
-        cutter = GroupKFold(folds, **shuffled)
+    elif strategy == "group":
+        cutter, groups = GroupKFold(folds, **shuffled), train.groups
     elif strategy in ("stratified", "published") and task == "classification":
         cutter = StratifiedKFold(folds, **shuffled)
     try:
-        with warnings.catch_warnings(action="error"):  # a class smaller than the number of folds is only a warning
-            found = list(cutter.split(train.rows, train.y, train.groups))
+        with warnings.catch_warnings(action="error"):  # it only warns of a class smaller than the number of folds
+            found = list(cutter.split(train.rows, train.y, groups))
+        if strategy == "time" and len(found[0][0]) < 2:
+            raise ValueError(f"the first fold would learn from a single row of {len(train)}.")
     except (ValueError, UserWarning) as error:
         raise UserError(f"cv={folds} does not suit the training rows: {error}") from None
+    share = len(data.val) / (len(train) + len(data.val))
     for learn, held_out in found:
-        last = len(learn) - max(1, round(len(learn) * len(data.val) / (len(train) + len(data.val))))
-        val = train.take(learn[last:]) if strategy == "time" else data.val
-        yield train.take(learn[:last] if strategy == "time" else learn), val, train.take(held_out)
+        val = data.val
+        if strategy == "time":
+            last = len(learn) - max(1, round(len(learn) * share))
+            learn, val = learn[:last], train.take(learn[last:])
+        yield train.take(learn), val, train.take(held_out)
