@@ -42,7 +42,8 @@ def build(steps: Mapping[str, Any], model: Mapping[str, Any], trusted: Sequence[
             try:
                 estimator._validate_params()
             except ValueError as error:
-                raise UserError(f"{error} (step `{name.replace('__', '.')}`)") from None
+                place = ("" if name.startswith("model") else "steps.") + name.replace("__", ".")
+                raise UserError(f"{error} (`{place}`)") from None
     return pipeline
 
 
