@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.ensemble import IsolationForest
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -14,7 +15,7 @@ from deepmine import tasks
 from deepmine.config import compose
 from deepmine.data.dataset import Dataset, Part
 from deepmine.models import pipelines
-from deepmine.models.transformers import Flatten, SequenceScaler, SequenceSummary, TextCounts, TextEncoder
+from deepmine.models.transformers import Dense, Flatten, SequenceScaler, SequenceSummary, TextEncoder
 from deepmine.tasks import anomalies, classification, regression
 from deepmine.tasks.explain import attributions, dependence, importance, trees
 
@@ -57,6 +58,7 @@ def classifier(part: Part) -> Pipeline:
     return make_pipeline(FunctionTransformer(), LogisticRegression()).fit(part.X, part.y)
 
 
+LETTERS = make_pipeline(TfidfVectorizer(analyzer="char_wb"), Dense())
 SECOND = FunctionTransformer(lambda X: X[:, 1])  # its two features at step 1, which every sequence has
 
 
@@ -65,7 +67,7 @@ SECOND = FunctionTransformer(lambda X: X[:, 1])  # its two features at step 1, w
     [
         (table(), FunctionTransformer(), TABLE, ["tells"], ["column"]),
         (sequences(), SECOND, {"kind": "sequence", "columns": ["a", "b"]}, ["step 1", "b"], ["feature", "step"]),
-        (texts(), TextCounts(longest=1), {"kind": "text"}, ["last letter"], ["letter"]),
+        (texts(), LETTERS, {"kind": "text"}, ["last letter"], ["letter"]),
         (images(), Flatten(), {"kind": "image"}, ["patch at pixel 4,2"], ["patch"]),
     ],
     ids=["table", "sequence", "text", "image"],

@@ -12,7 +12,7 @@ from typing import Any
 
 from deepmine.config.errors import UserError
 
-PACKAGES = ("deepmine.", "sklearn.", "torch.nn.", "torch.optim.")
+PACKAGES = ("deepmine.", "sklearn.", "skrub.", "torch.nn.", "torch.optim.")
 READER = re.compile(r"deepmine\.data\.readers\.[a-z]\w*\.read")  # a new file in that folder is a reader by existing
 PUBLIC = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*)+")  # no part starts with an underscore
 EXPERIMENTAL = "sklearn.impute._iterative.IterativeImputer"  # its public name needs another import first

@@ -28,8 +28,7 @@ if sys.modules[TORCH_ARRAYS] is None:
 def build(steps: Mapping[str, Any], model: Mapping[str, Any], trusted: Sequence[str] = ()) -> Pipeline:
     """The pipeline that a config describes, not fitted; each class is checked before anything is called.
 
-    `steps` are the transformers before the model, by name and in order; None leaves one out. The model is step `model`.
-    Raises `UserError` if a name or key is not allowed, or scikit-learn refuses a parameter's value.
+    The model comes after `steps`, of which None leaves one out. Raises `UserError` if a name, key or value is refused.
     """
     classes = {}
     for section, config in (("steps", steps), ("model", model)):
@@ -39,6 +38,9 @@ def build(steps: Mapping[str, Any], model: Mapping[str, Any], trusted: Sequence[
     pipeline = Pipeline([(name, _create(node, classes)) for name, node in nodes.items() if node is not None])
     for name, estimator in pipeline.get_params().items():  # the steps, and the estimators inside them
         if hasattr(estimator, "_parameter_constraints"):
+            tuples = [key for key, allowed in estimator._parameter_constraints.items() if tuple in list(allowed)]
+            lists = {key: value for key in tuples if isinstance(value := getattr(estimator, key), list)}
+            estimator.set_params(**{key: tuple(value) for key, value in lists.items()})  # YAML has no tuples
             try:
                 estimator._validate_params()
             except ValueError as error:
@@ -54,13 +56,11 @@ def _create(node: Any, classes: Mapping[str, type]) -> Any:
     return [_create(value, classes) for value in node] if isinstance(node, list) else node
 
 
-def fit(
-    pipeline: Pipeline, task: str, train: Part, val: Part, on_epoch: Callable[[int, dict[str, float]], None]
-) -> None:
+def fit(pipeline: Pipeline, task: str, train: Part, val: Part, on_epoch: Callable[..., None]) -> None:
     """Fit as `Pipeline.fit` does, and carry an `eval_set` of validation rows through the same steps.
 
     Only classification and regression give the model a target; a step before it that needs one gets it for every task,
-    such as a network whose features are clustered.
+    such as a network whose features are clustered. A network calls `on_epoch(epoch, values)` after each epoch, from 1.
     """
     *steps, (_, model) = pipeline.steps
     X, X_val, supervised = train.X, val.X, task in SUPERVISED

@@ -1,6 +1,6 @@
 """What is bought together? The rules of the training baskets are measured again in baskets that `fit` never saw.
 
-Measures: see `deepmine.models.candidates.measures`. `hit_rate`: one item of each basket is hidden, and the model
+Measures: see `deepmine.models.association_rules.measures`. `hit_rate`: one item of each basket is hidden, and the model
 recommends; the share of the baskets where the hidden item is among the recommended ones (leave one out, recall at N:
 Deshpande, Karypis, Item-based top-N recommendation algorithms, ACM TOIS 22(1), 2004).
 """
