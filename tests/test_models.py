@@ -76,7 +76,7 @@ def test_clustering_never_sees_the_species() -> None:
 
 def test_what_is_fitted_before_the_model_sees_training_rows_alone() -> None:
     _, data, pipeline = fitted("titanic_tree")
-    scale = pipeline["encode"].named_transformers_["numbers"]["impute"]
+    scale = pipeline["encode"].named_transformers_["numbers"]
     np.testing.assert_allclose(scale.statistics_, data.train.X.select_dtypes("number").median())
 
 

@@ -22,11 +22,15 @@ UNSAFE = {"memory", "input"}  # joblib unpickles what is in `memory`; vectorizer
 SAVED = {
     "sklearn.base.BaseEstimator",
     "sklearn.compose._column_transformer.make_column_selector",
+    "skrub.selectors._base.Selector",
     "deepmine.models.augment",
 }
 BUILT = SAVED | {"torch.nn.modules.module.Module", "torch.optim.optimizer.Optimizer"}
-HELPERS = {  # parts of fitted scikit-learn estimators that skops does not trust by itself
+HELPERS = {  # parts of fitted estimators that skops does not trust by itself; the functions look at a column, no more
     "numpy.dtype",
+    *(f"skrub._dataframe._common.is_{kind}" for kind in ("any_date", "categorical", "numeric")),
+    *(f"skrub._table_vectorizer.{name}" for name in ("ShortReprDict", "_created_by_predicate")),
+    "skrub.selectors._selectors._cardinality_below",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.impute._iterative._ImputerTriplet",
     "sklearn.tree._tree.Tree",
@@ -38,10 +42,9 @@ def check_config(node: Any, key: str, trusted: Sequence[str]) -> Iterator[tuple[
     """Yield each mapping with a `_target_`, and its place, once its name and its keys are checked."""
     if isinstance(node, dict) and "_target_" in node:
         name, ours = node["_target_"], {"_target_", *(("_tasks_", "_takes_") if key == "model" else ())}
-        if key != "data.source":
-            check_name(name, trusted, key)
-        elif name not in trusted and not READER.fullmatch(str(name)):
+        if key == "data.source" and name not in trusted and not READER.fullmatch(str(name)):
             raise UserError(f"`{key}` names {name}, which is not a reader: deepmine.data.readers.<module>.read.")
+        check_name(name, trusted, key)
         for wrong in [k for k in node if k in UNSAFE or (str(k).startswith("_") and k not in ours)]:
             raise UserError(f"`{key}.{wrong}` may not be set: a config could run code or read any file with it.")
         yield key, node
