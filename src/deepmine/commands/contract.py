@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from deepmine.commands import prepare
 from deepmine.config import compose
-from deepmine.config.check import Data
 from deepmine.config.errors import UserError
+from deepmine.config.schema.config import Data
 from deepmine.data.preparing.contract import infer
 from deepmine.data.preparing.examples import describe
 

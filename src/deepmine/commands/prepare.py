@@ -15,8 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from deepmine import ROOT
 from deepmine.config import compose
-from deepmine.config.check import Data
 from deepmine.config.errors import UserError
+from deepmine.config.schema.config import Data
 from deepmine.data import dataset
 from deepmine.data.dataset import Dataset, Part
 from deepmine.data.ledger import Entry, Ledger

@@ -3,7 +3,6 @@
 make sweep experiment=titanic_tree model.max_depth=2,4,8
 """
 
-import sys
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -26,5 +25,4 @@ def conclude(cfg: DictConfig, name: str) -> None:
 
 def run() -> None:
     """Run this verb with the overrides of the command line."""
-    sys.argv.insert(2, "--multirun")  # before the overrides: argparse takes no more of them after a flag
     compose.run(train.main, after=conclude)

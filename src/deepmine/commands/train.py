@@ -10,7 +10,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from deepmine.commands import prepare
-from deepmine.config import compose
+from deepmine.config import compose, exits
 
 NEXT = """Next:
   make compare      all runs in one table for each data set
@@ -41,7 +41,7 @@ def train(cfg: DictConfig) -> Path:
     info, raw = dataset.require_info(folder), Path(cfg.paths.data)
     papers = provenance.issue(cfg.seed, cfg.threads, folder, info, raw, cfg.trial)
     run = record.start(Path(cfg.folders.run), {**compose.names(cfg), **settings}, *papers)
-    with publish.afterwards(run, cfg, only_failures=not cfg.chain):
+    with exits.refusals(), publish.afterwards(run, cfg, only_failures=not cfg.chain):
         with record.status(run.folder / "status.json", "train") as status:
             data = dataset.load(folder)
             if cfg.cv:

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from deepmine.config.check import SUPERVISED
 from deepmine.config.errors import UserError
+from deepmine.config.schema.config import SUPERVISED
 from deepmine.data.preparing.examples import contents
 from deepmine.data.preparing.split import Index
 from deepmine.data.raw import Raw
