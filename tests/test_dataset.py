@@ -220,6 +220,10 @@ def test_it_is_prepared_again_only_when_files_settings_or_code_changed(
     assert "204 train" in capsys.readouterr().out
     prepare.ensure(cfg)
     assert capsys.readouterr().out == ""
+    account = tmp_path / "out/datasets/penguins/preparation.json"
+    account.write_text(account.read_text()[:99])
+    prepare.ensure(cfg)
+    assert "204 train" in capsys.readouterr().out
     raw.write_text("".join(raw.read_text().splitlines(keepends=True)[:-20]))
     prepare.ensure(cfg)
     assert "192 train" in capsys.readouterr().out

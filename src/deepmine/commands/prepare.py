@@ -4,6 +4,7 @@ make prepare data=titanic
 """
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,9 @@ def ensure(cfg: DictConfig) -> None:
     """Prepare the data set, unless it was made from the same files, settings and code already."""
     raw_folder, folder = require_raw(cfg), Path(cfg.folders.dataset)
     with locked(folder):  # of two trials of a sweep the second finds what the first made
-        account = json.loads((folder / ACCOUNT).read_text()) if (folder / ACCOUNT).is_file() else {}
+        account: dict[str, Any] = {}
+        with suppress(OSError, ValueError):  # absent or damaged: it is prepared again
+            account = json.loads((folder / ACCOUNT).read_text())
         if account.get("made_from") != _made_from(compose.plain(cfg)["data"], raw_folder):
             main(cfg)
 
