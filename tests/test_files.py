@@ -368,6 +368,14 @@ def test_files_and_links_outside_the_folder_are_refused(tmp_path: Path, name: st
         arrays.read(own, "table", name.format(other=other))
 
 
+@pytest.mark.parametrize("folder", ["/etc", "../..", "link"])
+def test_a_folder_outside_data_is_refused(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "link").symlink_to("/etc")
+    cfg = compose.compose("data=mnist", "~experiment", f"data.folder={folder}", f"paths.data={tmp_path}", trains=False)
+    with pytest.raises(UserError, match="is outside"):
+        prepare.require_raw(cfg)
+
+
 def test_links_into_the_cache_of_dvc_are_followed(tmp_path: Path) -> None:
     cached = tmp_path / "cache/files/md5/ab" / ("0" * 30)
     cached.parent.mkdir(parents=True)

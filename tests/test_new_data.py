@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -16,9 +15,9 @@ from sklearn.datasets import make_blobs
 
 from conftest import ROOT, make_clone, run, stage
 from deepmine.commands import new_data
-from deepmine.config import check, compose
-from deepmine.config.check import Data
+from deepmine.config import compose
 from deepmine.config.errors import UserError
+from deepmine.config.schema.config import TASKS, Data
 from deepmine.data.ledger import Ledger
 from deepmine.data.preparing import inspect, steps
 from deepmine.data.readers import table
@@ -172,7 +171,7 @@ def test_names_from_data_are_no_expressions(tmp_path: Path) -> None:
 
 
 def test_every_task_has_first_models_that_do_it() -> None:
-    assert set(new_data.FIRST_MODELS) == set(get_args(check.Task))
+    assert set(new_data.FIRST_MODELS) == set(TASKS)
     for task, models in new_data.FIRST_MODELS.items():
         assert all(task in read(compose.CONF / f"model/{model}.yaml")["_tasks_"] for model in models)
 

@@ -24,7 +24,7 @@ from deepmine.data.preparing import steps
 from deepmine.data.preparing.audit import audit, refuse, require_classes, require_target
 from deepmine.data.preparing.examples import describe
 from deepmine.data.preparing.split import split
-from deepmine.data.raw import RESTORE, Raw
+from deepmine.data.raw import RESTORE, Raw, require_inside
 
 ACCOUNT, REJECTS = "preparation.json", "rejects.csv"
 
@@ -131,7 +131,8 @@ def require_raw(cfg: DictConfig) -> Path:
     Raises:
         UserError: it is not there.
     """
-    data, folder = Path(cfg.paths.data), Path(cfg.paths.data, cfg.data.folder)
+    data = Path(cfg.paths.data)
+    folder = require_inside(data / cfg.data.folder, data)
     if "download" in cfg.data and cfg.data.download is not None:
         from deepmine.data.readers import download
 
