@@ -19,7 +19,7 @@ from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.config.schema.config import TASKS, Data
 from deepmine.data.ledger import Ledger
-from deepmine.data.preparing import inspect, steps
+from deepmine.data.preparing import inspect, prepare
 from deepmine.data.readers import table
 
 PEOPLE = 240
@@ -268,6 +268,6 @@ def test_empty_columns_are_left_out_and_infinite_values_emptied(tmp_path: Path) 
     raw = table.read(tmp_path, **{key: value for key, value in first.settings["source"].items() if key != "_target_"})
     assert list(raw.X) == ["x", "ratio"]
     declared = Data(**{**first.settings, "train_fraction": 1.0}).model_dump()
-    assert np.isnan(steps.cleaned(raw, "y", declared, Ledger()).X["ratio"]).sum() == 1
+    assert np.isnan(prepare.clean_table(raw, "y", declared, Ledger()).X["ratio"]).sum() == 1
     with pytest.raises(UserError, match="no column to learn from beside x"):
         found(tmp_path, measures(x=None))

@@ -13,7 +13,7 @@ import pooch
 import requests
 
 from deepmine.config.errors import UserError
-from deepmine.data.dataset import locked
+from deepmine.data.folders import locked
 from deepmine.data.raw import require_inside
 
 
