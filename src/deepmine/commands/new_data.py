@@ -22,7 +22,7 @@ from deepmine.config.errors import UserError
 NO_NAMES = ("inf", "nan", "null", "true", "false")  # which a command line takes for a value
 FIRST_MODELS = {  # that are trained, by task
     "classification": ["tree", "mlp"],
-    "regression": ["ridge", "regression_boosting"],
+    "regression": ["ridge", "regression_boosting", "regression_mlp"],
     "clustering": ["kmeans", "gmm"],
     "decomposition": ["pca"],
     "anomalies": ["isolation_forest"],

@@ -48,11 +48,11 @@ def read(
     if pairs.empty:
         raise UserError(f"{path} holds no items.")
     places, rows = pd.factorize(pairs["basket"])
-    codes, columns = pd.factorize(pairs["item"], sort=True)
+    numbers, columns = pd.factorize(pairs["item"], sort=True)
     for name in leave_out:
         if name not in columns:
             raise UserError(f"`leave_out` names {name!r}, but {path} has no such item. {nearest(name, columns)}")
-    X = csr_matrix((np.ones(len(pairs), np.uint8), (places, codes)))  # MLflow does not take csr_array
+    X = csr_matrix((np.ones(len(pairs), np.uint8), (places, numbers)))  # MLflow does not take csr_array
     X.data[:] = 1  # 256 of an item are 0
     goods = np.flatnonzero(~columns.isin(list(leave_out)))
     X = X[:, goods]
