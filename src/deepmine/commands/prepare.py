@@ -16,7 +16,7 @@ from deepmine.config.errors import UserError
 from deepmine.data import dataset
 from deepmine.data.digests import compare_with_dvc, file_digest, folder_digest
 from deepmine.data.folders import locked
-from deepmine.data.raw import RESTORE
+from deepmine.data.raw import RESTORE, require_inside
 
 if TYPE_CHECKING:
     from deepmine.data.preparing.prepare import Prepared
@@ -65,7 +65,8 @@ def require_raw(cfg: DictConfig) -> Path:
     Raises:
         UserError: it does not exist.
     """
-    data, folder = Path(cfg.paths.data), Path(cfg.paths.data, cfg.data.folder)
+    data = Path(cfg.paths.data)
+    folder = require_inside(data / cfg.data.folder, data)
     if "download" in cfg.data and cfg.data.download is not None:
         from deepmine.data.readers import download
 
