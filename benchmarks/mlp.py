@@ -19,14 +19,14 @@ from torch.nn import functional as F
 
 from deepmine import ROOT
 from deepmine.config import compose
-from deepmine.data.readers import idx
+from deepmine.data.readers import arrays
 from deepmine.models.lightning import LightningClassifier
 
 
 def digits(rows: int = 60_000) -> tuple[np.ndarray, np.ndarray]:
     """Images scaled to 0..1, `(rows, 1, 28, 28)`, and labels."""
     source = OmegaConf.load(ROOT / "conf/data/mnist5k.yaml")
-    raw = idx.read(ROOT / "data" / source.folder, source.source.images, source.source.labels)
+    raw = arrays.read(ROOT / "data" / source.folder, "image", source.source.X, source.source.y)
     repeat = np.resize(np.arange(len(raw.rows)), rows)
     return raw.X[repeat].astype(np.float32) / 255, raw.y[repeat]
 
