@@ -31,10 +31,9 @@ class LightningEstimator(TransformerMixin, BaseEstimator):
     """What the estimators around a network share. The sizes of the network come from the data.
 
     Attributes:
-        net_: the fitted network, on the CPU; with an `eval_set`, as it was at the lowest validation loss, unless a
-            callback such as weight averaging sets the final weights.
-        history_: one dict per epoch, `{"train_loss": ..., "val_loss": ...}`; empty where other processes train
-            (`on_epoch` is called all the same).
+        net_: the network, on the CPU; with an `eval_set`, as it was at the lowest validation loss, unless a callback
+            such as weight averaging sets the final weights.
+        history_: one dict per epoch, `{"train_loss": ..., "val_loss": ...}`; empty where other processes train.
     """
 
     net: type | str = "deepmine.models.networks.MLP"  # takes `(input_shape, n_outputs, **net_params)`
@@ -82,11 +81,11 @@ class LightningEstimator(TransformerMixin, BaseEstimator):
         return tags
 
     def transform(self, X: Any) -> NDArray[np.float32]:
-        """The input of the network's last linear layer: its features of each row, `(n, width)`."""
+        """Features of each row, `(n, width)`: the input of the network's `decode` or, without one, its last linear layer."""
         check_is_fitted(self)
         seen: list[Tensor] = []
-        last = [layer for layer in self.net_.modules() if isinstance(layer, nn.Linear)][-1]
-        with last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])):
+        last: Any = [layer for layer in self.net_.modules() if isinstance(layer, nn.Linear)][-1]
+        with getattr(self.net_, "decode", last).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])):
             self._outputs(X)
         return torch.cat(seen).numpy()
 
@@ -139,7 +138,7 @@ class LightningClassifier(ClassifierMixin, LightningEstimator):
 
     def predict(self, X: Any) -> NDArray:
         """The most probable class of each row, `(n,)`."""
-        probabilities = self.predict_proba(X)
+        probabilities = self.predict_proba(X)  # first, so that it says if the network is not fitted
         return self.classes_[probabilities.argmax(1)]
 
     def _start(self, X: Any, y: Any) -> Start:
@@ -171,7 +170,7 @@ class LightningRegressor(RegressorMixin, LightningEstimator):
 
 
 class LightningAutoencoder(OutlierMixin, LightningEstimator):
-    """An outlier detector around an autoencoder: a tenth of the training rows have a score below `offset_`."""
+    """An outlier detector around an autoencoder: a tenth of the training rows score below `offset_`."""
 
     def fit(self, X: Any, y: Any = None, eval_set: Any = None, on_epoch: Any = None) -> Any:
         """Train the network to output its input; as `LightningEstimator.fit`, but targets are not used."""
@@ -180,7 +179,7 @@ class LightningAutoencoder(OutlierMixin, LightningEstimator):
         return self
 
     def score_samples(self, X: Any) -> NDArray[np.float64]:
-        """Minus the mean squared error of each reconstruction, `(n,)`: the lower, the more anomalous."""
+        """Minus the mean squared error of each reconstruction, `(n,)`: low for an anomaly."""
         return -np.mean((self._outputs(X).numpy() - self._encode(X)) ** 2, axis=1, dtype=float)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
@@ -190,14 +189,6 @@ class LightningAutoencoder(OutlierMixin, LightningEstimator):
     def predict(self, X: Any) -> NDArray[np.int64]:
         """-1 for an anomaly, 1 for other rows."""
         return np.where(self.decision_function(X) < 0, -1, 1)
-
-    def transform(self, X: Any) -> NDArray[np.float32]:
-        """The code of each row, `(n, code)`, where the network has an `encode`; else as in `LightningEstimator`."""
-        check_is_fitted(self)
-        if not hasattr(self.net_, "encode"):
-            return super().transform(X)
-        with torch.inference_mode():
-            return self.net_.encode(torch.from_numpy(self._check(X, reset=False))).numpy()  # type: ignore[operator]
 
     def _start(self, X: Any, y: Any) -> Start:
         X = self._check(X)

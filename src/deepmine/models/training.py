@@ -107,15 +107,15 @@ class FastTraining(Training):
 class Epochs(pl.Callback):
     """Reports each epoch, and keeps the weights of the lowest validation loss.
 
-    It runs before other callbacks. So it sees averaged weights if a callback validates them, and a callback that sets
-    weights when training ends, as averaging does, has the last word.
+    It runs before other callbacks: it sees averaged weights if one validates them, and one that sets the final weights,
+    as averaging does, has the last word.
     """
 
     def __init__(self, on_epoch: Callable[[int, dict[str, float]], None] | None) -> None:
         self.on_epoch, self.best = on_epoch, math.inf
+        self.weights: dict[str, Tensor] = {}
         self.history: list[dict[str, float]] = []
         self.val: dict[str, float] = {}
-        self.weights: dict[str, Tensor] = {}
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Begin a line of progress, for terminals only (`disable=None`)."""
