@@ -15,11 +15,11 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from deepmine import tasks
 from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.runs import record, sweep
 from deepmine.runs.record import Record
-from deepmine.tasks import metrics
 
 RULE = "Ranked by the validation rows, or by the folds where every run has them; test scores rank nothing."
 
@@ -51,7 +51,7 @@ def comparable(runs: Iterable[Record]) -> dict[str, list[Record]]:
     groups: dict[tuple[str, str, str, str], list[Record]] = defaultdict(list)
     for run in runs:
         folder, task = Path(run.passport["data"]["dataset"]).name, run.config["task"]
-        space = compose.digest(run.config["steps"]) if metrics.in_transformed_space(task) else ""
+        space = compose.digest(run.config["steps"]) if tasks.find(task).in_transformed_space else ""
         groups[folder, task, run.passport["data"]["digest"], space].append(run)
     names: dict[str, list[Record]] = {}
     for (folder, task, digest, space), group in sorted(groups.items()):
@@ -65,7 +65,7 @@ def leaderboard(runs: list[Record]) -> pd.DataFrame:
     run's own baseline on the test rows, `baseline_...`; all test scores; `fit_seconds`. Empty columns are left out.
     """
     task = runs[0].config["task"]
-    first, *others = metrics.columns(task)
+    first, *others = tasks.find(task).columns
     rows = {}
     for run in sweep.ranked(runs, task):
         scores = run.metrics

@@ -23,7 +23,6 @@ from deepmine.config.errors import UserError
 from deepmine.data.dataset import Dataset, Part
 from deepmine.models import pipelines
 from deepmine.runs import record
-from deepmine.tasks import metrics
 
 
 def run(folder: Path, pipeline: Pipeline, task: str, data: Dataset, folds: int) -> None:
@@ -50,11 +49,11 @@ def cross_validate(
     Raises:
         UserError: there are too few rows, or too few of a class.
     """
-    lines = []
+    lines, found = [], tasks.find(task)
     for number, (learn, held_out) in enumerate(cut(train, task, split, folds), start=1):
         fresh = clone(pipeline)
         pipelines.fit(fresh, task, train.take(learn), val, lambda *_: None)
-        scores = metrics.score(task, **tasks.find(task).predict(fresh, train.take(held_out)))
+        scores = found.score(found.predict(fresh, train.take(held_out)))
         lines.append({"fold": number, "rows": len(held_out), **scores})
     return pd.DataFrame(lines)
 
