@@ -15,18 +15,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-# colours that most colour-blind people can tell apart (Okabe and Ito, https://jfly.uni-koeln.de/color/)
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+# colours that most colour-blind people can tell apart: Okabe and Ito, https://jfly.uni-koeln.de/color/, then Paul Tol's
+COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#882255", "#999933", "#44aa99"]
 STYLE: Any = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlelocation": "left",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e6e6e6",
-    "axes.prop_cycle": cycler(color=COLOURS),
-    "figure.constrained_layout.use": True,
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
+    **dict.fromkeys(("axes.grid", "axes.axisbelow", "figure.constrained_layout.use"), True),
+    **{"axes.titlelocation": "left", "grid.color": "#e6e6e6", "axes.prop_cycle": cycler(color=COLOURS)},
 }
 DPI = 110
 
@@ -66,8 +60,6 @@ def two_components(points: NDArray, shares: NDArray, title: str, groups: NDArray
     """Rows by their first two components, coloured by group; `shares` are those of the variance."""
     figure = Figure(figsize=(7, 4.6))
     axes = figure.add_subplot()
-    if groups is not None and len(np.unique(groups)) > len(COLOURS):
-        axes.set_prop_cycle(color=matplotlib.colormaps["tab20"](range(20)))
     for group in [None] if groups is None else np.unique(groups):
         here = points if group is None else points[groups == group]
         axes.scatter(here[:, 0], here[:, 1], s=28, alpha=0.75, label=f"{group} ({len(here)})")

@@ -35,8 +35,7 @@ def main(cfg: DictConfig) -> None:
 def evaluate(run: Record, trusted: Sequence[str]) -> None:
     """Score the model of a record on the data that it was trained on, and report what it found.
 
-    Raises:
-        UserError: the prepared data are not those that the model was trained on.
+    Raises UserError if the prepared data are not those that the model was trained on.
     """
     from deepmine import figures
     from deepmine.models import pipelines
@@ -69,11 +68,9 @@ def show(run: Record) -> None:
     title = f"{settings['choices']['model']} on {settings['choices']['data']}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("metric")
-    parts = [*dataset.PARTS, "baseline/test"]
-    for part in parts:
+    for part in (parts := [*dataset.PARTS, "baseline/test"]):
         table.add_column(part.replace("baseline/test", "baseline (test)"), justify="right")
-    folds = len(run.cross_validation.get("folds", []))
-    if folds:
+    if folds := len(run.cross_validation.get("folds", [])):
         table.add_column(f"{folds} folds", justify="right")
     for key in tasks.find(settings["task"]).columns:
         cells = [f"{scores[f'{p}/{key}']:.4f}" if f"{p}/{key}" in scores else "" for p in parts]

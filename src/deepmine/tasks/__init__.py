@@ -1,11 +1,10 @@
 """What a model is for: every module in this folder is one task, named as in the configs, and defines its `TASK`.
 
-So a new task is one new file. Means of explanation that several tasks share are in the folder `explain/`.
+So a new task is one new file. What several tasks share is in the folder `explain/`.
 """
 
 from __future__ import annotations
 
-import html
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -42,7 +41,7 @@ class Predicted:
 class Report:
     """What a run found, for a person: tables and figures by name, at most three findings, a hint for the terminal.
 
-    The figures are drawn when they are asked for, inside the plot style.
+    The figures are made when they are asked for, inside the plot style.
     """
 
     tables: dict[str, pd.DataFrame]
@@ -54,18 +53,13 @@ class Report:
 P = TypeVar("P", bound=Predicted)
 
 
-def _unchanged(pipeline: Pipeline, data: Dataset, parts: dict[str, P], seed: int) -> dict[str, P]:
-    return parts
-
-
 @dataclass(frozen=True)
 class Task(Generic[P]):
     """The functions of a task.
 
     Attributes:
         directions: every score, and whether higher is better (None: neither); the first one ranks the runs.
-        predict: what a fitted pipeline says about some rows.
-        measure: the scores of that; NaN where one is not defined.
+        predict: what a fitted pipeline says about some rows; `measure`: the scores of that, NaN where not defined.
         baseline: what a model that learned nothing would say about the test rows, or None; gets a seed.
         report: what the run found.
         enrich: the predictions of all parts, with what takes long or needs several parts; gets a seed.
@@ -78,7 +72,7 @@ class Task(Generic[P]):
     measure: Callable[[P], dict[str, float]]
     baseline: Callable[[Dataset, dict[str, P], int], P | None]
     report: Callable[[Pipeline, Dataset, dict[str, P]], Report]
-    enrich: Callable[[Pipeline, Dataset, dict[str, P], int], dict[str, P]] = _unchanged
+    enrich: Callable[[Pipeline, Dataset, dict[str, P], int], dict[str, P]] = lambda pipeline, data, parts, seed: parts
     shown: int = 5
     in_transformed_space: bool = False
 
@@ -118,7 +112,8 @@ def markdown(table: pd.DataFrame) -> list[str]:
 
 def escaped(value: object) -> str:
     """A value as one line of Markdown text: no table cell, HTML or link can begin or end in it."""
-    return re.sub(r"[\\|`*\[]", r"\\\g<0>", html.escape(" ".join(str(value).split()), quote=False))
+    text = " ".join(str(value).split()).replace("&", "&amp;").replace("<", "&lt;")
+    return re.sub(r"[\\|`*\[]", r"\\\g<0>", text)
 
 
 def _cell(value: Any) -> str:

@@ -22,8 +22,7 @@ from deepmine.tasks import Predicted, Report, Task, readable
 from deepmine.tasks.explain import EXAMPLES, explain, fit_in_words, image_figure
 
 BINS = 15  # of confidence, for the calibration error
-MOST = 20  # classes in the confusion matrix, and rows in the table of mistakes
-CURVES = 10  # classes with a ROC and a precision-recall curve of their own
+MOST, CURVES = 20, 10  # classes in the confusion matrix and rows in the table of mistakes; classes with curves
 GAP = 0.05  # between training and validation accuracy, from which on a model overfits
 
 
@@ -54,12 +53,11 @@ def baseline(data: Dataset, parts: dict[str, Classified], seed: int) -> Classifi
 def measure(some: Classified) -> dict[str, float]:
     """Scores of predicted classes, and of probabilities where there are any."""
     y, predicted = some.y, some.predicted
+    of_classes = metrics.precision_recall_fscore_support(y, predicted, average="macro", zero_division=0)
     scores = {
         "accuracy": metrics.accuracy_score(y, predicted),
         "balanced_accuracy": metrics.balanced_accuracy_score(y, predicted),
-        "precision_macro": metrics.precision_score(y, predicted, average="macro", zero_division=0),
-        "recall_macro": metrics.recall_score(y, predicted, average="macro", zero_division=0),
-        "f1_macro": metrics.f1_score(y, predicted, average="macro", zero_division=0),
+        **dict(zip(("precision_macro", "recall_macro", "f1_macro"), of_classes[:3], strict=True)),
         "f1_weighted": metrics.f1_score(y, predicted, average="weighted", zero_division=0),
     }
     if some.probabilities is not None:
@@ -97,103 +95,80 @@ def calibration_error(y: NDArray, probabilities: NDArray, classes: NDArray) -> f
 
 
 def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Classified]) -> Report:
-    """Scores by class, the most confident mistakes, and what the model bases its answers on."""
-    test, more = parts["test"], explain(pipeline, data, parts["test"].predicted, "accuracy")
-    classes = np.unique(np.concatenate([test.y, test.predicted]))
+    """Scores by class, the wrong rows with the highest confidence, and what the model bases its answers on."""
+    test, wrong = parts["test"], np.flatnonzero(parts["test"].y != parts["test"].predicted)
+    answers = pd.DataFrame({"actual": test.y, "predicted": test.predicted})
+    classes = np.unique([test.y, test.predicted])
     scores = metrics.precision_recall_fscore_support(test.y, test.predicted, labels=classes, zero_division=0)
-    tables = {"classes": pd.DataFrame(dict(zip(("class", "precision", "recall", "f1", "rows"), (classes, *scores))))}
+    named = dict(zip(("class", "precision", "recall", "f1", "rows"), (classes, *scores), strict=True))
+    tables = {"classes": pd.DataFrame(named)}
     if test.probabilities is not None:
-        tables["confident_mistakes"] = confident_mistakes(data.test, test)
+        answers["confidence"] = test.probabilities.max(axis=1)
+        wrong = wrong[np.argsort(-answers["confidence"].to_numpy()[wrong], kind="stable")]
+        mistakes = answers.iloc[wrong[:MOST]].reset_index(drop=True)
+        tables["confident_mistakes"] = pd.concat([readable(data.test, wrong[:MOST]), mistakes], axis=1)
     accuracy = {name: float(np.mean(part.y == part.predicted)) for name, part in parts.items()}
     error = np.sqrt(accuracy["val"] * (1 - accuracy["val"]) / len(data.val))  # standard error of a share
     guess = baseline(data, parts, 0)
     findings = [
-        f"{fit_in_words('accuracy', accuracy['train'], accuracy['val'], max(GAP, 2 * error))} On test rows it is "
-        f"{accuracy['test']:.3f}; always answering {guess.predicted[0]} gives {np.mean(guess.y == guess.predicted):.3f}."
+        fit_in_words("accuracy", accuracy["train"], accuracy["val"], max(GAP, 2 * error)),
+        f"Test accuracy: {accuracy['test']:.3f}; always answering {guess.predicted[0]} has "
+        f"{np.mean(guess.y == guess.predicted):.3f}.",
     ]
-    wrong = test.y != test.predicted
-    if wrong.any():
-        mistakes = pd.DataFrame({"actual": test.y[wrong], "predicted": test.predicted[wrong]}).value_counts()
-        actual, answer = mistakes.index[0]
-        findings.append(
-            f"Most frequent mistake: {actual} predicted as {answer}, in {mistakes.iloc[0]} of {len(wrong)} test rows."
-        )
-    figures = chain(_figures(data, test), more.figures)
+    if len(wrong):
+        counts = answers.iloc[wrong][["actual", "predicted"]].value_counts()
+        (actual, answer), n = counts.index[0], counts.iloc[0]
+        findings[-1] += f" Most frequent mistake: {actual} predicted as {answer}, in {n} rows."
+    more = explain(pipeline, data, test.predicted, "accuracy")
+    figures = chain(_figures(data, test, wrong[:EXAMPLES]), more.figures)
     return Report(tables | more.tables, findings + more.findings, figures)
 
 
-def confident_mistakes(part: Part, some: Classified) -> pd.DataFrame:
-    """The wrong rows with the highest confidence, at most `MOST`: what they are, and what the model says."""
-    rows = _mistakes(some, MOST)
-    table = {"actual": some.y[rows], "predicted": some.predicted[rows], "confidence": _confidence(some)[rows]}
-    return pd.concat([readable(part, rows), pd.DataFrame(table)], axis=1)
-
-
-def _figures(data: Dataset, test: Classified) -> Iterator[tuple[str, Figure]]:
+def _figures(data: Dataset, test: Classified, wrong: NDArray) -> Iterator[tuple[str, Figure]]:
     yield "confusion_matrix", confusion_matrix(test.y, test.predicted)
     if test.probabilities is not None:
-        yield "roc_pr_calibration", curves(test)
-        rows, sure = _mistakes(test, EXAMPLES), _confidence(test)
-        if data.info["kind"] == "image" and len(rows):
-            titles = [f"{test.y[n]} as {test.predicted[n]}\n{sure[n]:.1%}, row {data.test.rows[n]}" for n in rows]
-            heading = "The most confident mistakes on test rows: actual as predicted class, confidence"
-            yield "confident_mistakes", image_figure(titles, heading, data.test.X[rows])
+        yield "roc_pr_calibration", curves(test.y, test.probabilities, test.classes)
+        if data.info["kind"] == "image" and len(wrong):
+            titles = [f"{test.y[n]} as {test.predicted[n]}\nrow {data.test.rows[n]}" for n in wrong]
+            heading = "The most confident mistakes on test rows: actual as predicted class"
+            yield "confident_mistakes", image_figure(titles, heading, data.test.X[wrong])
 
 
 def confusion_matrix(y: NDArray, predicted: NDArray) -> Figure:
     """Counts of actual against predicted classes; of many classes, the `MOST` with the most mistakes."""
-    classes = np.unique(np.concatenate([y, predicted]))
-    wrong = np.concatenate([y[y != predicted], predicted[y != predicted]])
-    worst = np.argsort(-np.array([np.sum(wrong == name) for name in classes]), kind="stable")[:MOST]
-    shown = classes[np.sort(worst)]
+    wrong, classes = y != predicted, np.unique([y, predicted])
+    counts = [np.sum(y[wrong] == name) + np.sum(predicted[wrong] == name) for name in classes]
+    shown = np.sort(classes[np.argsort(-np.array(counts), kind="stable")[:MOST]])
     figure = Figure(figsize=(3.2 + 0.42 * len(shown),) * 2)
     axes = figure.add_subplot()
     axes.grid(False)
-    rotation = "vertical" if max(len(str(name)) for name in shown) > 5 else "horizontal"
-    metrics.ConfusionMatrixDisplay.from_predictions(
-        y, predicted, labels=shown, cmap="Blues", colorbar=False, xticks_rotation=rotation, ax=axes
-    )
+    style = {"cmap": "Blues", "colorbar": False, "xticks_rotation": 90 if max(map(len, map(str, shown))) > 5 else 0}
+    metrics.ConfusionMatrixDisplay.from_predictions(y, predicted, labels=shown, ax=axes, **style)
     left_out = f"\nthe {MOST} of {len(classes)} classes with the most mistakes" if len(classes) > MOST else ""
-    axes.set_title(
-        f"{np.sum(y == predicted)} of {len(y)} test rows are right ({np.mean(y == predicted):.1%}){left_out}"
-    )
+    axes.set_title(f"{np.sum(~wrong)} of {len(y)} test rows are right ({np.mean(~wrong):.1%}){left_out}")
     return figure
 
 
-def curves(test: Classified) -> Figure:
+def curves(y: NDArray, probabilities: NDArray, classes: NDArray) -> Figure:
     """ROC and precision-recall curves, each class against the rest, and the calibration of the predicted class.
 
-    Of two classes the second one has a curve; of many, the most frequent ones in `test`.
+    Of two classes the second one has a curve; of many, the most frequent ones in `y`.
     """
-    assert test.probabilities is not None
     figure = Figure(figsize=(12.6, 4.3))
     roc, pr, calibration = figure.subplots(1, 3)
-    found, counts = np.unique(test.y, return_counts=True)
-    shown = test.classes[1:] if len(test.classes) == 2 else np.sort(found[np.argsort(-counts, kind="stable")][:CURVES])
+    found, counts = np.unique(y, return_counts=True)
+    shown = classes[1:] if len(classes) == 2 else np.sort(found[np.argsort(-counts, kind="stable")][:CURVES])
     for name in shown if len(found) > 1 else []:
-        truth, p = test.y == name, test.probabilities[:, test.classes == name][:, 0]
-        metrics.RocCurveDisplay.from_predictions(truth, p, name=str(name), ax=roc)
-        metrics.PrecisionRecallDisplay.from_predictions(truth, p, name=str(name), ax=pr)
-    confidence, right = _confidence(test), test.predicted == test.y
-    CalibrationDisplay.from_predictions(right, confidence, n_bins=BINS, pos_label=True, ax=calibration)
-    calibration.set(xlabel="confidence in the predicted class", ylabel="share of rows that are right")
+        p = probabilities[:, classes == name][:, 0]
+        metrics.RocCurveDisplay.from_predictions(y == name, p, name=str(name), ax=roc)
+        metrics.PrecisionRecallDisplay.from_predictions(y == name, p, name=str(name), ax=pr)
+    right = classes[probabilities.argmax(axis=1)] == y
+    CalibrationDisplay.from_predictions(right, probabilities.max(axis=1), n_bins=BINS, pos_label=True, ax=calibration)
     title = f" of the {CURVES} most frequent classes" if len(found) > CURVES else ""
-    for axes, text in ((roc, f"ROC{title}"), (pr, f"Precision and recall{title}"), (calibration, "Calibration")):
-        axes.set_title(text)
-        if legend := axes.get_legend():
-            legend.set(frame_on=False)
+    roc.set(title=f"ROC{title}", xlabel="false positive rate", ylabel="true positive rate")
+    pr.set(title=f"Precision and recall{title}", xlabel="recall", ylabel="precision")
+    calibration.set(title="Calibration", xlabel="confidence in the predicted class", ylabel="share of right rows")
     return figure
-
-
-def _confidence(some: Classified) -> NDArray:
-    assert some.probabilities is not None
-    return some.probabilities.max(axis=1)
-
-
-def _mistakes(some: Classified, n: int) -> NDArray[np.int64]:
-    """The wrong rows by number, the most confident ones first, at most `n`."""
-    wrong = np.flatnonzero(some.y != some.predicted)
-    return wrong[np.argsort(-_confidence(some)[wrong], kind="stable")][:n]
 
 
 SCORES: dict[str, bool | None] = {

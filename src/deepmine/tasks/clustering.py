@@ -1,11 +1,9 @@
 """Which rows belong together? A target, if there is one, is used here alone, never in `fit`.
 
 Scores are scikit-learn's, https://scikit-learn.org/stable/modules/clustering.html#clustering-evaluation, except
-`stability`, see below, and `noise_share`, the share of rows in no cluster (label -1).
-
-Noise counts as follows: it is not a cluster (`n_clusters`); its silhouette is 0, as of a cluster of one (Rousseeuw
-1987), so that leaving rows out gains nothing; Davies-Bouldin and Calinski-Harabasz ignore it; compared with classes,
-it is one more group.
+`stability` and `noise_share`, the share of rows in no cluster (label -1). Noise is not a cluster (`n_clusters`); its
+silhouette is 0, as of a cluster of one (Rousseeuw 1987), so that leaving rows out gains nothing; Davies-Bouldin and
+Calinski-Harabasz ignore it; compared with classes, it is one more group.
 """
 
 from collections.abc import Iterator
@@ -27,18 +25,12 @@ from deepmine.tasks import Predicted, Report, Task
 
 NOISE = -1  # scikit-learn's label of a row that belongs to no cluster
 RESAMPLES, RESAMPLE_ROWS = 10, 2000  # for `stability`; some algorithms are quadratic in the rows,
-SILHOUETTE_ROWS = 10_000  # at most: so is the silhouette
-SHOWN = 2000  # test rows in a figure, at most
+SILHOUETTE_ROWS, SHOWN = 10_000, 2000  # so is the silhouette; test rows in a figure
 
 
 @dataclass(frozen=True, eq=False)
 class Clustered(Predicted):
-    """A cluster for each row, `(n,)`; -1 is none.
-
-    Attributes:
-        X: what the clusters were found in, `(n, features)`.
-        resampled: of the training rows, see `stability`.
-    """
+    """A cluster for each row, `(n,)`, -1 is none, of `X`, `(n, features)`; `resampled` see `stability`."""
 
     X: NDArray
     resampled: NDArray | None = None
@@ -92,12 +84,9 @@ def stability(clusterer: Any, X: NDArray, labels: NDArray, n_resamples: int, see
     """How well the clusters of one half of the rows, clustered alone, agree with those of all rows.
 
     Halves are drawn without replacement: a row drawn twice would look like a dense region. The agreement is the
-    adjusted Rand index on the rows of the half: 1 is the same clusters, 0 is chance. Ben-Hur, Elisseeff and Guyon, "A
-    stability based method for discovering structure in clustered data" (2002); halves as in Lange et al.,
-    "Stability-based validation of clustering solutions" (2004).
-
-    Returns:
-        The index of each half, `(n_resamples,)`.
+    adjusted Rand index on the rows of each half, `(n_resamples,)`: 1 is the same clusters, 0 is chance. Ben-Hur,
+    Elisseeff and Guyon, "A stability based method for discovering structure in clustered data" (2002); halves as in
+    Lange et al., "Stability-based validation of clustering solutions" (2004).
     """
     rng, size = np.random.default_rng(seed), min(len(X) // 2, RESAMPLE_ROWS)
     draws = [np.sort(rng.choice(len(X), size, replace=False)) for _ in range(n_resamples)]
@@ -105,65 +94,41 @@ def stability(clusterer: Any, X: NDArray, labels: NDArray, n_resamples: int, see
 
 
 def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Clustered]) -> Report:
-    """Size and content of each cluster of the training rows, and what separates the clusters."""
+    """Size and content of each cluster of the training rows."""
     train, test = parts["train"], parts["test"]
-    tables, labels = {"clusters": profiles(data.train, train.predicted)}, train.predicted
+    labels, scores = train.predicted, [measure(some) for some in (test, baseline(data, parts, 0))]
+    found, by_chance = (values.get("silhouette", np.nan) for values in scores)
     noise = f"; {np.mean(labels == NOISE):.1%} of the rows are noise, in no cluster" if NOISE in labels else ""
-    scores, guess = measure(test), measure(baseline(data, parts, 0))
-    distinct = (scores.get("silhouette", np.nan), guess.get("silhouette", np.nan))
-    findings = [
-        f"{len(np.unique(labels[labels != NOISE]))} clusters{noise}. Silhouette on test rows: {distinct[0]:.3f}; random "
-        f"clusters have {distinct[1]:.3f}."
-    ]
+    n = len(np.unique(labels[labels != NOISE]))
+    findings = [f"{n} clusters{noise}. Silhouette on test rows: {found:.3f}, of random clusters {by_chance:.3f}."]
     if train.resampled is not None:
         findings.append(
             f"Refitted on halves of the training rows, the clusters agree to an adjusted Rand index of "
             f"{train.resampled.mean():.3f} (worst half {train.resampled.min():.3f}; 1 is equal, 0 is chance)."
         )
     if isinstance(data.train.X, pd.DataFrame):
-        tables["standardised_differences"] = differences = standardised_differences(data.train.X, labels)
-        strength = differences.drop(columns="cluster").abs().mean().dropna()
-        if len(differences) > 1 and len(strength):
+        numbers = data.train.X.select_dtypes("number")
+        share = (numbers.groupby(labels).transform("mean").var() / numbers.var()).dropna()  # eta squared
+        if len(share):
             findings.append(
-                f"The clusters differ most in {strength.idxmax()}: on average, the mean of a cluster is "
-                f"{strength.max():.1f} standard deviations from that of the other rows."
+                f"Clusters differ most in {share.idxmax()}: they explain {share.max():.0%} of its variance."
             )
-    return Report(tables, findings, _figures(test))
+    return Report({"clusters": profiles(data.train, labels)}, findings, _figures(test))
 
 
 def profiles(part: Part, labels: NDArray) -> pd.DataFrame:
-    """Rows and share of each cluster; the most frequent class; of a table, mean or most frequent value by column.
-
-    The last line is of all rows.
-    """
+    """Rows, share and most frequent class of each cluster, and of all; of a table each column's mean or top value."""
     lines = []
     for name, here in [*((name_of(label), labels == label) for label in np.unique(labels)), ("all", labels == labels)]:
         line: dict[str, Any] = {"cluster": name, "rows": here.sum(), "share": here.mean()}
         if part.y is not None:
             classes = pd.Series(part.y[here]).value_counts(normalize=True)
             line |= {"majority_class": str(classes.index[0]), "class_share": classes.iloc[0]}
-        if isinstance(part.X, pd.DataFrame):
-            numbers, texts = part.X[here].select_dtypes("number"), part.X[here].select_dtypes(exclude="number")
-            line |= {f"{column} mean": mean for column, mean in numbers.mean().items()}
-            line |= {f"{column} most frequent": next(iter(texts[column].mode()), None) for column in texts}
+        for column, x in part.X[here].items() if isinstance(part.X, pd.DataFrame) else ():
+            is_number = pd.api.types.is_numeric_dtype(x)
+            line[f"{column} {'mean' if is_number else 'mode'}"] = x.mean() if is_number else next(iter(x.mode()), None)
         lines.append(line)
     return pd.DataFrame(lines)
-
-
-def standardised_differences(X: pd.DataFrame, labels: NDArray) -> pd.DataFrame:
-    """How far the mean of each cluster is from that of the other rows, by numeric column, in standard deviations.
-
-    Difference of the means over the pooled standard deviation: Cohen's d, "Statistical Power Analysis for the
-    Behavioral Sciences" (1988), 2.5. NaN for a column that is constant in both, and for a cluster of one row. Noise has
-    no line.
-    """
-    numbers, found = X.select_dtypes("number"), {}
-    for label in np.unique(labels[labels != NOISE]):
-        one, rest = numbers[labels == label], numbers[labels != label]
-        weights = np.array([len(one) - 1, len(rest) - 1]) / max(len(numbers) - 2, 1)
-        pooled = np.sqrt(weights[0] * one.var() + weights[1] * rest.var())
-        found[name_of(label)] = (one.mean() - rest.mean()) / pooled.where(pooled > 0)
-    return pd.DataFrame(found).T.rename_axis("cluster").reset_index()
 
 
 def name_of(label: Any) -> str:
@@ -180,12 +145,9 @@ def _figures(test: Clustered) -> Iterator[tuple[str, Figure]]:
     """Some test rows in their first two principal components, coloured by cluster."""
     X, labels = (values[_sample(len(test.X), SHOWN)] for values in (test.X, test.predicted))
     if X.shape[1] > 1 and len(X) > 1:
-        pca = PCA(2, svd_solver="full").fit(X)
-        groups = np.array([name_of(label) for label in labels])
-        yield (
-            "clusters",
-            two_components(pca.transform(X), pca.explained_variance_ratio_, "Clusters of test rows", groups),
-        )
+        pca, groups = PCA(2, svd_solver="full").fit(X), np.array([name_of(label) for label in labels])
+        points, shares = pca.transform(X), pca.explained_variance_ratio_
+        yield "clusters", two_components(points, shares, "Clusters of test rows", groups)
 
 
 SCORES = {

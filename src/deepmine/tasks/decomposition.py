@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline
 from deepmine.data.dataset import Dataset, Part
 from deepmine.figures import two_components
 from deepmine.tasks import Predicted, Report, Task
-from deepmine.tasks.explain import EXAMPLES, feature_names, image_figure
+from deepmine.tasks.explain import feature_names
 
 PERMUTATIONS = 10
 CLASSES = 20  # with a colour of their own, at most
@@ -31,11 +31,8 @@ class Decomposed(Predicted):
     """The components of each row, `(n, components)`.
 
     Attributes:
-        X: the input of the model, `(n, features)`.
-        restored: the reconstruction from the components, in the same shape.
-        mean: of the training rows, `(features,)`.
-        spectrum: of the training rows, share of the variance of each component, falling.
-        chance: the same after each column is shuffled, see `shares_by_chance`.
+        X: the input of the model, `(n, features)`; `restored`: from the components; `mean`: of the training rows.
+        spectrum: of the training rows, share of the variance of each component, falling; `chance`: if shuffled.
     """
 
     X: NDArray
@@ -102,34 +99,30 @@ def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Decomposed]) -> R
     table = pd.DataFrame(vectors.T, columns=[f"component_{n}" for n in range(1, len(vectors) + 1)])
     table.insert(0, "column", feature_names(pipeline, data.train.X))
     number, total = np.arange(1, len(train.spectrum) + 1), np.cumsum(train.spectrum)
-    variance = {"component": number, "share": train.spectrum, "cumulative": total, "share_by_chance": train.chance}
+    shares = {"share": train.spectrum, "cumulative": total, "share_by_chance": train.chance}
+    variance = pd.DataFrame({"component": number, **shares})
     first = table.set_index("column")["component_1"].sort_values(key=abs, ascending=False)[:4]
+    made_of = ", ".join(f"{name} {weight:+.2f}" for name, weight in first.items())
     findings = [
-        f"The model keeps {len(vectors)} of {len(number)} components: {scores['variance_explained']:.1%} of the variance "
-        f"of the training rows, {test['variance_explained']:.1%} of that of the test rows.",
-        f"{scores['components_90']} components explain 90 % of the variance, {scores['components_95']} explain 95 %; "
-        f"{scores['components_parallel']} exceed chance (Horn's parallel analysis).",
-        f"Component 1 ({train.spectrum[0]:.1%} of the variance): {', '.join(f'{k} {v:+.2f}' for k, v in first.items())}.",
+        f"{len(vectors)} of {len(number)} components hold {scores['variance_explained']:.1%} of the variance of the "
+        f"training rows and {test['variance_explained']:.1%} of that of the test rows.",
+        f"Components that explain 90 % of the variance: {scores['components_90']}; 95 %: {scores['components_95']}; "
+        f"that exceed chance (Horn's parallel analysis): {scores['components_parallel']}.",
+        f"Component 1, {train.spectrum[0]:.1%} of the variance: {made_of}.",
     ]
-    tables = {"variance": pd.DataFrame(variance), "loadings": table}
-    return Report(tables, findings, _figures(data, tables, parts["test"]))
+    return Report({"variance": variance, "loadings": table}, findings, _figures(variance, parts["test"]))
 
 
-def _figures(data: Dataset, tables: dict[str, pd.DataFrame], test: Decomposed) -> Iterator[tuple[str, Figure]]:
-    """Variance by component; components of images as images; the test rows in two components."""
-    variance, loadings = tables["variance"], tables["loadings"].drop(columns="column")
+def _figures(variance: pd.DataFrame, test: Decomposed) -> Iterator[tuple[str, Figure]]:
+    """Variance by component; the test rows in two components."""
     figure = Figure(figsize=(5.6, 3.4))
-    axes, shown = figure.add_subplot(), variance[: max(20, 2 * loadings.shape[1])]
+    axes = figure.add_subplot(xlabel="component", ylabel="share of the variance")
+    shown = variance[: max(20, 2 * test.predicted.shape[1])]
     axes.plot(shown["component"], shown["share"], marker="o", markersize=4, label="training rows")
     axes.plot(shown["component"], shown["share_by_chance"], linestyle="--", label="columns shuffled")
-    axes.set(xlabel="component", title="Share of the variance", ylim=(0, None))
     axes.legend(frameon=False)
     yield "variance", figure
-    if data.info["kind"] == "image" and len(loadings) == np.prod(data.train.X.shape[1:]):
-        images = loadings.to_numpy().T[:EXAMPLES].reshape(-1, *data.train.X.shape[1:])
-        mean = np.broadcast_to(data.train.X.mean(axis=0), images.shape)
-        yield "loadings", image_figure(list(loadings)[:EXAMPLES], "Loadings", mean, images.sum(axis=1))
-    if loadings.shape[1] > 1:
+    if test.predicted.shape[1] > 1:
         y = None if test.y is None or len(np.unique(test.y)) > CLASSES else np.asarray(test.y)
         yield "components", two_components(test.predicted, variance["share"].to_numpy(), "Test rows", y)
 

@@ -82,21 +82,14 @@ def _figures(data: Dataset, test: Estimated, guess: Estimated) -> Iterator[tuple
     figure.suptitle(f"{data.info['target']}, test rows", x=0.01, ha="left")
     yield "predictions", figure
     if "persistence" in data.info:
-        yield "forecast", forecast(data.info["target"], data.test.rows, test, guess)
-
-
-def forecast(target: str, rows: NDArray, test: Estimated, guess: Estimated) -> Figure:
-    """A series over time, its forecast one step ahead, and the value before."""
-    time = pd.to_numeric(pd.Series(rows), errors="coerce")
-    at = np.arange(len(rows)) if time.isna().any() else time.to_numpy()
-    figure = Figure(figsize=(9, 3.8))
-    axes = figure.add_subplot()
-    axes.plot(at, test.y, color="black", linewidth=1.5, label="actual")
-    axes.plot(at, test.predicted, marker="o", markersize=3, linewidth=1, label="forecast")
-    axes.plot(at, guess.predicted, linewidth=1, linestyle=":", label="the value before")
-    axes.set(ylabel=target, title="One step ahead, test rows")
-    figure.legend(loc="outside lower center", ncols=3, frameon=False)
-    return figure
+        time = pd.to_numeric(pd.Series(data.test.rows), errors="coerce")
+        at, figure = np.arange(len(time)) if time.isna().any() else time.to_numpy(), Figure(figsize=(9, 3.8))
+        axes = figure.add_subplot(title="One step ahead, test rows", ylabel=data.info["target"])
+        axes.plot(at, test.y, color="black", label="actual")
+        axes.plot(at, test.predicted, marker="o", markersize=3, linewidth=1, label="forecast")
+        axes.plot(at, guess.predicted, linewidth=1, linestyle=":", label="the value before")
+        figure.legend(loc="outside lower center", ncols=3, frameon=False)
+        yield "forecast", figure
 
 
 SCORES = {"mae": False, "rmse": False, "r2": True, "median_absolute_error": False, "max_error": False}

@@ -2,8 +2,7 @@
 
 `hit_rate`: one item of each basket is hidden, and the model recommends; the share of baskets whose hidden item is
 recommended (leave one out, recall at N: Deshpande and Karypis, "Item-based top-N recommendation algorithms", ACM TOIS
-22(1), 2004). `generalising`: the share of the rules that hold, with a lift above 1 and the required confidence.
-`confidence`, `lift` and `support` are means over the rules.
+22(1), 2004). `generalising`: the share of the rules that hold: lift above 1, the required confidence. Others are means.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,13 +22,12 @@ from deepmine.tasks import Predicted, Report, Task
 
 @dataclass(frozen=True, eq=False)
 class Recommended(Predicted):
-    """The hidden item of each basket (`y`) and the first one recommended, both as columns `(n,)`, -1 for none.
+    """The hidden item of each basket (`y`) and the first one recommended, as columns; -1 is none.
 
     Attributes:
-        recommended: `(n, n_recommendations)`, -1 for none.
+        recommended: `(n, n_recommendations)`.
         baskets: without their hidden item, `(n, items)`.
-        measured: the measures of each rule in these baskets, `(rules,)` each.
-        holds: whether each rule holds in these baskets, `(rules,)`.
+        measured: the measures of each rule in these baskets, `(rules,)` each; `holds`: whether it holds in them.
     """
 
     y: NDArray
@@ -48,15 +46,14 @@ def predict(pipeline: Pipeline, part: Part) -> Recommended:
 
 
 def enrich(pipeline: Pipeline, data: Dataset, parts: dict[str, Recommended], seed: int) -> dict[str, Recommended]:
-    """The names of the items for predictions.csv."""
-    return {name: replace(part, columns=_columns(part, data.info["columns"])) for name, part in parts.items()}
+    """For predictions.csv, the names of the hidden item and of those recommended; empty for none."""
+    names = np.array([*data.info["columns"], ""], dtype=object)
 
+    def named(some: Recommended) -> dict[str, NDArray]:
+        others = {f"recommended_{rank}": names[column] for rank, column in enumerate(some.recommended.T[1:], 2)}
+        return {"actual": names[some.y], "predicted": names[some.predicted], **others}
 
-def _columns(some: Recommended, items: list[str]) -> dict[str, NDArray]:
-    """The names of the hidden item, of the one recommended first, and of the others; empty for none."""
-    names = np.array([*items, ""], dtype=object)
-    others = {f"recommended_{rank}": names[column] for rank, column in enumerate(some.recommended.T[1:], 2)}
-    return {"actual": names[some.y], "predicted": names[some.predicted], **others}
+    return {name: replace(some, columns=named(some)) for name, some in parts.items()}
 
 
 def baseline(data: Dataset, parts: dict[str, Recommended], seed: int) -> Recommended:
@@ -72,8 +69,7 @@ def baseline(data: Dataset, parts: dict[str, Recommended], seed: int) -> Recomme
 
 def measure(some: Recommended) -> dict[str, float]:
     """Scores of rules and recommendations; a mean leaves out rules whose measure is not defined in these baskets."""
-    asked = some.y >= 0
-    scores = {"hit_rate": _mean((some.recommended[asked] == some.y[asked, None]).any(axis=1))}
+    scores = {"hit_rate": _mean((some.recommended == some.y[:, None]).any(axis=1)[some.y >= 0])}
     if some.measured is not None and some.holds is not None:
         scores |= {name: _mean(some.measured[name]) for name in ("confidence", "lift", "support")}
         scores |= {"generalising": _mean(some.holds), "n_rules": len(some.holds)}
@@ -90,15 +86,13 @@ def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Recommended]) -> 
     )
     hits, popular = (measure(some)["hit_rate"] for some in (test, baseline(data, parts, 0)))
     findings = [
-        f"Recommendations include the hidden item of {hits:.1%} of the test baskets; the most popular items include "
-        f"that of {popular:.1%}."
+        f"Hidden items among the recommended ones: {hits:.1%} in test baskets; among the most popular: {popular:.1%}."
     ]
     if table.empty:
         return Report({"rules": table}, [*findings, nothing(model)], [], hint=nothing(model))
     top = table.iloc[0]
     findings += [
-        f"{test.holds.sum()} of {len(table)} rules hold in test baskets: lift above 1, confidence at least "
-        f"{model.min_confidence:g}.",
+        f"{test.holds.sum()} of {len(table)} rules hold in test baskets (lift above 1, the required confidence).",
         f"Most confident rule: {top.antecedent} -> {top.consequent}, confidence {top.confidence:.2f} in training "
         f"baskets and {top.test_confidence:.2f} in test baskets, lift {top.lift:.1f} and {top.test_lift:.1f}.",
     ]
@@ -106,18 +100,13 @@ def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Recommended]) -> 
 
 
 def _figures(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
-    """Each rule by support, confidence and lift, and by its confidence in training and test baskets."""
-    figure = Figure(figsize=(10.4, 4.2))
-    rules, held = figure.subplots(1, 2)
-    shown = table.sort_values("lift")  # the highest on top
-    dots = rules.scatter(shown["support"], shown["confidence"], c=shown["lift"], s=16, cmap="viridis_r")
-    figure.colorbar(dots, ax=rules, label="lift")
-    rules.set(xlabel="support", ylabel="confidence", title=f"{len(table)} rules in training baskets")
-    for state, group in table.groupby("holds"):
-        held.scatter(group["confidence"], group["test_confidence"], s=12, alpha=0.7, label=f"{state} ({len(group)})")
-    held.axline((table["confidence"].min(),) * 2, slope=1, color="#999999", linewidth=1, linestyle=":")
-    held.set(xlabel="confidence in training baskets", ylabel="in test baskets", title="Do the rules hold?")
-    held.legend(frameon=False)
+    """The confidence of each rule in training and in test baskets, coloured by lift."""
+    figure, shown = Figure(figsize=(6.4, 4.6)), table.sort_values("lift")  # the highest on top
+    axes = figure.add_subplot(xlabel="confidence in training baskets", ylabel="confidence in test baskets")
+    dots = axes.scatter(shown["confidence"], shown["test_confidence"], c=shown["lift"], s=16, cmap="viridis_r")
+    axes.axline((shown["confidence"].min(),) * 2, slope=1, color="#999999", linewidth=1, linestyle=":")
+    axes.set_title(f"{len(table)} rules; those on the line hold as in training")
+    figure.colorbar(dots, ax=axes, label="lift in training baskets")
     yield "rules", figure
 
 
@@ -127,8 +116,8 @@ def nothing(model: Any) -> str:
     start = f"No rules: {sets or 'no'} sets of two or more items reach model.min_support={support:g}"
     if not sets:
         return f"{start}. Lower it, for example to {support / 5:g}."
-    chance = "" if model.alpha is None else f" and is significant at model.alpha={model.alpha:g}"
-    return f"{start}, but no rule reaches model.min_confidence={model.min_confidence:g}{chance}. Lower these first."
+    also = f", model.alpha={model.alpha:g}" if model.alpha else ""
+    return f"{start}, but no rule passes model.min_confidence={model.min_confidence:g}{also}. Change that first."
 
 
 def hide(baskets: csr_array) -> tuple[csr_array, NDArray[np.int64]]:

@@ -1,7 +1,6 @@
-"""What does a supervised model depend on? Its score falls when a part of the input is shuffled between rows.
+"""How important is each input of a supervised model? Its score falls when that input is shuffled between rows.
 
-A part is what a person can name in the data set, before any step of the pipeline: a column of a table, a feature or a
-step of a sequence, a patch of an image, a letter of a text by its place. So every model can be asked.
+An input is what a person can name before any step of the pipeline, so every model can be asked.
 """
 
 import math
@@ -20,19 +19,17 @@ from deepmine.data.dataset import Part
 from deepmine.tasks.explain import image_figure
 
 REPEATS = 5  # shuffles of each part
-ROWS, VALUES, FEW = 1000, 16_000_000, 50  # rows at most; values that the model is given in all; rows at least
+ROWS, VALUES, FEW = 1000, 16_000_000, 50  # rows; values that the model is given in all; rows at least
 PATCHES, RUNS, LETTERS = 7, 24, 6  # of an image along each side; of steps; of a text from its start and its end
-SHOWN, CLASSES = 20, 6  # bars in a frame; lines of partial dependence
+SHOWN, CLASSES = 20, 6  # bars; classes with a line of partial dependence
 
 
 def importance(pipeline: Pipeline, part: Part, info: dict[str, Any], scoring: str) -> pd.DataFrame:
-    """How much a score falls when one part of the input comes from other rows; in the order of the input.
+    """How much a score falls when one input comes from other rows; in the order of the inputs.
 
-    scikit-learn's `permutation_importance`, on a matrix that says for each row and part which row it is taken from. A
-    part that repeats another one seems less important than it is. Breiman, "Random forests", Machine Learning 45, 2001.
-
-    Returns:
-        Columns `kind` (column, feature, step, patch, letter), `input` (its name), `importance`, `deviation`.
+    scikit-learn's `permutation_importance`, on a matrix that says for each row and input which row it is taken from.
+    An input that repeats another one seems less important than it is. Columns of the result: `kind` (column, feature,
+    step, patch, letter), `input` (its name), `importance`, `deviation`.
     """
     inputs, score = list(_inputs(part.X, info)), get_scorer(scoring)
     n = max(FEW, min(ROWS, VALUES // (REPEATS * len(inputs) * math.prod(part.X.shape[1:]))))
@@ -65,72 +62,60 @@ def exchanged(X: Any, place: Any, sources: NDArray[np.int64]) -> Any:
     return new
 
 
-def patches(height: int, width: int) -> Iterator[tuple[slice, slice, slice]]:
+def patches(height: int, width: int) -> list[tuple[slice, slice, slice]]:
     """The places of the patches of an image `(channels, height, width)`, row by row, `PATCHES` along each side."""
-    rows, columns = (-(-length // PATCHES) for length in (height, width))
-    for row in range(0, height, rows):
-        for column in range(0, width, columns):
-            yield slice(None), slice(row, row + rows), slice(column, column + columns)
+    rows, columns = (np.array_split(np.arange(side), min(PATCHES, side)) for side in (height, width))
+    return [(slice(None), slice(r[0], r[-1] + 1), slice(c[0], c[-1] + 1)) for r in rows for c in columns]
 
 
 def _inputs(X: Any, info: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """The parts of an input: kind, name and place."""
+    """Kind, name and place of each input."""
     if info["kind"] == "table":
         yield from (("column", name, name) for name in X)
     elif info["kind"] == "image":
         yield from (("patch", f"patch at pixel {p[1].start},{p[2].start}", p) for p in patches(*X.shape[2:]))
     elif info["kind"] == "sequence":
-        size, names = -(-X.shape[1] // RUNS), info["columns"] if X.shape[2] > 1 else []
-        yield from (("feature", name, (slice(None), number)) for number, name in enumerate(names))
-        for first in range(0, X.shape[1], size):
-            last = min(first + size, X.shape[1]) - 1
-            yield "step", f"step {first}" if size == 1 else f"steps {first}-{last}", (slice(first, last + 1),)
+        if X.shape[2] > 1:
+            yield from (("feature", name, (slice(None), number)) for number, name in enumerate(info["columns"]))
+        for run in np.array_split(np.arange(X.shape[1]), min(RUNS, X.shape[1])):
+            name = f"step {run[0]}" if len(run) == 1 else f"steps {run[0]}-{run[-1]}"
+            yield "step", name, (slice(run[0], run[-1] + 1),)
     else:
-        yield from (("letter", f"letter {n + 1}", n) for n in range(LETTERS))
-        yield from (("letter", f"letter {-n} from the end", n) for n in range(-LETTERS, 0))
+        for n in range(LETTERS):
+            yield from (("letter", f"letter {n + 1}", n), ("letter", f"letter {n + 1} from the end", -n - 1))
 
 
 def in_words(ranked: pd.DataFrame, scoring: str) -> str:
     """The most important parts, at most three, of those whose importance is above twice its deviation."""
     matter = ranked[ranked["importance"] > 2 * ranked["deviation"]].head(3)
     if matter.empty:
-        return (
-            f"Shuffling any single {' or '.join(ranked['kind'].unique())} changes test {scoring} no more than chance."
-        )
+        return f"Shuffling any single {ranked['kind'].iloc[0]} changes test {scoring} no more than chance."
     first, *others = matter["input"]
     also = f" (then {', '.join(others)})" if others else ""
     return f"Most important: {first}{also}. Shuffling it lowers test {scoring} by {matter['importance'].iloc[0]:.3f}."
 
 
 def figure(found: pd.DataFrame, X: Any, scoring: str) -> Figure:
-    """A frame of bars for each kind of part; of images, a map of their patches below the mean image."""
+    """The most important parts as bars; of images, a map of all patches below the mean image."""
     label = f"fall of test {scoring} when shuffled"
     if found["kind"].iloc[0] == "patch":
         values = np.zeros((1, *X.shape[2:]))
         for place, value in zip(patches(*X.shape[2:]), found["importance"], strict=True):
             values[place] = value
         return image_figure(["mean image"], f"{label}, at most {values.max():.3f}", X.mean(axis=0)[None], values)
-    kinds = list(found.groupby("kind", sort=False))
-    figure = Figure(figsize=(5.6 * len(kinds), 1.3 + 0.28 * max(min(len(rows), RUNS) for _, rows in kinds)))
-    for axes, (kind, rows) in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
-        shown = rows if kind in ("step", "letter") else rows.nlargest(SHOWN, "importance")
-        axes.barh(shown["input"], shown["importance"], xerr=shown["deviation"], ecolor="#777777")
-        axes.invert_yaxis()
-        axes.set(xlabel=label, title=f"Importance of each {kind}")
+    shown = found.nlargest(SHOWN, "importance")
+    axes = (figure := Figure(figsize=(6, 1.3 + 0.28 * len(shown)))).add_subplot(title="Importance", xlabel=label)
+    axes.barh(shown["input"], shown["importance"], xerr=shown["deviation"], ecolor="#777777")
+    axes.invert_yaxis()
     return figure
 
 
-def partial_dependence(pipeline: Pipeline, X: Any, found: pd.DataFrame) -> Figure | None:
-    """The mean prediction, were a column the same in all rows (Friedman 2001): of the two most important numbers."""
-    numbers = X.select_dtypes("number") if isinstance(X, pd.DataFrame) else pd.DataFrame()
-    varied = [name for name, column in numbers.items() if column.quantile(0.05) < column.quantile(0.95)]
-    columns = found[(found["importance"] > 0) & found["input"].isin(varied)].nlargest(2, "importance")["input"].tolist()
-    if not columns:
-        return None
+def partial_dependence(pipeline: Pipeline, X: pd.DataFrame, columns: list[str]) -> Figure:
+    """The mean prediction, were a column the same in all rows (Friedman 2001), of a few classes at most."""
     classes = getattr(pipeline, "classes_", [None])
     figure = Figure(figsize=(4.6 * len(columns), 3.6))
-    frames, known = figure.subplots(1, len(columns), squeeze=False, sharey=True)[0], X.dropna(subset=columns)
+    frames = figure.subplots(1, len(columns), squeeze=False, sharey=True)[0]
     for name in classes[-1:] if len(classes) == 2 else classes[:CLASSES]:
-        line = {"target": name, "line_kw": {"label": str(name)}, "grid_resolution": 25, "ax": frames}
-        PartialDependenceDisplay.from_estimator(pipeline, known, columns, **line)
+        style: Any = {"line_kw": {"label": str(name)}, "grid_resolution": 50, "percentiles": (0, 1), "ax": frames}
+        PartialDependenceDisplay.from_estimator(pipeline, X.dropna(subset=columns), columns, target=name, **style)
     return figure

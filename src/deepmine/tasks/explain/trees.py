@@ -5,19 +5,13 @@ from typing import Any
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from sklearn.pipeline import Pipeline
-from sklearn.tree import BaseDecisionTree, plot_tree
+from sklearn.tree import plot_tree
 
 DEPTH = 3  # of the tree in the figure
 
 
-def is_tree(pipeline: Pipeline) -> bool:
-    """Whether the model of a pipeline is one decision tree."""
-    return isinstance(pipeline[-1], BaseDecisionTree)
-
-
 def rules(model: Any, names: list[str]) -> pd.DataFrame:
-    """One line for each leaf, the largest first: `rule`, training `rows`, `prediction`; of classes the `share` of it."""
+    """One line for each leaf, the largest first: `rule`, training `rows`, `prediction`, and of a class its `share`."""
     tree, lines, todo = model.tree_, [], [(0, dict[tuple[str, str], float]())]
     while todo:
         node, way = todo.pop()
@@ -29,18 +23,23 @@ def rules(model: Any, names: list[str]) -> pd.DataFrame:
         conditions = [f"{name} {sign} {threshold:.4g}" for (name, sign), threshold in way.items()]
         line = {"rule": " and ".join(conditions) or "always", "rows": int(tree.n_node_samples[node])}
         if hasattr(model, "classes_"):
-            line |= {"prediction": str(model.classes_[values.argmax()]), "share": values.max() / values.sum()}
-        lines.append({**line, "prediction": line.get("prediction", float(values[0]))})
+            lines.append(
+                line | {"prediction": str(model.classes_[values.argmax()]), "share": values.max() / values.sum()}
+            )
+        else:
+            lines.append(line | {"prediction": float(values[0])})
     return pd.DataFrame(lines).sort_values("rows", ascending=False, kind="stable", ignore_index=True)
 
 
 def figure(tree: Any, names: list[str]) -> Figure:
     """The first splits, drawn by scikit-learn's `plot_tree`."""
-    depth, levels = min(DEPTH, tree.get_depth()), tree.get_depth()
+    depth = min(DEPTH, tree.get_depth())
     picture = FigureCanvasAgg(Figure()).figure  # plot_tree measures its text, which needs a canvas
     picture.set_size_inches(max(5, 2.3 * 2**depth), 1.6 + 1.35 * (depth + 1))
-    axes = picture.add_subplot(title=f"Decision tree with {tree.get_n_leaves()} leaves, {depth} of {levels} levels")
+    axes = picture.add_subplot(
+        title=f"Decision tree with {tree.get_n_leaves()} leaves, {depth} of {tree.get_depth()} levels"
+    )
     classes = [str(name) for name in getattr(tree, "classes_", [])] or None
-    style: Any = {"filled": True, "rounded": True, "impurity": False, "precision": 3, "fontsize": 9}
-    plot_tree(tree, max_depth=depth, feature_names=names, class_names=classes, ax=axes, **style)
+    style: Any = {"filled": True, "rounded": True, "impurity": False, "fontsize": 9, "max_depth": depth, "ax": axes}
+    plot_tree(tree, feature_names=names, class_names=classes, **style)
     return picture
