@@ -1,8 +1,8 @@
 """Which rows are unlike the others, and in what?
 
 The model gives each row a score (`score_samples` with its sign changed: higher is more anomalous) and flags some
-(`predict` is -1). Without labels nothing can be measured but how much it flags. The reasons for a row are the columns of
-a table that lower its score if they are made typical; that asks the whole pipeline, so it holds behind PCA too.
+(`predict` is -1). Without labels nothing can be measured but how much it flags. The reasons for a row are the columns
+of a table that lower its score if they are made typical; that asks the whole pipeline, so it holds behind PCA too.
 """
 
 from collections.abc import Iterator

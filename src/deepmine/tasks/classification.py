@@ -137,7 +137,7 @@ def _figures(data: Dataset, test: Classified, wrong: NDArray) -> Iterator[tuple[
 def confusion_matrix(y: NDArray, predicted: NDArray) -> Figure:
     """Counts of actual against predicted classes; of many classes, the `MOST` with the most mistakes."""
     wrong, classes = y != predicted, np.unique([y, predicted])
-    counts = [np.sum(y[wrong] == name) + np.sum(predicted[wrong] == name) for name in classes]
+    counts = [np.sum((y == name) & wrong) + np.sum((predicted == name) & wrong) for name in classes]
     shown = np.sort(classes[np.argsort(-np.array(counts), kind="stable")[:MOST]])
     figure = Figure(figsize=(3.2 + 0.42 * len(shown),) * 2)
     axes = figure.add_subplot()

@@ -86,7 +86,7 @@ def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Recommended]) -> 
     )
     hits, popular = (measure(some)["hit_rate"] for some in (test, baseline(data, parts, 0)))
     findings = [
-        f"Hidden items among the recommended ones: {hits:.1%} in test baskets; among the most popular: {popular:.1%}."
+        f"Recommendations include the hidden item in {hits:.1%} of test baskets; popular items in {popular:.1%}."
     ]
     if table.empty:
         return Report({"rules": table}, [*findings, nothing(model)], [], hint=nothing(model))

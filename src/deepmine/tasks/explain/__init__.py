@@ -43,7 +43,8 @@ def explain(pipeline: Pipeline, data: Dataset, predicted: NDArray, scoring: str)
 
 def fit_in_words(score: str, train: float, val: float, gap: float) -> str:
     """Whether a model overfits: whether its score is more than `gap` lower on validation rows than on training rows."""
-    return f"{'Overfitting' if train - val > gap else 'No sign of overfitting'}: {score} is {train:.3f} on training rows and {val:.3f} on validation rows."
+    verdict = "Overfitting" if train - val > gap else "No sign of overfitting"
+    return f"{verdict}: {score} is {train:.3f} on training rows and {val:.3f} on validation rows."
 
 
 def feature_names(pipeline: Pipeline, X: Any, columns: Sequence[str] | None = None) -> list[str]:
@@ -52,9 +53,8 @@ def feature_names(pipeline: Pipeline, X: Any, columns: Sequence[str] | None = No
         with suppress(AttributeError, ValueError):  # a step that has no names for its columns
             return [str(name) for name in steps.get_feature_names_out(columns if np.ndim(X) == 3 else None)]
     n, width = pipeline[-1].n_features_in_, np.shape(X)[-1]
-    if np.ndim(X) == 4 and n == np.prod(X.shape[2:]):
-        return [f"pixel {place // width},{place % width}" for place in range(n)]
-    return [f"x{number}" for number in range(n)]
+    is_image = np.ndim(X) == 4 and n == np.prod(X.shape[2:])
+    return [f"pixel {place // width},{place % width}" if is_image else f"x{place}" for place in range(n)]
 
 
 def image_figure(titles: list[str], heading: str, images: NDArray | None = None, maps: NDArray | None = None) -> Figure:

@@ -21,7 +21,7 @@ from deepmine.tasks.explain import image_figure
 REPEATS = 5  # shuffles of each part
 ROWS, VALUES, FEW = 1000, 16_000_000, 50  # rows; values that the model is given in all; rows at least
 PATCHES, RUNS, LETTERS = 7, 24, 6  # of an image along each side; of steps; of a text from its start and its end
-SHOWN, CLASSES = 20, 6  # bars; classes with a line of partial dependence
+SHOWN, CLASSES = 20, 6  # bars; lines of partial dependence
 
 
 def importance(pipeline: Pipeline, part: Part, info: dict[str, Any], scoring: str) -> pd.DataFrame:
@@ -75,8 +75,8 @@ def _inputs(X: Any, info: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
     elif info["kind"] == "image":
         yield from (("patch", f"patch at pixel {p[1].start},{p[2].start}", p) for p in patches(*X.shape[2:]))
     elif info["kind"] == "sequence":
-        if X.shape[2] > 1:
-            yield from (("feature", name, (slice(None), number)) for number, name in enumerate(info["columns"]))
+        names = info["columns"] if X.shape[2] > 1 else []
+        yield from (("feature", name, (slice(None), number)) for number, name in enumerate(names))
         for run in np.array_split(np.arange(X.shape[1]), min(RUNS, X.shape[1])):
             name = f"step {run[0]}" if len(run) == 1 else f"steps {run[0]}-{run[-1]}"
             yield "step", name, (slice(run[0], run[-1] + 1),)

@@ -21,14 +21,11 @@ def rules(model: Any, names: list[str]) -> pd.DataFrame:
             todo.append((tree.children_left[node], way | {(split[0], "<="): split[1]}))
             continue
         conditions = [f"{name} {sign} {threshold:.4g}" for (name, sign), threshold in way.items()]
-        line = {"rule": " and ".join(conditions) or "always", "rows": int(tree.n_node_samples[node])}
-        if hasattr(model, "classes_"):
-            lines.append(
-                line | {"prediction": str(model.classes_[values.argmax()]), "share": values.max() / values.sum()}
-            )
-        else:
-            lines.append(line | {"prediction": float(values[0])})
-    return pd.DataFrame(lines).sort_values("rows", ascending=False, kind="stable", ignore_index=True)
+        rule, rows = " and ".join(conditions) or "always", int(tree.n_node_samples[node])
+        answer = str(model.classes_[values.argmax()]) if hasattr(model, "classes_") else float(values[0])
+        lines.append({"rule": rule, "rows": rows, "prediction": answer, "share": values.max() / values.sum()})
+    table = pd.DataFrame(lines).sort_values("rows", ascending=False, kind="stable", ignore_index=True)
+    return table if hasattr(model, "classes_") else table.drop(columns="share")
 
 
 def figure(tree: Any, names: list[str]) -> Figure:
