@@ -89,7 +89,7 @@ def in_words(ranked: pd.DataFrame, scoring: str) -> str:
     """The most important parts, at most three, of those whose importance is above twice its deviation."""
     matter = ranked[ranked["importance"] > 2 * ranked["deviation"]].head(3)
     if matter.empty:
-        return f"Shuffling any single {ranked['kind'].iloc[0]} changes test {scoring} no more than chance."
+        return f"Shuffling any single input changes test {scoring} no more than chance."
     first, *others = matter["input"]
     also = f" (then {', '.join(others)})" if others else ""
     return f"Most important: {first}{also}. Shuffling it lowers test {scoring} by {matter['importance'].iloc[0]:.3f}."
