@@ -62,14 +62,16 @@ configure: setup # Compose all experiments, which finds mistakes in conf/
 test: setup # The quick tests (make test slow=true for all)
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(if $(filter true,$(slow)),-m '')
 
-check: setup # Format, lint and types
-	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+check: setup # Format, lint, types, and imports in one direction
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo --no-cache
 
 format: setup # Put the code in shape
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-lock: setup # Bring constraints.txt to the newest versions that pyproject.toml allows
-	@env -u UV_FIND_LINKS -u UV_TORCH_BACKEND $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate --no-header --all-extras pyproject.toml -o constraints.txt
+# torch is pinned in pyproject.toml: its CPU and CUDA builds have other hashes than the one on the index
+lock: setup # Bring constraints.txt to the newest versions that pyproject.toml allows, at least a week old
+	@env -u UV_FIND_LINKS -u UV_TORCH_BACKEND $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-package torch --no-annotate --no-header --all-extras pyproject.toml -o constraints.txt
 
 clean: # Remove what the stages wrote, and the environment; data, records in git and the tracker stay
 	@rm -rf .venv out/datasets out/configs out/compare .pytest_cache .mypy_cache .ruff_cache

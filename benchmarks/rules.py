@@ -1,9 +1,9 @@
-"""How fast are frequent item sets found? Ours beside PyFIM (Borgelt's C) and mlxtend, where these are installed.
+"""How fast is our search for frequent item sets? Beside PyFIM (Borgelt's C) and mlxtend, where these are installed.
 
 PYTHONPATH=src python benchmarks/rules.py --baskets 1000000 --support 0.01 --rounds 3
 
-Each round runs every method once, in turn, each from the same sparse matrix to the sets and their counts; what a
-method needs the baskets in (lists, a frame) is part of its time. All must find the same number of sets.
+Each round runs every method once, in turn, from the same sparse matrix to the sets and their counts, including the
+conversion to what the method takes (lists, a frame). All must find the same number of sets.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from deepmine.models.itemsets import mine
 
 
 def generate(n: int, n_items: int = 1000, n_patterns: int = 2000, seed: int = 0) -> csr_array:
-    """Baskets of about 10 items, made of patterns of about 4 that lose some of their items.
+    """Baskets of about 10 items, made from patterns of about 4 items that lose some of them.
 
     After Agrawal, Srikant: Fast algorithms for mining association rules, VLDB 1994, in short.
     """

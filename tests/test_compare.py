@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from deepmine.commands import compare
-from deepmine.runs import record, sweep
+from deepmine.runs import ranking, record
 
 FOLDS = {"cv/accuracy": 0.81234, "cv/accuracy_std": 0.0119}
 SCORES = ("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "log_loss")
@@ -48,9 +48,9 @@ def test_folds_rank_where_every_run_has_them(tmp_path: Path) -> None:
 def test_a_score_without_direction_ranks_nothing(tmp_path: Path) -> None:
     scores = {"a": 0.02, "b": 0.0, "c": 0.5}
     runs = [made(tmp_path / name, {"val/share_flagged": share}, "anomalies") for name, share in scores.items()]
-    assert [run.folder.name for run in sweep.ranked(runs[::-1], "anomalies")] == ["a", "b", "c"]
-    trials = [sweep.Trial(n, [f"seed={n}"], run.metrics) for n, run in enumerate(runs)]
-    assert sweep.summary("anomalies", trials) == ({}, {})
+    assert [run.folder.name for run in ranking.ranked(runs[::-1], "anomalies")] == ["a", "b", "c"]
+    trials = [ranking.Trial(n, [f"seed={n}"], run.metrics) for n, run in enumerate(runs)]
+    assert ranking.summary("anomalies", trials) == ({}, {})
 
 
 def test_clusterings_are_compared_inside_one_space_with_their_own_baselines(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from deepmine.config.errors import UserError
 from deepmine.data import dataset
 from deepmine.data.dataset import Part
 from deepmine.models import pipelines
-from deepmine.runs import cross_validation, provenance, record, tracking
+from deepmine.runs import cross_validation, provenance, record
+from deepmine.runs.tracking import publishing
 
 
 class Spy(LogisticRegression):
@@ -166,7 +167,7 @@ def test_folds_are_children_in_mlflow_and_stay_as_many(finished: record.Record, 
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     client = mlflow.MlflowClient(uri)
     for _ in range(2):
-        parent = client.get_run(tracking.publish(finished, uri, False, []))
+        parent = client.get_run(publishing.publish(finished, uri, False, []))
         (finished.folder / "note.txt").write_text("something new to send")
     children = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
     assert len(client.search_runs([parent.info.experiment_id])) == 1 + len(children) == 4

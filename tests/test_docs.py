@@ -96,7 +96,7 @@ def test_the_readme_lists_every_experiment() -> None:
 
 
 def test_the_changed_files_named_exist() -> None:
-    for path in ("conf/model/tree.yaml", "src/deepmine/metrics.py", "data/titanic"):
+    for path in ("conf/model/tree.yaml", "src/deepmine/tasks/metrics.py", "data/titanic"):
         assert f"`{path}" in README and (ROOT / path).exists()
 
 
@@ -110,16 +110,16 @@ def test_make_alone_prints_every_verb_once() -> None:
 def test_overrides_reach_a_stage_as_they_were_typed(tmp_path: Path) -> None:
     makefile = (ROOT / "Makefile").read_text().replace("setup # Fit", "# Fit")
     (tmp_path / "Makefile").write_text(makefile)
-    python = tmp_path / ".venv/bin/python"
-    python.parent.mkdir(parents=True)
-    python.write_text('#!/bin/sh\nfor word; do printf "%s\\n" "$word"; done\n')
-    python.chmod(0o755)
+    program = tmp_path / ".venv/bin/deepmine"
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/sh\nfor word; do printf "%s\\n" "$word"; done\n')
+    program.chmod(0o755)
     typed = ["experiment=titanic_tree", "model.hidden=[64, 32]", "a.b='x y'", 'c="q"', "d={a:1,b:(2)}", "e=${seed}"]
     typed += ["+f=1", "++g.h=2", "x=a;b&c|d<e>f", "~model=3", "star=*?", "tick=`id`", "bang=!x"]
     done = subprocess.run(
         ["make", "train", *typed], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True
     )
-    assert sorted(done.stdout.splitlines()[2:]) == sorted(typed)
+    assert sorted(done.stdout.splitlines()[1:]) == sorted(typed)
 
 
 @pytest.fixture(scope="module")

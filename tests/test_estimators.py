@@ -30,7 +30,6 @@ SUIT = {  # images, sequences, texts and tables where a task takes all kinds
 ONLY = {  # what is made for some kinds, or for many columns
     "cnn": ("mnist5k",),
     "rnn": ("mnist5k", "japanese_vowels", "census_names"),
-    "incremental_pca": ("mnist5k",),
 }
 BY_HEART = [
     "model.batch_size=32", "model.lr=0.01", "model.schedule=constant", "model.augment=null",

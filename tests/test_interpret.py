@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.ensemble import IsolationForest
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -16,7 +17,7 @@ from deepmine import tasks
 from deepmine.config import compose
 from deepmine.data.dataset import Dataset, Part
 from deepmine.models import pipelines
-from deepmine.models.transformers import Flatten, SequenceScaler, SequenceSummary, TextCounts, TextEncoder
+from deepmine.models.transformers import Dense, Flatten, SequenceScaler, SequenceSummary, TextEncoder
 from deepmine.tasks import anomalies, regression
 from deepmine.tasks.explain import attributions, feature_names, importance, trees
 
@@ -59,6 +60,7 @@ def classifier(part: Part) -> Pipeline:
     return make_pipeline(FunctionTransformer(), LogisticRegression()).fit(part.X, part.y)
 
 
+LETTERS = make_pipeline(TfidfVectorizer(analyzer="char_wb"), Dense())
 SECOND = FunctionTransformer(lambda X: X[:, 1])  # its two features at step 1, which every sequence has
 
 
@@ -67,7 +69,7 @@ SECOND = FunctionTransformer(lambda X: X[:, 1])  # its two features at step 1, w
     [
         (table(), FunctionTransformer(), TABLE, ["tells"], ["column"]),
         (sequences(), SECOND, {"kind": "sequence", "columns": ["a", "b"]}, ["step 1", "b"], ["feature", "step"]),
-        (texts(), TextCounts(longest=1), {"kind": "text"}, ["letter 1 from the end"], ["letter"]),
+        (texts(), LETTERS, {"kind": "text"}, ["letter 1 from the end"], ["letter"]),
         (images(), Flatten(), {"kind": "image"}, ["patch at pixel 5,2"], ["patch"]),
     ],
     ids=["table", "sequence", "text", "image"],

@@ -19,7 +19,7 @@ from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data.dataset import Dataset, Part
 from deepmine.models import pipelines
-from deepmine.models.clusters import KMeansRange, NearestCluster, choose
+from deepmine.models.clusters import NearestCluster
 from deepmine.tasks import clustering, decomposition
 from deepmine.tasks.clustering import Clustered, stability
 
@@ -51,8 +51,8 @@ def table(n: int = 60) -> tuple[pd.DataFrame, np.ndarray]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "estimator",
-    [NearestCluster(), NearestCluster(HDBSCAN(3, copy=True), 3), KMeansRange(k_max=4, n_resamples=2, n_init=1)],
-    ids=lambda estimator: type(estimator).__name__,
+    [NearestCluster(), NearestCluster(HDBSCAN(3, copy=True), 3)],
+    ids=["agglomerative", "hdbscan"],
 )
 def test_an_estimator_passes_scikit_learns_checks(estimator) -> None:
     assert sum(result["status"] == "passed" for result in check_estimator(estimator, on_skip=None)) > 40
@@ -70,32 +70,6 @@ def test_the_seed_decides_the_resamples() -> None:
     one, two, other = (stability(KMeans(4, random_state=0), noise(), labels, 3, seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, two)
     assert (one != other).any()
-
-
-@pytest.mark.parametrize("centers", [2, 3])
-def test_k_is_found(centers: int) -> None:
-    X, y = blobs(centers=centers)
-    found = KMeansRange(2, 6, random_state=0).fit(X)
-    assert found.n_clusters_ == centers == len(np.unique(found.predict(X)))
-    assert adjusted_rand_score(y, found.labels_) == 1
-    k = found.choice_["k"].tolist().index(centers)
-    assert found.choice_["silhouette"][k] == silhouette_score(X, found.labels_)
-    assert found.choice_["stability"][k] == 1
-    assert found.choice_["chosen"].tolist() == [n == k for n in range(5)]
-    assert found.transform(X).shape == (len(X), centers)
-
-
-@pytest.mark.parametrize(
-    ("stabilities", "best"), [([0.9, 0.9, 0.9], 1), ([0.9, 0.7, 0.9], 2), ([0.2, 0.3, 0.1], 1), ([0.8, 0.1, 0.1], 0)]
-)
-def test_of_the_stable_numbers_the_one_with_the_highest_silhouette_is_chosen(stabilities: list, best: int) -> None:
-    assert choose(np.array([0.3, 0.6, 0.5]), np.array(stabilities), 0.8) == best
-
-
-@pytest.mark.parametrize(("k_min", "k_max"), [(1, 4), (5, 4), (100, 200)])
-def test_a_range_that_cannot_be_is_refused(k_min: int, k_max: int) -> None:
-    with pytest.raises(ValueError, match=f"k_min={k_min}"):
-        KMeansRange(k_min, k_max).fit(noise())
 
 
 def test_a_new_row_gets_the_label_of_the_nearest_training_row() -> None:

@@ -15,7 +15,8 @@ from deepmine.commands import sweep as sweep_verb
 from deepmine.config import compose
 from deepmine.data import dataset
 from deepmine.data.dataset import Dataset, Part
-from deepmine.runs import provenance, record, sweep, tracking
+from deepmine.runs import provenance, ranking, record
+from deepmine.runs.tracking import publishing
 
 
 def runs_of(uri: str) -> list[mlflow.entities.Run]:
@@ -46,13 +47,13 @@ def test_trials_stand_below_one_parent_and_stay_as_many(tmp_path: Path) -> None:
     trials = [trial(tmp_path, number) for number in range(2)]
     for run in [*trials, *trials]:
         (run.folder / "note.txt").write_text("something new to send")
-        tracking.publish(run, uri, False, [])
+        publishing.publish(run, uri, False, [])
     [parent] = [run for run in runs_of(uri) if run.data.tags.get("kind") == "sweep"]
     children = [run for run in runs_of(uri) if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
     assert len(runs_of(uri)) == 1 + len(children) == 3
     assert parent.info.run_name == "20260101-120000-abcd" and parent.info.status == "FINISHED"
     assert {run.data.tags["trial"] for run in children} == {"0", "1"}
-    tracking.publish(trial(tmp_path, 2, fails=True), uri, False, [])
+    publishing.publish(trial(tmp_path, 2, fails=True), uri, False, [])
     [parent] = [run for run in runs_of(uri) if run.data.tags.get("kind") == "sweep"]
     assert parent.info.status == "FAILED"
 
@@ -60,7 +61,7 @@ def test_trials_stand_below_one_parent_and_stay_as_many(tmp_path: Path) -> None:
 def test_the_parent_says_which_trial_the_validation_rows_choose(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     for number in (1, 0, 2):
-        tracking.publish(trial(tmp_path, number), uri, False, [])
+        publishing.publish(trial(tmp_path, number), uri, False, [])
     [parent] = [run for run in runs_of(uri) if run.data.tags.get("kind") == "sweep"]
     assert parent.data.metrics == {"best/val/accuracy": 0.72, "best/test/accuracy": 0.78}
     assert (parent.data.tags["best_trial"], parent.data.tags["best_settings"]) == ("2", "model.max_depth=3")
@@ -90,17 +91,17 @@ def test_the_terminal_names_the_winner_and_the_run_above_it(tmp_path: Path, caps
 
 
 def test_the_best_trial_has_the_lowest_error_where_lower_is_better() -> None:
-    trials = [sweep.Trial(n, [f"seed={n}"], {"val/mae": error}) for n, error in enumerate((0.5, 0.2, 0.9))]
-    unscored = sweep.Trial(3, ["seed=3"], {})
-    best, tags = sweep.summary("regression", [*trials, unscored])
+    trials = [ranking.Trial(n, [f"seed={n}"], {"val/mae": error}) for n, error in enumerate((0.5, 0.2, 0.9))]
+    unscored = ranking.Trial(3, ["seed=3"], {})
+    best, tags = ranking.summary("regression", [*trials, unscored])
     assert best == {"best/val/mae": 0.2} and tags["best_settings"] == "seed=1"
-    assert sweep.summary("regression", [unscored]) == ({}, {})
+    assert ranking.summary("regression", [unscored]) == ({}, {})
 
 
 def test_a_run_of_its_own_has_no_parent(tmp_path: Path) -> None:
     single = trial(tmp_path, 0)
     record.write_json(single.folder / "passport.json", {**single.passport, "trial": None})
-    tracking.publish(single, f"sqlite:///{tmp_path}/mlflow.db", False, [])
+    publishing.publish(single, f"sqlite:///{tmp_path}/mlflow.db", False, [])
     [run] = runs_of(f"sqlite:///{tmp_path}/mlflow.db")
     assert "mlflow.parentRunId" not in run.data.tags
 

@@ -147,7 +147,7 @@ def test_without_a_target_clusters_are_looked_for(own: Path, tmp_path: Path) -> 
     pd.DataFrame(X, columns=["wide", "high"]).to_csv(tmp_path / "blobs.csv", index=False)
     done = stage("new-data", f"path={tmp_path}/blobs.csv", root=own)
     assert done.returncode == 0, done.stderr
-    assert all(f"blobs-{model}" in done.stdout for model in ("kmeans", "kmeans_range"))
+    assert all(f"blobs-{model}" in done.stdout for model in ("kmeans", "gmm"))
 
 
 def _readers_of(root: Path, secret: str, said: str) -> list[str]:

@@ -22,7 +22,8 @@ from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data import dataset
 from deepmine.models import pipelines
-from deepmine.runs import mlflow_store, provenance, record, tracking
+from deepmine.runs import provenance, record
+from deepmine.runs.tracking import publishing, store
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +123,7 @@ def test_a_missing_record_is_named(tmp_path: Path) -> None:
 
 
 def publish(run: record.Record, uri: str) -> mlflow.entities.Run:
-    return mlflow.MlflowClient(uri).get_run(tracking.publish(run, uri, True, compose.compose().trusted))
+    return mlflow.MlflowClient(uri).get_run(publishing.publish(run, uri, True, compose.compose().trusted))
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +137,7 @@ def test_mlflow_gets_the_whole_record(finished: record.Record, uri: str) -> None
     assert run.info.status == "FINISHED"
     experiment = client.get_experiment(run.info.experiment_id)
     view = json.loads(experiment.tags["mlflow.sharedViewState.classification"])
-    assert experiment.name == "penguins" and view["orderByKey"] == "metrics.`test/accuracy`" and not view["orderByAsc"]
+    assert experiment.name == "penguins" and view["orderByKey"] == "metrics.`val/accuracy`" and not view["orderByAsc"]
     shown = {key[len("metrics.`") : -1] for key in view["selectedColumns"]}
     assert len(shown) == 3 and shown <= set(run.data.metrics)
     assert [found.info.run_id for found in client.search_runs([experiment.experiment_id], view["searchFilter"])] == [
@@ -180,7 +181,7 @@ def test_no_report_or_example_of_data_that_became_others(finished: record.Record
 
 
 def test_a_long_setting_stands_whole_in_the_config(finished: record.Record) -> None:
-    flat = dict(tracking._flat({"model": {"words": "x" * 7000, "depth": None, "options": {}}}))
+    flat = dict(publishing._flat({"model": {"words": "x" * 7000, "depth": None, "options": {}}}))
     assert flat["model.words"].startswith("see config.yaml") and flat["model.depth"] == "null"
     assert flat["model.options"] == "{}"
 
@@ -188,7 +189,7 @@ def test_a_long_setting_stands_whole_in_the_config(finished: record.Record) -> N
 def test_a_tracker_that_is_away_is_named_at_once() -> None:
     begin = time.monotonic()
     with pytest.raises(UserError, match="does not answer"):
-        mlflow_store.connect("http://127.0.0.1:9")
+        store.connect("http://127.0.0.1:9")
     assert time.monotonic() - begin < 10
 
 
@@ -208,7 +209,7 @@ class Hanging(BaseHTTPRequestHandler):
 def test_a_tracker_that_hangs_costs_a_message(
     finished: record.Record, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr(mlflow_store, "PATIENCE", 0.5)
+    monkeypatch.setattr(store, "PATIENCE", 0.5)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hanging)
     server.over = threading.Event()
     threading.Thread(target=server.serve_forever).start()

@@ -28,7 +28,7 @@ from deepmine.commands import ui
 from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data import dataset
-from deepmine.runs import mlflow_store, views
+from deepmine.runs.tracking import store, views
 
 pytestmark = pytest.mark.slow
 
@@ -43,8 +43,8 @@ print((model.predict(X) == y).mean())
 """
 CONNECT = """
 import sys
-from deepmine.runs import mlflow_store
-print(len(mlflow_store.connect(sys.argv[1]).search_experiments()))
+from deepmine.runs.tracking import store
+print(len(store.connect(sys.argv[1]).search_experiments()))
 """
 
 
@@ -316,7 +316,7 @@ def test_settings_of_one_person_stay_out_of_git(checkout: Path) -> None:
 
 
 def test_the_setup_script_has_the_extras_that_the_page_names() -> None:
-    assert documented(".[dev,s3]") in (ROOT / ".ci/setup").read_text()
+    assert documented("[dev,s3]") in (ROOT / ".ci/setup").read_text()
 
 
 def test_a_pull_request_shows_changed_scores(checkout: Path) -> None:
@@ -407,7 +407,7 @@ def test_an_outage_costs_no_run(checkout: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("backlog", [None, 1], ids=["absent", "silent"])
 def test_a_dead_server_costs_seconds(backlog: int | None) -> None:
-    from deepmine.runs import mlflow_store
+    from deepmine.runs.tracking import store
 
     with socket.socket() as dead:
         dead.bind(("127.0.0.1", 0))
@@ -415,7 +415,7 @@ def test_a_dead_server_costs_seconds(backlog: int | None) -> None:
             dead.listen(backlog)  # takes the call, says nothing
         begin = time.monotonic()
         with pytest.raises(UserError, match="does not answer"):
-            mlflow_store.connect(f"http://127.0.0.1:{dead.getsockname()[1]}")
+            store.connect(f"http://127.0.0.1:{dead.getsockname()[1]}")
     assert time.monotonic() - begin < 10
 
 
@@ -483,8 +483,8 @@ def test_the_ui_links_the_runs_of_each_data_set(
     tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    client = mlflow_store.connect(uri)
-    number = mlflow_store.experiment(client, "penguins", uri)
+    client = store.connect(uri)
+    number = store.experiment(client, "penguins", uri)
     for task in ("decomposition", "clustering", "clustering"):
         views.share(client, number, task)
     monkeypatch.setattr(ui, "serve", lambda *_: None)

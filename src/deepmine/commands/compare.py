@@ -18,7 +18,7 @@ from rich.table import Table
 from deepmine import tasks
 from deepmine.config import compose
 from deepmine.config.errors import UserError
-from deepmine.runs import record, sweep
+from deepmine.runs import ranking, record
 from deepmine.runs.record import Record
 
 RULE = "Ranked by the validation rows, or by the folds where every run has them; test scores rank nothing."
@@ -67,7 +67,7 @@ def leaderboard(runs: list[Record]) -> pd.DataFrame:
     task = runs[0].config["task"]
     first, *others = tasks.find(task).columns
     rows = {}
-    for run in sweep.ranked(runs, task):
+    for run in ranking.ranked(runs, task):
         scores = run.metrics
         mean, deviation = scores.get(f"cv/{first}"), scores.get(f"cv/{first}_std")
         rows[run.folder.name] = {

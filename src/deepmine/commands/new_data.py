@@ -24,7 +24,7 @@ NO_NAMES = ("inf", "nan", "null", "true", "false")  # which a command line takes
 FIRST_MODELS = {  # that are trained, by task
     "classification": ["tree", "mlp"],
     "regression": ["regression_tree", "regression_mlp"],
-    "clustering": ["kmeans", "kmeans_range"],
+    "clustering": ["kmeans", "gmm"],
     "decomposition": ["pca"],
     "anomalies": ["isolation_forest"],
     "rules": ["rules"],

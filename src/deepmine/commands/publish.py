@@ -58,9 +58,9 @@ def afterwards(run: Record, cfg: DictConfig, only_failures: bool = False) -> Ite
 
 
 def _publish(run: Record, cfg: DictConfig) -> None:
-    from deepmine.runs import tracking
+    from deepmine.runs.tracking import publishing
 
-    tracking.publish(run, cfg.tracking.uri, cfg.tracking.model, cfg.trusted)
+    publishing.publish(run, cfg.tracking.uri, cfg.tracking.model, cfg.trusted)
 
 
 def run() -> None:

@@ -15,10 +15,10 @@ from deepmine.config import compose
 
 def conclude(cfg: DictConfig, name: str) -> None:
     """Say which trial of a sweep the validation rows choose, once all have ended."""
-    from deepmine.runs import record, sweep
+    from deepmine.runs import ranking, record
 
     runs = record.find_all(Path(cfg.paths.out), ("adhoc",))
-    said = sweep.verdict([run for run in runs if (run.passport.get("trial") or {}).get("sweep") == name])
+    said = ranking.verdict([run for run in runs if (run.passport.get("trial") or {}).get("sweep") == name])
     place = f"\nIn MLflow the trials are below the run {name}." if cfg.tracking.uri else ""
     if said:
         print(f"{said}{place} {NEXT}")
@@ -26,5 +26,5 @@ def conclude(cfg: DictConfig, name: str) -> None:
 
 def run() -> None:
     """Run this verb with the overrides of the command line."""
-    sys.argv.append("--multirun")
+    sys.argv.insert(2, "--multirun")  # before the overrides: argparse takes no more of them after a flag
     compose.run(train.main, after=conclude)

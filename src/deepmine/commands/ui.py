@@ -27,11 +27,11 @@ def main(cfg: DictConfig) -> None:
         print(f"The runs are on {uri}")
         return
     _require_free(cfg.port)
-    from deepmine.runs import mlflow_store, views
+    from deepmine.runs.tracking import store, views
 
     address = f"http://127.0.0.1:{cfg.port}"
     print(f"MLflow is on {address}  (Ctrl-C ends it). The runs of")
-    for name, link in views.links(mlflow_store.connect(uri), address):
+    for name, link in views.links(store.connect(uri), address):
         print(f"  {name}\n    {link}")
     sys.stdout.flush()
     serve(uri, cfg.port)

@@ -1,7 +1,7 @@
-"""Association rules: what is bought together, and whether it still is in baskets that nobody looked at."""
+"""Association rules: what is bought together, and whether that still holds in baskets that were not used to find it."""
 
 from fractions import Fraction
-from numbers import Integral, Real
+from math import ceil
 from typing import Any, Literal
 
 import numpy as np
@@ -9,54 +9,34 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from scipy.sparse import csr_array
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils._param_validation import Interval, StrOptions
+from scipy.stats import false_discovery_control, hypergeom
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from deepmine.models.candidates import candidates, corrected, measures, redundant
-from deepmine.models.itemsets import Itemsets, count, mine, pack
+from deepmine.models.itemsets import TRY, Itemsets, holders, mine, pack
 
-ROWS = 4096  # baskets that recommendations are made for at once
-Share = Interval(Real, 0, 1, closed="right")
+MAX_RULES = 5_000_000  # candidates; more is an error
 
 
-class AssociationRules(TransformerMixin, BaseEstimator):
-    """Rules "who has these items has those too" from frequent item sets.
+class AssociationRules(BaseEstimator):
+    """Rules of the form "baskets with these items also hold those", from frequent item sets.
 
     Args:
-        min_support: share of the baskets that hold all items of a rule, at least.
-        min_confidence: share of the baskets with the antecedent that hold the consequent too, at least. Both are
-            compared as exact fractions of counts, so a rule exactly at the threshold stays.
-        max_length: items of a rule, at most; None: any number.
-        itemsets: the sets that rules are made of: all; closed (no larger set has the same support); or maximal (no
+        min_support: least share of the baskets that hold all items of a rule, above 0.
+        min_confidence: least share of the baskets with the antecedent that also hold the consequent. Both are compared
+            as exact fractions of counts, so a rule exactly at the threshold is kept.
+        max_length: most items of a rule; None: unlimited.
+        itemsets: the sets that rules are made from: all; closed (no larger set has the same support); or maximal (no
             larger set is frequent). With `max_length`, larger means up to that length.
-        prune_redundant: leave out a rule if another with fewer items before the arrow (or none: the share of the
-            consequent) and the same behind it is at least as confident (Bayardo, Agrawal, Gunopulos: Constraint-based
-            rule mining in large, dense databases, ICDE 1999; "productive" rules of Webb, Discovering significant
-            patterns, Machine Learning 68, 2007).
-        alpha: false discovery rate: keep rules whose p-value, corrected for all rules of the frequent sets, is at most
-            that; None: do not test. One-sided Fisher's exact test; correction of Benjamini and Yekutieli, which holds
-            for tests that depend on each other.
-        n_recommendations: items that `predict` names for a basket.
-        max_itemsets: frequent sets, at most; more is an error.
-        max_rules: rules to consider, at most; more is an error.
-        max_items_per_basket: a larger basket is an error; None: any size.
+        prune_redundant: drop a rule if a smaller antecedent, or none, makes the same consequent as likely (Bayardo,
+            Agrawal, Gunopulos, ICDE 1999; "productive" rules of Webb, Machine Learning 68, 2007).
+        alpha: false discovery rate (Benjamini, Yekutieli) of Fisher's exact test, one-sided, of all candidates.
+        n_recommendations: items that `predict` names for each basket.
 
     Attributes:
-        itemsets_: `items` `(n, longest)`, ascending, -1 after the end of a shorter set; `count` `(n,)`.
-        rules_: `antecedent` and `consequent`, as above; `support`, `confidence`, `lift`, `leverage`, `conviction`,
-            `zhang` and, with `alpha`, `p_value`, each `(n,)`; the most confident first.
-        n_baskets_: that `fit` saw.
+        itemsets_: `items` `(n, longest)`, ascending, padded with -1; `count` `(n,)`.
+        rules_: `antecedent` and `consequent`, padded likewise, `measures` and `p_value`; most confident first.
     """
-
-    _parameter_constraints = {  # noqa: RUF012
-        "min_support": [Share],
-        "min_confidence": [Interval(Real, 0, 1, closed="both")],
-        "max_length": [Interval(Integral, 1, None, closed="left"), None],
-        "itemsets": [StrOptions({"all", "closed", "maximal"})],
-        "alpha": [Share, None],
-        "n_recommendations": [Interval(Integral, 1, None, closed="left")],
-    }
 
     def __init__(
         self,
@@ -67,9 +47,6 @@ class AssociationRules(TransformerMixin, BaseEstimator):
         prune_redundant: bool = False,
         alpha: PositiveFloat | None = None,
         n_recommendations: PositiveInt = 5,
-        max_itemsets: PositiveInt = 1_000_000,
-        max_rules: PositiveInt = 5_000_000,
-        max_items_per_basket: PositiveInt | None = 1000,
     ) -> None:
         self.min_support = min_support
         self.min_confidence = min_confidence
@@ -78,79 +55,55 @@ class AssociationRules(TransformerMixin, BaseEstimator):
         self.prune_redundant = prune_redundant
         self.alpha = alpha
         self.n_recommendations = n_recommendations
-        self.max_itemsets = max_itemsets
-        self.max_rules = max_rules
-        self.max_items_per_basket = max_items_per_basket
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> "AssociationRules":
-        """Find the rules.
-
-        Args:
-            X: baskets, `(n, items)`, dense or sparse; a basket holds an item where the value is above 0.
-            y: not used.
-
-        Raises:
-            ValueError: a limit is passed.
-        """
-        self._validate_params()
+        """Find the rules in `X`, `(n, items)`, dense or sparse; values above 0 are held items. `y` is ignored."""
         baskets = self._baskets(X, reset=True)
-        self._check_size(baskets)
         self.n_baskets_ = baskets.shape[0]
-        min_count = max(1, -int(-_exact(self.min_support) * self.n_baskets_ // 1))
-        sets = mine(baskets, min_count, self.max_length, self.max_itemsets)
-        kinds = dict(zip(("closed", "maximal"), sets.closed_and_maximal(), strict=True))
-        chosen = kinds.get(self.itemsets, np.ones(len(sets.items), bool))
+        if not (0 < self.min_support <= 1 and 0 <= self.min_confidence <= 1):
+            raise ValueError("min_support and min_confidence are shares: they must be at most 1, such as 0.05 and 0.6.")
+        sets = mine(baskets, max(1, ceil(_exact(self.min_support) * self.n_baskets_)), self.max_length)
+        chosen = sets.of_kind(self.itemsets)
         self.itemsets_ = {"items": sets.items[chosen], "count": sets.counts[chosen]}
         self.rules_ = self._rules(sets, chosen)
         return self
 
-    def transform(self, X: ArrayLike) -> csr_array:
-        """Which rules fire: bool `(n, rules)`, true where the basket holds all items of the antecedent."""
-        check_is_fitted(self)
-        baskets = self._baskets(X)
-        wanted = _one_hot(self.rules_["antecedent"], self.n_features_in_)
-        held = csr_array(baskets.astype(np.int32) @ wanted.T)
-        fires = csr_array((held.data == np.diff(wanted.indptr)[held.indices], held.indices, held.indptr), held.shape)
-        fires.eliminate_zeros()
-        fires.sort_indices()
-        return fires
-
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
-        """Items to recommend, `(n, n_recommendations)`: the consequents of the rules that fire, without what the
-        basket holds already, most confident first; -1 where there are no more.
+        """Items to recommend `(n, n_recommendations)`, padded with -1: the consequents of the rules whose antecedents a
+        basket holds, most confident first, without what it holds already.
         """
         check_is_fitted(self)
-        baskets = self._baskets(X)
-        parts = [self._recommend(baskets[start : start + ROWS]) for start in range(0, baskets.shape[0], ROWS)]
-        return np.concatenate(parts)
+        held = pack(baskets := self._baskets(X))
+        offered, number = held.copy(), np.zeros(baskets.shape[0], int)
+        recommended = np.full((len(number), self.n_recommendations + 1), -1)  # the last column takes the surplus
+        for antecedent, consequent in zip(self.rules_["antecedent"], self.rules_["consequent"], strict=True):
+            applies = holders(held, antecedent)
+            for item in consequent[consequent >= 0]:
+                new = np.flatnonzero(np.unpackbits((applies & ~offered[item]).view(np.uint8), bitorder="little"))
+                recommended[new, number[new]] = item
+                number[new] = np.minimum(number[new] + 1, self.n_recommendations)
+                offered[item] |= applies
+        return recommended[:, :-1]
 
     def score(self, X: ArrayLike, y: ArrayLike | None = None) -> float:
-        """The share of the rules that hold in other baskets too: lift above 1, and `min_confidence` reached.
-
-        0 without rules.
-        """
+        """The share of the rules that hold in `X`; 0 without rules."""
         return float(self.holds(self.measure(X)).mean()) if len(self.rules_["support"]) else 0.0
 
     def measure(self, X: ArrayLike) -> dict[str, NDArray[np.float64]]:
-        """Support, confidence, lift and the other measures of the rules in other baskets, each `(rules,)`.
-
-        NaN where they are not defined: no basket holds the antecedent, or none the consequent.
-        """
+        """The `measures` of the rules in other baskets; NaN if none holds the antecedent, or none the consequent."""
         check_is_fitted(self)
-        baskets = self._baskets(X)
-        bits = pack(baskets)
-        antecedent, consequent = self.rules_["antecedent"], self.rules_["consequent"]
-        both = np.concatenate([antecedent, consequent], axis=1)
-        return measures(baskets.shape[0], *(count(bits, sets) for sets in (both, antecedent, consequent)))
+        bits = pack(baskets := self._baskets(X))
+        one, other = self.rules_["antecedent"], self.rules_["consequent"]
+        sides = (np.hstack([one, other]), one, other)
+        counts = ([np.bitwise_count(holders(bits, row)).sum() for row in side] for side in sides)
+        return measures(baskets.shape[0], *map(np.array, counts))
 
     def holds(self, measured: dict[str, NDArray[np.float64]]) -> NDArray[np.bool_]:
-        """Which rules hold where they were measured (`measure`): lift above 1, and `min_confidence` reached."""
+        """Which rules hold where they were measured: lift above 1, and confidence at least `min_confidence`."""
         return (measured["lift"] > 1) & (measured["confidence"] >= self.min_confidence)
 
-    def table(self, names: list[str] | None = None) -> pd.DataFrame:
+    def table(self, names: list[str]) -> pd.DataFrame:
         """The rules with the names of their items, and their measures."""
-        check_is_fitted(self)
-        names = [str(n) for n in range(self.n_features_in_)] if names is None else names
         sides = {
             side: [" + ".join(names[item] for item in row if item >= 0) for row in self.rules_[side]]
             for side in ("antecedent", "consequent")
@@ -158,77 +111,90 @@ class AssociationRules(TransformerMixin, BaseEstimator):
         return pd.DataFrame({**self.rules_, **sides})
 
     def _rules(self, sets: Itemsets, chosen: NDArray[np.bool_]) -> dict[str, NDArray]:
-        """All candidates, tested, then those that stay, the most confident first."""
-        rules = candidates(sets, self.max_rules)
-        both, antecedent, consequent = (sets.counts[numbers] for numbers in rules)
+        """All candidates, tested, then those that are kept, most confident first."""
+        rules = candidates(sets)
+        counts = sets.counts[rules]  # of both sides, of the antecedent, of the consequent
         least = _exact(self.min_confidence)
-        keep = chosen[rules.itemset] & (both * least.denominator >= antecedent * least.numerator)
-        p_values: dict[str, NDArray] = {}
+        keep = chosen[rules[0]] & (counts[0] * least.denominator >= counts[1] * least.numerator)
+        found = measures(self.n_baskets_, *counts)
         if self.alpha is not None:
-            p_values = {"p_value": corrected(self.n_baskets_, both, antecedent, consequent)}
-            keep &= p_values["p_value"] <= self.alpha
+            found["p_value"] = corrected(self.n_baskets_, counts)
+            keep &= found["p_value"] <= self.alpha
         if self.prune_redundant:
             keep &= ~redundant(sets, rules, self.n_baskets_)
-        found = measures(self.n_baskets_, both[keep], antecedent[keep], consequent[keep])
-        rules = rules.take(keep)
-        order = np.lexsort(
-            [rules.consequent, rules.antecedent, -found["support"], -found["lift"], -found["confidence"]]
-        )
-        found |= {name: values[keep] for name, values in p_values.items()}
-        sides = {"antecedent": sets.items[rules.antecedent], "consequent": sets.items[rules.consequent]}
-        return {name: values[order] for name, values in (sides | found).items()}
-
-    def _recommend(self, baskets: csr_array) -> NDArray[np.int64]:
-        fires = self.transform(baskets).tocoo()
-        consequents = self.rules_["consequent"][fires.col]
-        place, column = np.nonzero(consequents >= 0)
-        basket, rule, item = fires.row[place], fires.col[place], consequents[place, column]
-        basket_item = basket.astype(np.int64) * self.n_features_in_ + item
-        held = np.repeat(np.arange(baskets.shape[0]), np.diff(baskets.indptr)) * self.n_features_in_ + baskets.indices
-        new = np.flatnonzero(~np.isin(basket_item, held))
-        new = new[np.lexsort([rule[new], basket[new]])]  # rules are in the order of their confidence
-        new = new[np.sort(np.unique(basket_item[new], return_index=True)[1])]
-        rank = np.arange(len(new)) - np.searchsorted(basket[new], basket[new])
-        first = rank < self.n_recommendations
-        recommended = np.full((baskets.shape[0], self.n_recommendations), -1)
-        recommended[basket[new][first], rank[first]] = item[new][first]
-        return recommended
+        found = {"antecedent": sets.items[rules[1]], "consequent": sets.items[rules[2]], **found}
+        order = np.lexsort([*rules[:0:-1], *(-found[name] for name in ("support", "lift", "confidence"))])
+        return {name: values[order[keep[order]]] for name, values in found.items()}
 
     def _baskets(self, X: Any, reset: bool = False) -> csr_array:
         """Ones where a basket holds an item, and nothing else."""
-        X = csr_array(validate_data(self, X, reset=reset, accept_sparse="csr", dtype="numeric"))
-        if X.nnz and X.data.min() < 0:
-            raise ValueError("Negative values in data passed to X: a basket holds an item or not, 1 or 0.")
-        X = csr_array((np.ones(X.nnz, np.uint8) * (X.data > 0), X.indices, X.indptr), X.shape)
-        X.sum_duplicates()
-        X.eliminate_zeros()
-        X.data[:] = 1
-        return X
-
-    def _check_size(self, baskets: csr_array) -> None:
-        sizes = np.diff(baskets.indptr)
-        if self.max_items_per_basket is not None and sizes.max() > self.max_items_per_basket:
-            raise ValueError(
-                f"Basket {sizes.argmax()} holds {sizes.max():,} items, more than "
-                f"max_items_per_basket={self.max_items_per_basket:,}. Leave such baskets out, or raise the limit."
-            )
+        X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype="numeric", ensure_non_negative=True)
+        return (csr_array(X, copy=True) > 0).astype(np.uint8)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.input_tags.positive_only = True
-        tags.target_tags.required = False
-        tags.transformer_tags.preserves_dtype = []
+        tags.input_tags.sparse = tags.input_tags.positive_only = True
         return tags
+
+
+def measures(n: int, both: NDArray, antecedent: NDArray, consequent: NDArray) -> dict[str, NDArray[np.float64]]:
+    """The measures of rules from `n` baskets and the numbers of those with all items and with each side, `(rules,)`.
+
+    Sources: support and confidence: Agrawal, Imielinski, Swami, SIGMOD 1993; lift and conviction: Brin, Motwani,
+    Ullman, Tsur, SIGMOD 1997; leverage: Piatetsky-Shapiro 1991; Zhang's metric: Zhang, PAKDD 2000.
+    """
+    both, antecedent, consequent = (counts.astype(float) for counts in (both, antecedent, consequent))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        leverage = both / n - antecedent / n * consequent / n
+        # a ratio of counts, because 1 - confidence would lose digits; infinite for a rule without exceptions
+        conviction = np.where(both < antecedent, antecedent * (n - consequent) / (n * (antecedent - both)), np.inf)
+        largest = np.maximum(both * (n - antecedent), antecedent * (consequent - both)) / n**2
+        return {
+            "support": both / n,
+            "confidence": both / antecedent,
+            "lift": both * n / (antecedent * consequent),
+            "leverage": leverage,
+            "conviction": np.where(antecedent > 0, conviction, np.nan),
+            "zhang": np.where((largest > 0) | (antecedent * consequent == 0), leverage / largest, 0.0),  # 0: in all
+        }
+
+
+def candidates(sets: Itemsets) -> NDArray[np.int64]:
+    """Every way to split a set: the numbers of the set, the antecedent and the consequent, `(3, n)`."""
+    sizes = sets.sizes[sets.sizes > 1].astype(float)
+    if (n := (2.0**sizes - 2).sum()) > MAX_RULES:
+        raise ValueError(f"The frequent sets give {n:,.0f} rules, more than {MAX_RULES:,}. {TRY}")
+    found = [np.zeros((3, 0), np.int64)]
+    for length in range(2, sets.items.shape[1] + 1):
+        here = np.flatnonzero(sets.sizes == length)
+        masks = [np.array([mask >> place & 1 for place in range(length)], bool) for mask in range(1, 2**length - 1)]
+        parts = [sets.find(sets.items[here, :length][:, mask]) for mask in masks]
+        found += [np.array([here, one, rest]) for one, rest in zip(parts, reversed(parts), strict=True)]
+    return np.concatenate(found, axis=1)
+
+
+def redundant(sets: Itemsets, rules: NDArray[np.int64], n: int) -> NDArray[np.bool_]:
+    """Which of all `candidates` have a rule with a smaller antecedent that is at least as confident."""
+    itemset, antecedent, consequent = rules
+    codes = antecedent * len(sets.items) + consequent
+    order = np.argsort(codes)
+    confidence = sets.counts[itemset] / sets.counts[antecedent]
+    best = sets.counts[consequent] / n  # of the rules with smaller antecedents, the empty one first
+    for length in range(2, sets.items.shape[1]):
+        here = np.flatnonzero(sets.sizes[antecedent] == length)
+        for subset in sets.subsets(length, antecedent[here]):
+            simpler = order[np.searchsorted(codes, subset * len(sets.items) + consequent[here], sorter=order)]
+            best[here] = np.maximum(best[here], np.maximum(best[simpler], confidence[simpler]))
+    return best >= confidence
+
+
+def corrected(n: int, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """P-values of "no more often together than by chance", corrected for their number; `counts` is `(3, rules)`."""
+    (both, antecedent, consequent), back = np.unique(counts, axis=1, return_inverse=True)
+    p = hypergeom.sf(both - 1, n, antecedent, consequent)
+    return false_discovery_control(np.clip(p, 0, 1)[back], method="by") if len(back) else np.zeros(0)
 
 
 def _exact(share: float) -> Fraction:
     """0.6 as 3/5, as a person means it, not as the nearest binary number."""
     return Fraction(str(share)).limit_denominator(10**6)
-
-
-def _one_hot(itemsets: NDArray, n_items: int) -> csr_array:
-    """Item sets, `(n, longest)` and -1 at the end, as int32 `(n, n_items)` of ones."""
-    row, column = np.nonzero(itemsets >= 0)
-    ones = np.ones(len(row), np.int32)
-    return csr_array((ones, (row, itemsets[row, column])), (len(itemsets), n_items))

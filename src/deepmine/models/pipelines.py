@@ -32,6 +32,9 @@ def build(steps: Mapping[str, Any], model: Mapping[str, Any]) -> Pipeline:
     pipeline = Pipeline([(k, hydra.utils.instantiate(node, _convert_="all")) for k, node in nodes.items()])
     for name, estimator in pipeline.get_params().items():  # the steps, and the estimators inside them
         if hasattr(estimator, "_parameter_constraints"):
+            for key, allowed in estimator._parameter_constraints.items():  # YAML has no tuples
+                if tuple in list(allowed) and isinstance(getattr(estimator, key), list):
+                    setattr(estimator, key, tuple(getattr(estimator, key)))
             try:
                 estimator._validate_params()
             except ValueError as error:

@@ -1,4 +1,4 @@
-"""From a run record to MLflow; with `store.py`, `sweep.py` and `views.py`, the modules that import mlflow.
+"""From a run record to MLflow.
 
 Publishing is idempotent. One record is one MLflow run, found by its tag `deepmine.record_id`; only what the
 tracker lacks is sent. So an outage, a restored DVC stage and a fresh clone are the same case.
@@ -23,8 +23,8 @@ from deepmine.config.errors import UserError
 from deepmine.data import dataset
 from deepmine.data.preparing import report
 from deepmine.models import pipelines as models
-from deepmine.runs import mlflow_store, mlflow_sweep, views
 from deepmine.runs.record import Record
+from deepmine.runs.tracking import parents, store, views
 
 PUBLISHED = "deepmine.published"  # digest of the record's files when they were last sent
 SHARED = ("experiment", "dataset", "model", "task", "mlflow.user")  # tags that children take from their parent
@@ -46,9 +46,9 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
     Raises:
         UserError: the tracker does not answer, or stops answering.
     """
-    client = mlflow_store.connect(uri)
+    client = store.connect(uri)
     try:
-        with mlflow_store.lock(record.passport["record_id"]):
+        with store.lock(record.passport["record_id"]):
             run_id = _find_or_create(client, record, uri)
             try:
                 _send_curves(client, record, run_id)
@@ -61,7 +61,7 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
                     client.set_tag(run_id, PUBLISHED, digest)
             finally:
                 _set_status(client, record, run_id)
-                mlflow_sweep.conclude(client, run_id)
+                parents.conclude(client, run_id)
     except (MlflowException, OSError) as error:  # OSError: of the network, or of a proxy that refuses an upload
         raise UserError(f"MLflow at {uri} refused: {str(error).splitlines()[0]}") from error
     return run_id
@@ -70,7 +70,7 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
 def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> str:
     """The run of this record in the MLflow experiment of its data set."""
     settings, papers = record.config, record.passport
-    experiment = mlflow_store.experiment(client, settings["choices"]["data"], uri)
+    experiment = store.experiment(client, settings["choices"]["data"], uri)
     views.share(client, experiment, settings["task"])
     git = papers["git"]
     tags = {
@@ -87,8 +87,8 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> st
     start = _milliseconds(record.training["started"])
     if trial := papers.get("trial"):
         tags |= {"trial": trial["number"], "overrides": "\n".join(papers["command"][2:])}
-        tags[mlflow_store.PARENT] = mlflow_sweep.parent(client, experiment, trial["sweep"], tags, start)
-    run = mlflow_store.find_or_create_run(client, experiment, papers["record_id"], tags, record.folder.name, start)
+        tags[store.PARENT] = parents.parent(client, experiment, trial["sweep"], tags, start)
+    run = store.find_or_create_run(client, experiment, papers["record_id"], tags, record.folder.name, start)
     if run.data.params:
         return run.info.run_id
     params = [Param(key, value) for key, value in _flat(settings)]
@@ -171,10 +171,10 @@ def _send_folds(client: mlflow.MlflowClient, record: Record, parent: str) -> Non
     run = client.get_run(parent)
     begin, end = run.info.start_time, _milliseconds(record.training.get("ended", record.training["started"]))
     for fold in record.cross_validation.get("folds", []):
-        tags = {**{key: run.data.tags[key] for key in SHARED}, "kind": "fold", mlflow_store.PARENT: parent}
+        tags = {**{key: run.data.tags[key] for key in SHARED}, "kind": "fold", store.PARENT: parent}
         name = f"{run.info.run_name}-fold-{fold['fold']}"
         identity = f"{record.passport['record_id']}-fold-{fold['fold']}"
-        child = mlflow_store.find_or_create_run(client, run.info.experiment_id, identity, tags, name, begin)
+        child = store.find_or_create_run(client, run.info.experiment_id, identity, tags, name, begin)
         scores = {f"cv/{key}": value for key, value in fold.items() if key not in ("fold", "rows")}
         known = child.data.metrics
         client.log_batch(child.info.run_id, [Metric(k, v, end, 0) for k, v in scores.items() if known.get(k) != v])

@@ -7,25 +7,26 @@ from typing import Any
 import mlflow
 from mlflow.entities import Metric, RunTag
 
-from deepmine.runs import mlflow_store, sweep
+from deepmine.runs import ranking
+from deepmine.runs.tracking import store
 
 
 def parent(client: mlflow.MlflowClient, experiment: str, name: str, tags: Mapping[str, Any], start: int) -> str:
     """The id of the run above the trials of a sweep, in the MLflow experiment of their data set."""
     shared = {key: tags[key] for key in ("dataset", "task", "mlflow.user")}
-    with mlflow_store.lock(name):
-        run = mlflow_store.find_or_create_run(client, experiment, name, {**shared, "kind": "sweep"}, name, start)
+    with store.lock(name):
+        run = store.find_or_create_run(client, experiment, name, {**shared, "kind": "sweep"}, name, start)
     return run.info.run_id
 
 
 def conclude(client: mlflow.MlflowClient, run_id: str) -> None:
     """Bring the run above a trial up to date: it is FINISHED once every published trial is."""
     run = client.get_run(run_id)
-    above = run.data.tags.get(mlflow_store.PARENT)
+    above = run.data.tags.get(store.PARENT)
     if above is None:
         return
-    with mlflow_store.lock(above):  # the last to come has seen all trials
-        trials = client.search_runs([run.info.experiment_id], f"tags.`{mlflow_store.PARENT}` = '{above}'")
+    with store.lock(above):  # the last to come has seen all trials
+        trials = client.search_runs([run.info.experiment_id], f"tags.`{store.PARENT}` = '{above}'")
         found = {trial.info.status for trial in trials}
         _describe(client, above, run.data.tags["task"], trials)
         if "RUNNING" in found:
@@ -37,9 +38,9 @@ def conclude(client: mlflow.MlflowClient, run_id: str) -> None:
 
 def _describe(client: mlflow.MlflowClient, above: str, task: str, runs: Sequence[mlflow.entities.Run]) -> None:
     trials = [
-        sweep.Trial(int(r.data.tags["trial"]), r.data.tags["overrides"].splitlines(), r.data.metrics) for r in runs
+        ranking.Trial(int(r.data.tags["trial"]), r.data.tags["overrides"].splitlines(), r.data.metrics) for r in runs
     ]
-    best, tags = sweep.summary(task, trials)
+    best, tags = ranking.summary(task, trials)
     now, known = int(datetime.now().timestamp() * 1000), client.get_run(above).data.metrics
     new = [Metric(key, value, now, 0) for key, value in best.items() if known.get(key) != value]
     client.log_batch(above, new, tags=[RunTag(key, value) for key, value in tags.items()])
