@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import re
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from omegaconf import OmegaConf
 from scipy import sparse
 
 from conftest import CONF, prepared
@@ -17,7 +17,7 @@ from deepmine import ROOT
 from deepmine.commands import prepare
 from deepmine.config import compose
 from deepmine.config.errors import UserError
-from deepmine.data import dataset
+from deepmine.data import dataset, digests
 from deepmine.data.dataset import Dataset, Part
 from deepmine.data.preparing.split import split
 from deepmine.data.raw import Raw
@@ -83,7 +83,7 @@ def test_the_digest_of_a_folder_is_dvcs() -> None:
 
 
 def test_the_digest_leaves_out_what_dvc_ignores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dataset, "ROOT", tmp_path)
+    monkeypatch.setattr(digests, "ROOT", tmp_path)
     (tmp_path / ".dvcignore").write_text("# downloaded\n/data/big\n")
     for folder in ("small", "big"):
         (tmp_path / "data" / folder).mkdir(parents=True)
@@ -97,7 +97,7 @@ def test_the_digest_leaves_out_what_dvc_ignores(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("parts", "says"),
     [
-        ((["a"], ["b"], ["a"]), "two parts"),
+        ((["a"], ["b"], ["a"]), "in two parts"),
         ((["a"], ["b"], []), "no rows"),
     ],
 )
@@ -110,7 +110,7 @@ def test_the_contract_checks_the_values() -> None:
     good = image_part(["a"]), image_part(["b"])
     with pytest.raises(ValueError, match="part test of kind image: X is float64"):
         Dataset({"kind": "image"}, *good, image_part(["c"], float))
-    with pytest.raises(ValueError, match="not a pandas frame"):
+    with pytest.raises(ValueError, match="not data of kind table"):
         Dataset({"kind": "table"}, *good, image_part(["c"]))
     dense = Part(np.zeros((1, 2), np.uint8), None, np.array(["a"]))
     with pytest.raises(ValueError, match="baskets are sparse"):
@@ -126,6 +126,83 @@ def test_an_interrupted_save_leaves_the_older_data_set(tmp_path: Path, monkeypat
         dataset.save(made, tmp_path / "set")
     assert dataset.folder_digest(tmp_path / "set") == before
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def flip(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda parts: flip(parts / "X_train.npy"),
+        lambda parts: (parts / "y_val.npy").write_bytes((parts / "y_val.npy").read_bytes()[:-4]),
+        lambda parts: (parts / "rows_test.npy").unlink(),
+        lambda parts: (parts / "info.json").write_text((parts / "info.json").read_text()[:40]),
+    ],
+    ids=["flipped", "cut", "gone", "info"],
+)
+@pytest.mark.parametrize("large", [0, 2**25])
+def test_a_damaged_data_set_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil, large: int) -> None:
+    monkeypatch.setattr(digests, "ROOT", tmp_path)
+    monkeypatch.setattr(digests, "LARGE", large)  # 0: digests are noted
+    monkeypatch.setattr(digests, "RACY", 0)
+    (tmp_path / ".dvcignore").touch()
+    dataset.save(Dataset({"kind": "image", "name": "set"}, *map(image_part, (["a"], ["b"], ["c"]))), tmp_path / "set")
+    dataset.load(tmp_path / "set")
+    spoil(tmp_path / "set/parts")
+    with pytest.raises(UserError, match=f"damaged.*rm -r {tmp_path}/set"):
+        dataset.load(tmp_path / "set")
+
+
+def test_a_large_file_is_read_again_only_when_it_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digests, "ROOT", tmp_path)
+    monkeypatch.setattr(digests, "LARGE", 0)
+    monkeypatch.setattr(digests, "RACY", 0)
+    (tmp_path / ".dvcignore").touch()
+    (tmp_path / "big").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "big" / name).write_text(name)
+    whole, read = digests.folder_digest(tmp_path / "big"), []
+    monkeypatch.setattr(digests, "file_digest", lambda path: read.append(path.name) or "other")
+    assert digests.folder_digest(tmp_path / "big") == whole and read == []
+    os.utime(tmp_path / "big/b", ns=(0, 0))
+    digests.folder_digest(tmp_path / "big")
+    assert read == ["b"]
+    next((tmp_path / "out/.digests").iterdir()).write_text('{"a": [')  # torn: all are read
+    assert digests.folder_digest(tmp_path / "big") and sorted(read) == ["a", "b", "b"]
+
+
+def test_raw_files_that_are_not_those_of_data_dvc_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(digests, "ROOT", tmp_path)
+    (tmp_path / ".dvcignore").touch()
+    for name in ("data/set/a.csv", "data/set/b.csv", "data/other/c.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    listed = [{"md5": md5, "relpath": name} for name, md5 in digests.file_digests(tmp_path / "data").items()]
+    whole = digests.folder_digest(tmp_path / "data")
+    listing = tmp_path / ".dvc/cache/files/md5" / whole[:2] / whole[2:]
+    listing.parent.mkdir(parents=True)
+    listing.write_text(json.dumps(listed))
+    (tmp_path / "data.dvc").write_text(yaml.safe_dump({"outs": [{"md5": whole, "path": "data"}]}))
+
+    def said(folder: str) -> str:
+        digests.compare_with_dvc.cache_clear()
+        for _ in range(2):
+            digests.compare_with_dvc(tmp_path / folder)
+        return capsys.readouterr().err
+
+    assert said("data/set") == ""
+    flip(tmp_path / "data/set/a.csv")
+    (tmp_path / "data/set/b.csv").unlink()
+    (tmp_path / "data/set/new.csv").touch()
+    assert said("data/set").count("a.csv (changed), b.csv (missing), new.csv (added)") == 1
+    assert said("data/other") == "" and "dvc add data" in said("data/set") and "dvc pull" in said("data/set")
+    listing.unlink()
+    assert "dvc data status" in said("data/other")
 
 
 def test_a_data_set_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -235,15 +312,15 @@ def test_a_bad_query_or_column_is_named(people: Path, query: str, settings: dict
 
 @pytest.mark.parametrize("name", ["titanic", "mnist5k", "japanese_vowels", "census_names", "online_retail_customers"])
 def test_a_data_set_says_how_it_was_made_the_same_each_time(tmp_path: Path, name: str) -> None:
-    settings = OmegaConf.to_container(compose.compose("~experiment", f"data={name}", trains=False).data, resolve=True)
+    settings = compose.plain(compose.compose("~experiment", f"data={name}", trains=False))["data"]
     for folder in (tmp_path / "one", tmp_path / "two"):
-        prepare.save(prepare.prepare(name, settings, ROOT / "data" / settings["folder"]), folder)
+        prepare.write(name, settings, ROOT / "data" / settings["folder"], folder)
     assert dataset.folder_digest(tmp_path / "one") == dataset.folder_digest(tmp_path / "two")
     account = json.loads((tmp_path / "one/preparation.json").read_text())
     assert account["made_from"]["raw"] == dataset.folder_digest(ROOT / "data" / settings["folder"])
     assert {entry["step"] for entry in account["ledger"]} >= {"read", "contract"}
     page = (tmp_path / "one/report.html").read_text()
-    assert page.count("data:image/png;base64,") >= 2 and not re.search(r"(src|href)=.?(http|/)", page)
+    assert "Distributions" in page and not re.search(r"(src=.?(http|/)|<link|@import|url\(.?http)", page)
 
 
 def test_info_says_what_a_model_must_know(tmp_path: Path) -> None:

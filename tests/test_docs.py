@@ -156,5 +156,5 @@ def test_a_folder_without_git_trains_too(tmp_path: Path) -> None:
     subprocess.run(["rm", "-rf", tmp_path / "deepmine/.git"], check=True)
     done = run("make", "-o", "setup", "train", "experiment=titanic_tree", root=tmp_path / "deepmine")
     assert done.returncode == 0, done.stderr
-    passport = (tmp_path / "deepmine/out/runs/titanic_tree/passport.json").read_text()
-    assert "no git repository" in passport
+    provenance = (tmp_path / "deepmine/out/runs/titanic_tree/provenance.json").read_text()
+    assert "not a git repository" in provenance

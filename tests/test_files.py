@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
 from PIL import Image
 
-from deepmine.commands import prepare
 from deepmine.config import compose
 from deepmine.config.errors import UserError
+from deepmine.data.preparing import prepare
 from deepmine.data.raw import read_csv
 from deepmine.data.readers import arrays, idx, image_folder, transactions
 
@@ -120,7 +119,7 @@ def test_a_class_with_one_image_is_named_by_the_split(tmp_path: Path) -> None:
     for name in (*(f"cat/{number}.png" for number in range(9)), "ant/1.png"):
         image(tmp_path / name)
     settings = {"strategy": "stratified", "val": 0.2, "test": 0.2, "seed": 0}
-    with pytest.raises(UserError, match="of 2 classes, `ant` has the fewest rows, 1 of 10.*leave_out.*strategy=random"):
+    with pytest.raises(UserError, match="of 2 classes, `ant` has the fewest rows, 1 of 10.*leave_out.*=random"):
         prepare.split(settings, image_folder.read(tmp_path))
     raw = image_folder.read(tmp_path, leave_out=["ant"])
     assert set(raw.y) == {"cat"} and len(raw.X) == len(raw.rows) == 9
@@ -249,7 +248,7 @@ def test_plain_idx_files_are_mapped_and_not_loaded(tmp_path: Path) -> None:
 
 
 def test_mnist_keeps_its_published_test_rows(tmp_path: Path) -> None:
-    settings = OmegaConf.to_container(compose.compose("data=mnist", "~experiment", trains=False).data, resolve=True)
+    settings = compose.plain(compose.compose("data=mnist", "~experiment", trains=False))["data"]
     for part, n in (("train", 200), ("t10k", 30)):
         idx_file(tmp_path / f"{part}-images-idx3-ubyte.gz", np.full((n, 28, 28), n))
         idx_file(tmp_path / f"{part}-labels-idx1-ubyte.gz", np.arange(n) % 10)

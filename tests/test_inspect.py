@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from deepmine.commands.prepare import prepare
 from deepmine.config.errors import UserError
 from deepmine.data.preparing import inspect
+from deepmine.data.preparing.prepare import prepare
 
 
 def images(folder: Path, **counts: int) -> Path:

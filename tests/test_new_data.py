@@ -14,10 +14,10 @@ from sklearn.datasets import make_blobs
 from conftest import make_clone, run, stage
 from deepmine.commands import new_data
 from deepmine.config import check, compose
-from deepmine.config.check import Data
 from deepmine.config.errors import UserError
+from deepmine.config.schema.config import Data
 from deepmine.data.ledger import Ledger
-from deepmine.data.preparing import basket_files, inspect, steps
+from deepmine.data.preparing import basket_files, inspect, prepare
 from deepmine.data.readers import table
 
 PEOPLE = 240
@@ -256,6 +256,6 @@ def test_empty_columns_are_left_out_and_infinite_values_emptied(tmp_path: Path) 
     raw = table.read(tmp_path, **{key: value for key, value in first.settings["source"].items() if key != "_target_"})
     assert list(raw.X) == ["x", "ratio"]
     declared = Data(**{**first.settings, "train_fraction": 1.0}).model_dump()
-    assert np.isnan(steps.cleaned(raw, "y", declared, Ledger()).X["ratio"]).sum() == 1
+    assert np.isnan(prepare.clean_table(raw, "y", declared, Ledger()).X["ratio"]).sum() == 1
     with pytest.raises(UserError, match="no column to learn from: x say nothing"):
         found(tmp_path, measures(x=None))

@@ -3,7 +3,6 @@
 deepmine evaluate experiment=titanic_tree
 """
 
-import shutil
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -18,7 +17,7 @@ from deepmine import tasks
 from deepmine.commands import publish
 from deepmine.config import compose
 from deepmine.config.errors import UserError
-from deepmine.data import dataset
+from deepmine.data import dataset, folders
 from deepmine.data.dataset import Dataset
 from deepmine.runs import record
 from deepmine.runs.record import Record
@@ -27,7 +26,7 @@ from deepmine.runs.record import Record
 def main(cfg: DictConfig) -> None:
     """Write metrics.json and evaluation/ into the record."""
     run = record.find(Path(cfg.folders.run))
-    with publish.afterwards(run, cfg):
+    with folders.locked(run.folder, patience=0), publish.afterwards(run, cfg):
         evaluate(run, cfg.trusted)
         show(run)
 
@@ -40,10 +39,7 @@ def evaluate(run: Record, trusted: Sequence[str]) -> None:
     from deepmine import figures
     from deepmine.models import pipelines
 
-    folder = run.folder / "evaluation"
-    if folder.exists():
-        shutil.rmtree(folder)
-    with record.status(folder / "status.json", "evaluate"):
+    with record.evaluation(run) as folder:
         data, task, seed = _same_data(run), tasks.find(run.config["task"]), run.config["seed"]
         pipeline = pipelines.load(run.folder / "model.skops", trusted)
         parts = {name: task.predict(pipeline, part) for name, part in data.parts()}
@@ -57,7 +53,7 @@ def evaluate(run: Record, trusted: Sequence[str]) -> None:
         (folder / "curves").mkdir()
         for name, table in figures.curves(run.curves):
             table.to_csv(folder / f"curves/{name}.csv", index=False, lineterminator="\n")
-        _write_knowledge(folder / "knowledge", run.folder.name, found)
+        _write_knowledge(folder / "knowledge", run.name, found)
         record.write_json(run.folder / "metrics.json", scores | run.cross_validation.get("scores", {}))
         print(found.hint, end="\n" if found.hint else "")
 
@@ -81,7 +77,7 @@ def show(run: Record) -> None:
 
 
 def _same_data(run: Record) -> Dataset:
-    facts = run.passport["data"]
+    facts = run.provenance["data"]
     data = dataset.load(Path(facts["dataset"]))
     if data.info["digest"] != facts["digest"]:
         raise UserError(

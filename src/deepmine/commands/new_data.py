@@ -76,11 +76,11 @@ def _require_same(path: Path, name: str, target: str | None, made: list[Path]) -
 
 def _contents(path: Path) -> dict[Path, str]:
     """The digest of a file, or of each file of a folder that is not hidden, by its name there."""
-    from deepmine.data import dataset
+    from deepmine.data import digests
 
     folder = path if path.is_dir() else path.parent
     files = (file.relative_to(folder) for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
-    return {file: dataset.file_digest(folder / file) for file in files if not re.search(r"(^|/)[.]", str(file))}
+    return {file: digests.file_digest(folder / file) for file in files if not re.search(r"(^|/)[.]", str(file))}
 
 
 def _write_config(name: str, raw: Path, file: str, target: str | None, read: Any) -> None:

@@ -3,7 +3,6 @@
 make sweep experiment=titanic_tree model.max_depth=2,4,8
 """
 
-import sys
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -18,7 +17,7 @@ def conclude(cfg: DictConfig, name: str) -> None:
     from deepmine.runs import ranking, record
 
     runs = record.find_all(Path(cfg.paths.out), ("adhoc",))
-    said = ranking.verdict([run for run in runs if (run.passport.get("trial") or {}).get("sweep") == name])
+    said = ranking.verdict([run for run in runs if (run.provenance.get("trial") or {}).get("sweep") == name])
     place = f"\nIn MLflow the trials are below the run {name}." if cfg.tracking.uri else ""
     if said:
         print(f"{said}{place} {NEXT}")
@@ -26,5 +25,4 @@ def conclude(cfg: DictConfig, name: str) -> None:
 
 def run() -> None:
     """Run this verb with the overrides of the command line."""
-    sys.argv.insert(2, "--multirun")  # before the overrides: argparse takes no more of them after a flag
     compose.run(train.main, after=conclude)

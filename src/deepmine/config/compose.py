@@ -1,4 +1,4 @@
-"""From a command line to a checked config: Hydra composes, `schema` checks, a stage runs.
+"""From a command line to a checked config: Hydra composes, `check` checks, a verb runs.
 
 Every verb is started by `run(main)`. A person's mistake ends in one message and exit code 1 (`exits.py`), before
 anything heavy is imported.
@@ -10,7 +10,6 @@ import secrets
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from datetime import datetime
 from hashlib import md5
 from pathlib import Path
@@ -18,85 +17,103 @@ from typing import Any
 
 import hydra
 import yaml
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from deepmine import ROOT
-from deepmine.config import check, exits
+from deepmine.config import arguments, check, exits
+from deepmine.config.errors import UserError, nearest
 
 CONF = ROOT / "conf"
-GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
-VERBATIM = ("path", "target", "name", "data.source.query")  # files, columns and SQL are no expressions of Hydra
-DECISIVE = (
-    "seed",
-    "threads",
-    "task",
-    "data",
-    "steps",
-    "model",
-)  # what a run's numbers depend on, and nothing else; `cv` too, where it is asked for
+DECISIVE = ("seed", "threads", "task", "data", "steps", "model")  # what a run's numbers depend on; and `cv`, if set
 
 
 def run(
     main: Callable[[DictConfig], None], trains: bool = True, after: Callable[[Any, str], None] | None = None
 ) -> None:
-    """Run a stage's `main` with the config that the command line asks for; exit as a program should.
+    """Run a verb's `main` with the config that the command line asks for; exit as a program should.
 
     Args:
-        main: the stage.
-        trains: whether the stage needs a model that suits the data; `prepare` does not.
-        after: what a sweep ends with, well or not; it gets the config of all trials and the sweep's name.
+        main: the verb.
+        trains: whether data and model must go together; for `prepare` they need not.
+        after: makes it a sweep, which ends with this call, even if trials fail: the trials' config, the sweep's name.
     """
     os.chdir(ROOT)
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on, instead of printing them its own way
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    program, verb, *arguments = sys.argv
-    arguments, place = [_override(argument) for argument in arguments], Path("multirun", _stamp())
-    if {"-m", "--multirun"} & set(arguments):
-        arguments.append(f"hydra.sweep.dir={place}")
-
-    def task(composed: DictConfig) -> None:
-        hydra_ = HydraConfig.get()
-        sweeps = hydra_.mode == RunMode.MULTIRUN
-        trial = {"sweep": Path(hydra_.sweep.dir).name, "number": hydra_.job.num} if sweeps else None
-        sys.argv = [program, verb, *arguments]  # what a passport quotes and a process of Lightning's repeats
-        with exits.of_trial(hydra_, verb) if sweeps else exits.of_program():
-            cfg = _complete(composed, hydra_.runtime.choices, trains, trial)
+    for end in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(end) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(end, lambda number, _: sys.exit(128 + number))
+    given = sys.argv[2:]
+    with exits.of_program():
+        if "--cfg" in given:
+            kept = [argument for argument in given if argument not in ("--cfg", "job")]
+            print(OmegaConf.to_yaml(compose(*kept, trains=trains)), end="")
+        elif after:
+            _sweep(main, given, after)
+        else:
+            cfg = compose(*given, trains=trains)
             limit_threads(cfg.threads)
             main(cfg)
 
-    with exits.of_program():
-        sys.argv = [program, *arguments]  # for Hydra, which knows no verbs
+
+def _sweep(main: Callable[[DictConfig], None], given: list[str], after: Callable[[Any, str], None]) -> None:
+    """Run `main` once for each combination of settings, where Hydra's launcher decides."""
+    place = Path("multirun", _stamp())
+
+    def trial(composed: DictConfig) -> None:
+        its = HydraConfig.get()
+        with exits.of_trial(its.job.num, [text.lstrip("+").replace("@_global_", "") for text in its.overrides.task]):
+            cfg = _complete(composed, its.runtime.choices, trial={"sweep": place.name, "number": its.job.num})
+            limit_threads(cfg.threads)
+            main(cfg)
+
+    with exits.composing():
+        arguments.refuse(given)
+        arguments.refuse_files(CONF)
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors, instead of printing them its own way
+        sys.argv = [sys.argv[0], "--multirun", *map(arguments.translated, given), f"hydra.sweep.dir={place}"]
         try:
-            hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(trial)()
         finally:
-            if after and (place / "multirun.yaml").is_file():
+            if (place / "multirun.yaml").is_file():
                 after(OmegaConf.load(place / "multirun.yaml"), place.name)
 
 
 def compose(*overrides: str, trains: bool = True) -> DictConfig:
-    """The checked config for these overrides, as a stage gets it from the command line.
-
-    Args:
-        overrides: as on the command line.
-        trains: as for `run`.
+    """The checked config for the overrides of a command line; `trains` as for `run`.
 
     Raises:
         UserError: the overrides or the YAML files cannot be used.
     """
-    inside = GlobalHydra.instance().is_initialized()  # in a stage Hydra is at work already
-    hydra_ = nullcontext() if inside else hydra.initialize_config_dir(str(CONF), version_base="1.3")
-    with exits.explained(), hydra_:
-        return _complete(*_compose(*map(_override, overrides)), trains)
+    with exits.composing():
+        arguments.refuse(overrides)
+        arguments.refuse_files(CONF)
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            return _complete(*_compose(*overrides), trains)
 
 
 def decisive(cfg: Mapping[str, Any]) -> dict[str, Any]:
     """What decides a run's numbers, resolved, as plain containers."""
-    plain = OmegaConf.to_container(cfg, resolve=True) if isinstance(cfg, DictConfig) else cfg
-    folds = {"cv": plain["cv"]} if plain["cv"] else {}  # type: ignore[index, call-overload]
-    return {key: plain[key] for key in DECISIVE} | folds  # type: ignore[index, call-overload]
+    values = plain(cfg) if isinstance(cfg, DictConfig) else cfg
+    return {key: values[key] for key in DECISIVE} | ({"cv": values["cv"]} if values["cv"] else {})
+
+
+def plain(cfg: DictConfig, contract: bool = True) -> dict[str, Any]:
+    """A composed config, resolved, as plain containers, with the data's contract in place of its name.
+
+    A contract holds values of the data, which are never expressions: so Hydra and OmegaConf do not see it.
+
+    Raises:
+        UserError: there is no contract of that name.
+    """
+    values: Any = OmegaConf.to_container(cfg, resolve=True)
+    if name := OmegaConf.select(cfg, "data.contract"):
+        if not re.fullmatch(r"[\w-]+", str(name)):
+            raise UserError(f"`data.contract` is {name!r}: it should be the name of a file in conf/data/contract.")
+        path = CONF / f"data/contract/{name}.yaml"
+        if contract and not path.is_file():
+            raise UserError(f"{path.parent} has no {path.name}. Create it: make contract data={name} overwrite=true")
+        values["data"]["contract"] = yaml.safe_load(path.read_text(encoding="utf-8")) if contract else None
+    return values
 
 
 def names(cfg: DictConfig) -> dict[str, Any]:
@@ -109,15 +126,31 @@ def digest(value: Any) -> str:
     return md5(yaml.safe_dump(value).encode(), usedforsecurity=False).hexdigest()
 
 
+class Dumper(yaml.SafeDumper):
+    """Quotes texts with Unicode's line breaks, which PyYAML would write as they are and read as others."""
+
+
+def _text(dumper: Dumper, text: str) -> yaml.ScalarNode:
+    quote = '"' if re.search("[\x85\u2028\u2029]", text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=quote)
+
+
+Dumper.add_representer(str, _text)
+
+
 def dump(path: Path, value: Any, head: str = "") -> None:
     """Write plain containers as block-style YAML, below a comment."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(head + yaml.safe_dump(value, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    text = yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=10**6)
+    path.write_text(head + text, encoding="utf-8")
 
 
 def pipeline() -> dict[str, Any]:
     """conf/pipeline.yaml: the data sets and experiments that `dvc repro` runs."""
-    return yaml.safe_load((CONF / "pipeline.yaml").read_text(encoding="utf-8"))
+    listed = yaml.safe_load((CONF / "pipeline.yaml").read_bytes())
+    if not isinstance(listed, dict) or set(listed) != {"datasets", "experiments"}:
+        raise UserError("conf/pipeline.yaml must have the two keys `datasets` and `experiments`.")
+    return listed
 
 
 def limit_threads(threads: int) -> None:
@@ -130,21 +163,8 @@ def limit_threads(threads: int) -> None:
         sys.modules["threadpoolctl"].threadpool_limits(threads)
 
 
-def _override(argument: str) -> str:
-    """`a.b=1` may set any key, also one that no YAML mentions: whether there is such a key, `schema` says."""
-    key, _, value = argument.partition("=")
-    if key in GROUPS and value == "null":
-        return f"~{key}"
-    if key in VERBATIM and value and value[0] not in "'\"" and value != "null":
-        quoted = re.sub(r"(\\*)(')", r"\1\1\\\2", value)  # as in Hydra's grammar: backslashes before a quote are two
-        quoted += "\\" * (len(value) - len(value.rstrip("\\")))
-        argument = f"{key}='{quoted}'"
-    plain = "=" in argument and key[0] not in "+~-" and not key.startswith(("hydra.", "hydra/"))
-    return f"++{argument}" if plain and key.partition("@")[0] not in GROUPS else argument
-
-
 def _compose(*overrides: str) -> tuple[DictConfig, Mapping[str, str]]:
-    composed = hydra.compose("config", list(overrides), return_hydra_config=True)
+    composed = hydra.compose("config", [*map(arguments.translated, overrides)], return_hydra_config=True)
     choices = composed.hydra.runtime.choices
     with open_dict(composed):
         del composed.hydra
@@ -155,20 +175,37 @@ def _complete(
     composed: DictConfig, choices: Mapping[str, str], trains: bool = True, trial: dict[str, Any] | None = None
 ) -> DictConfig:
     """Check a composed config; add what was chosen in each group, the folders of data set and run, and the `trial`."""
-    cfg = composed.copy()
+    cfg, chosen = composed.copy(), _chosen(choices)
     with open_dict(cfg):
         place = f"preprocessing.{OmegaConf.select(cfg, 'model._takes_')}.{OmegaConf.select(cfg, 'data.kind')}"
         if OmegaConf.select(cfg, place) is None:
             del cfg.steps  # the model does not take such data, which `check` says better than an interpolation
-        cfg.choices = {group: choices.get(group) for group in GROUPS}
-        plain: Any = OmegaConf.to_container(cfg, resolve=True)
-        check.check({k: v for k, v in plain.items() if k != "choices"}, plain["choices"], trains)
-        cfg.trial = trial
-        cfg.folders = {
-            "dataset": _dataset_folder(cfg),
-            "run": cfg.run or (_run_folder(cfg) if trains else None),
-        }
+        values = plain(cfg, contract=not cfg.overwrite)  # a contract that is written anew is not looked at
+        check.check(values, chosen, trains)
+        if trains and chosen["preprocessing"] != "default" and values["steps"] == _default_steps(chosen):
+            raise UserError(
+                f"preprocessing={chosen['preprocessing']} changes nothing for {values['data']['kind']} data."
+            )
+        cfg.choices, cfg.trial = chosen, trial
+        cfg.folders = {"dataset": _dataset_folder(cfg), "run": cfg.run or (_run_folder(cfg) if trains else None)}
     return cfg
+
+
+def _chosen(choices: Mapping[str, str]) -> dict[str, str | None]:
+    """The file chosen in each group; only the experiment may be left out."""
+    chosen = {group: choices.get(group.replace("experiment", "experiment@_global_")) for group in arguments.GROUPS}
+    for group, choice in chosen.items():
+        valid = [path.stem for path in (CONF / group).glob("*.yaml")]
+        if choice not in valid and (choice or group != "experiment"):
+            raise UserError(
+                f"`{group}={choice or 'null'}` is not a file of conf/{group}. {nearest(str(choice), valid)}"
+            )
+    return chosen
+
+
+def _default_steps(chosen: Mapping[str, str | None]) -> Any:
+    default = _compose("~experiment", f"data={chosen['data']}", f"model={chosen['model']}")[0]
+    return OmegaConf.to_container(default, resolve=True)["steps"]  # type: ignore[index, call-overload]
 
 
 def _dataset_folder(cfg: DictConfig) -> str:
@@ -179,17 +216,11 @@ def _dataset_folder(cfg: DictConfig) -> str:
 
 
 def _run_folder(cfg: DictConfig) -> str:
-    """out/runs/<experiment> for an experiment as it is in its file; else out/adhoc/<data>-<model>-<when>.
-
-    A trial of a sweep is never the pipeline's, whatever its settings.
-    """
-    experiment = cfg.choices.experiment
-    if (
-        not cfg.trial
-        and experiment in pipeline()["experiments"]
-        and decisive(_compose(f"experiment={experiment}")[0]) == decisive(cfg)
-    ):
-        return f"{cfg.paths.out}/runs/{experiment}"
+    """out/runs/<experiment> for an experiment as it is in its file; else, and in a sweep, a new one in out/adhoc/."""
+    name = cfg.choices.experiment
+    listed = not cfg.trial and name in pipeline()["experiments"]
+    if listed and decisive(_compose(f"experiment={name}")[0]) == decisive(cfg):
+        return f"{cfg.paths.out}/runs/{name}"
     return f"{cfg.paths.out}/adhoc/{cfg.choices.data}-{cfg.choices.model}-{_stamp()}"
 
 

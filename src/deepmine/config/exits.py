@@ -1,19 +1,19 @@
-"""How a stage ends: a person's mistake, a full disk or Ctrl-C in one message and an exit code; a bug in a traceback."""
+"""How a verb ends: a person's mistake, a full disk or Ctrl-C in one message and an exit code, a bug in a traceback."""
 
 import errno
 import os
+import re
 import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import yaml
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
-from deepmine.config.errors import UserError, nearest
+from deepmine.config.errors import UserError, nearest, shown
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
@@ -21,31 +21,8 @@ ELSEWHERE = "paths.out=/another/folder"
 
 
 @contextmanager
-def of_trial(hydra_: Any, verb: str) -> Iterator[None]:
-    """Say at once why a trial ended, then hand it to Hydra, which goes on with the others and ends with an error.
-
-    The command line is that of the trial meanwhile: a passport quotes it, and a process started for it repeats it.
-    """
-    before, overrides = sys.argv, [override.lstrip("+") for override in hydra_.overrides.task]
-    sys.argv = [before[0], verb, *overrides]
-    try:
-        with explained():
-            yield
-    except Exception as error:
-        if not isinstance(error, UserError):
-            traceback.print_exc()
-        text = f"Trial {hydra_.job.num} ({' '.join(overrides)}) failed: {error}"
-        print(text, file=sys.stderr)
-        raise UserError(text) from None  # Hydra hands it to another process, which not every error survives
-    finally:
-        sys.argv = before
-
-
-@contextmanager
 def of_program() -> Iterator[None]:
-    """End the program with one message after a person's mistake, and with the usual code after Ctrl-C; without a word
-    where nobody reads on, as in `make train | head -3`.
-    """
+    """Exit with one message after a mistake, with the usual code after Ctrl-C, silently where a pipe is closed."""
     try:
         with explained():
             yield
@@ -60,30 +37,61 @@ def of_program() -> Iterator[None]:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Turn Hydra's, OmegaConf's and YAML's errors into `UserError`s that name the nearest valid thing; also those of
-    a disk that is full or closed, which are no bugs.
+def of_trial(number: int, overrides: list[str]) -> Iterator[None]:
+    """Print at once why a trial failed, then tell Hydra, which goes on with the others and ends with an error.
+
+    The command line is that of the trial meanwhile: its record quotes it, and a process started for it repeats it.
     """
+    before, sys.argv = sys.argv, [sys.argv[0], "train", *overrides]
+    try:
+        with explained():
+            yield
+    except Exception as error:
+        if not isinstance(error, UserError):
+            traceback.print_exc()
+        text = shown(f"Trial {number} ({' '.join(overrides)}) failed: {error}")
+        print(text, file=sys.stderr)
+        raise UserError(text) from None  # Hydra hands it to another process, which not every error survives
+    finally:
+        sys.argv = before
+
+
+@contextmanager
+def composing() -> Iterator[None]:
+    """Turn the errors of Hydra, OmegaConf and YAML into one sentence that names the nearest valid thing."""
     try:
         yield
     except MissingConfigException as error:
-        if error.options is None or error.missing_cfg_file is None:
-            raise UserError(str(error)) from None
-        group, _, name = error.missing_cfg_file.rpartition("/")
-        raise UserError(f"There is no conf/{group}/{name}.yaml. {nearest(name, error.options)}") from None
-    except (HydraException, OmegaConfBaseException) as error:
-        cause = f" {error.__cause__}" if error.__cause__ else ""
-        raise UserError(f"The config cannot be composed: {error}{cause}") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f"{mark.name}, line {mark.line + 1}" if mark else "a file in conf/"
-        raise UserError(f"{place} is not valid YAML: {error.problem}.") from None
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        raise UserError(f"There is no conf/{group}/{name}.yaml. {nearest(name, error.options or [])}") from None
+    except RecursionError:
+        raise UserError("A setting or a file in conf/ is nested too deeply, or contains itself.") from None
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
+        text = " ".join(f"{error} {error.__cause__ or ''}".partition("See https:")[0].split())
+        hint = r"`\1` holds several values. To train with each: make sweep \1"
+        text = re.sub(r".*?'\+*(.*?)'.*--multirun.*", hint, text)
+        raise UserError(f"The config cannot be composed: {text:.300}") from None
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn the errors of a disk that is full or closed into a message: they are not bugs."""
+    try:
+        yield
     except OSError as error:
         if error.errno in FULL or str(error).endswith(" written"):  # NumPy counts bytes and says no more
-            raise UserError(f"The disk is full ({error}). Free some room, or write to another: {ELSEWHERE}") from error
-        if error.errno in FORBIDDEN and error.filename:
-            raise UserError(
-                f"{error.filename} cannot be used: {error.strerror}. Look at what it is and whose (ls -ld), "
-                f"or write to another folder: {ELSEWHERE}"
-            ) from error
+            raise UserError(f"The disk is full ({error}). Free some room, or write elsewhere: {ELSEWHERE}") from error
+        not_made = error.errno == errno.ENOENT and traceback.extract_tb(error.__traceback__)[-1].name == "mkdir"
+        if (error.errno in FORBIDDEN or not_made) and error.filename:
+            reason = f"{error.filename} cannot be used: {error.strerror}. Check its type, owner and permissions"
+            raise UserError(f"{reason} (ls -ld), or write elsewhere: {ELSEWHERE}") from error
         raise
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn what scikit-learn raises for settings or data that a model cannot use into a message."""
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError) as error:
+        raise UserError(f"The model refuses its settings or the data: {error}") from error

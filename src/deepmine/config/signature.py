@@ -1,102 +1,73 @@
-"""What a class named in a YAML file can be given, read from its source without importing it.
+"""The parameters of a class or function that a config names, read by griffe from its source, without importing it."""
 
-A wrong name in a config is then an error in milliseconds, not after seconds of importing torch.
-"""
-
-import ast
 import typing
-from functools import cache
+from functools import cache, reduce
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any
 
+import griffe
 import pydantic
 
-from deepmine.config.schema.source import File, Join
+from deepmine.config.schema import source
 
-OURS = {"File": File, "Join": Join}  # what a reader's settings may be besides
-
-
-class Parameter(NamedTuple):
-    """An argument of a constructor or function: its annotation (`Any` where not simple); whether it must be given."""
-
-    annotation: Any
-    required: bool
+NAMES = vars(typing) | vars(pydantic.types) | vars(source)  # whose types pydantic can check without an import
+OPEN = (griffe.ParameterKind.var_keyword, griffe.ParameterKind.var_positional)
 
 
-def signature(target: str) -> dict[str, Parameter] | None:
-    """The parameters of a class or function by its dotted name; None where it takes any (`**kwargs`).
+def signature(target: str) -> dict[str, tuple[Any, bool]] | None:
+    """Each parameter's type and whether it is required; None where any name is accepted, or nothing can be known.
 
     Raises:
-        LookupError: there is no such module or name.
+        LookupError: there is no such module, class or function.
     """
-    module, _, name = target.rpartition(".")
-    found = _find(module, name)
+    found = _find(target)
     try:
-        function = _constructor(*found)
-    except LookupError:
-        return {}
-    arguments = function.args
-    if arguments.kwarg:
+        parameters = found.parameters if found.is_function else _constructor(found)
+    except (LookupError, ImportError, griffe.GriffeError):  # a base class that is not written in Python
         return None
-    plain = arguments.posonlyargs + arguments.args
-    defaults = [None] * (len(plain) - len(arguments.defaults)) + list(arguments.defaults)
-    pairs = list(zip(plain, defaults, strict=True)) + list(
-        zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-    )
-    return {a.arg: Parameter(_evaluate(a.annotation), default is None) for a, default in pairs if a.arg != "self"}
+    if any(p.kind is OPEN[0] for p in parameters):
+        return None
+    return {p.name: (_type(p), p.required) for p in parameters if p.name != "self" and p.kind not in OPEN}
 
 
-def _find(module: str, name: str) -> tuple[str, ast.stmt]:
-    """The module and the node that define `name`, followed through `from .x import name`."""
-    path = _source(module)
-    for node in _parse(path).body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
-            return module, node
-        if isinstance(node, ast.ImportFrom) and name in [alias.asname or alias.name for alias in node.names]:
-            parts = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
-            parents = parts[: len(parts) - node.level + 1] if node.level else []
-            original = next(alias.name for alias in node.names if name in (alias.asname, alias.name))
-            return _find(".".join([*parents, *filter(None, [node.module])]), original)
-    raise LookupError(f"module {module} has no {name}")
+def _constructor(found: Any) -> Any:
+    if "__init__" in found.members:
+        return found.members["__init__"].parameters
+    return next(filter(None, (_constructor(_find(base.canonical_path)) for base in found.bases)), ())
 
 
-def _source(module: str) -> Path:
-    first, *rest = module.split(".")
-    spec = find_spec(first) if first else None
-    for place in (spec and spec.submodule_search_locations) or []:
-        path = Path(place).joinpath(*rest)
-        for file in (path / "__init__.py", path.with_suffix(".py")):
-            if file.is_file():
-                return file
-    raise LookupError(f"there is no module {module}")
+def _find(path: str) -> Any:
+    """The class or function behind a name, through its imports; only `*` and `__getattr__` need a real import."""
+    package, _, name = path.rpartition(".")
+    module = _module(package)
+    if name not in module.members and any(n == "__getattr__" or n.endswith("/*") for n in module.members):
+        module = griffe.inspect(module.name, parent=module.parent)
+    found = module.members.get(name)
+    if found and found.is_alias and found.target_path != path:
+        return _find(found.target_path)
+    if not found or found.is_alias or not (found.is_class or found.is_function):
+        raise LookupError(f"module {package} has no class or function {name}")
+    return found
 
 
 @cache
-def _parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+def _module(path: str) -> Any:
+    first, *rest = path.split(".")
+    folders = getattr(find_spec(first), "submodule_search_locations", ())
+    places = [Path(folder, *rest) for folder in folders]
+    for file in [file for place in places for file in (place / "__init__.py", place.with_suffix(".py"))]:
+        if file.is_file():
+            *packages, name = path.split(".")  # griffe needs the names of the packages around it for relative imports
+            parent = reduce(lambda outer, inner: griffe.Module(inner, parent=outer), packages, None)
+            return griffe.visit(name, file, file.read_text(encoding="utf-8"), parent=parent)
+    raise LookupError(f"there is no module {path}")
 
 
-def _constructor(module: str, node: ast.stmt) -> ast.FunctionDef:
-    """`__init__` of a class, its own or that of the first base that has one; a function is its own."""
-    if isinstance(node, ast.FunctionDef):
-        return node
-    assert isinstance(node, ast.ClassDef)
-    for item in node.body:
-        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
-            return item
-    for base in [base.id for base in node.bases if isinstance(base, ast.Name)]:
-        try:
-            return _constructor(*_find(module, base))
-        except LookupError:  # none that is written in Python here, or none with an __init__
-            continue
-    raise LookupError(f"{node.name} has no __init__")
-
-
-def _evaluate(annotation: ast.expr | None) -> Any:
-    if annotation is None:
-        return Any
+def _type(parameter: Any) -> Any:
+    text = "Any" if parameter.annotation is None else str(parameter.annotation)
     try:
-        return eval(ast.unparse(annotation), vars(typing) | vars(pydantic.types) | OURS)
-    except (NameError, TypeError, SyntaxError):  # a type of the module's own: anything goes here
+        return typing.get_type_hints(SimpleNamespace(__annotations__={"it": text}), NAMES, include_extras=True)["it"]
+    except (NameError, TypeError, AttributeError, SyntaxError):  # it needs a class of the module's own
         return Any

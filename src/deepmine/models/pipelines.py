@@ -10,8 +10,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 
-from deepmine.config.check import SUPERVISED
 from deepmine.config.errors import UserError
+from deepmine.config.schema.config import SUPERVISED
 from deepmine.data.dataset import Part
 
 TORCH_ARRAYS = "sklearn.externals.array_api_compat.torch"

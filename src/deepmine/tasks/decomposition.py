@@ -22,8 +22,7 @@ from deepmine.figures import two_components
 from deepmine.tasks import Predicted, Report, Task
 from deepmine.tasks.explain import feature_names
 
-PERMUTATIONS = 10
-CLASSES = 20  # with a colour of their own, at most
+PERMUTATIONS, CLASSES = 10, 20  # for `shares_by_chance`; classes with a colour of their own, at most
 
 
 @dataclass(frozen=True, eq=False)

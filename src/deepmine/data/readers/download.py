@@ -19,7 +19,8 @@ from urllib3.exceptions import HTTPError as BrokenStream
 from urllib3.util import Retry
 
 from deepmine.config.errors import UserError
-from deepmine.data.dataset import file_digest, locked
+from deepmine.data.digests import file_digest
+from deepmine.data.folders import locked
 
 TRIES = 5  # connections to one mirror for one file; each goes on where the last one broke
 TIMEOUT = (10, 30)  # seconds, to connect and between two pieces

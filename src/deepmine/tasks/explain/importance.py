@@ -90,9 +90,8 @@ def in_words(ranked: pd.DataFrame, scoring: str) -> str:
     matter = ranked[ranked["importance"] > 2 * ranked["deviation"]].head(3)
     if matter.empty:
         return f"Shuffling any single input changes test {scoring} no more than chance."
-    first, *others = matter["input"]
-    also = f" (then {', '.join(others)})" if others else ""
-    return f"Most important: {first}{also}. Shuffling it lowers test {scoring} by {matter['importance'].iloc[0]:.3f}."
+    also = f" (then {', '.join(matter['input'][1:])})" if len(matter) > 1 else ""
+    return f"Most important: {matter['input'].iloc[0]}{also}. Shuffling it lowers test {scoring} by {matter['importance'].iloc[0]:.3f}."
 
 
 def figure(found: pd.DataFrame, X: Any, scoring: str) -> Figure:

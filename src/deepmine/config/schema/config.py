@@ -1,0 +1,105 @@
+"""What conf/config.yaml and the files of its groups may hold, besides the parameters of the classes that they name."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from deepmine.config.errors import nearest
+from deepmine.config.schema.data import Audit, Clean, Contract, Privacy, Split
+from deepmine.config.schema.source import Download, FirstForm, Strict
+
+TASKS = sorted(path.stem for path in (Path(__file__).parents[2] / "tasks").glob("[!_]*.py"))
+SUPERVISED = ("classification", "regression")
+Kind = Literal["image", "sequence", "text", "table", "baskets"]
+Text = Annotated[str, Field(min_length=1)]
+
+
+def _is_task(name: str) -> str:
+    if name not in TASKS:
+        raise ValueError(f"it should be a task. {nearest(name, TASKS)}")
+    return name
+
+
+Task = Annotated[str, AfterValidator(_is_task)]
+
+
+class Data(Strict):
+    """conf/data/<name>.yaml."""
+
+    kind: Kind
+    task: Task
+    folder: Text
+    download: Download | None = None
+    source: dict[str, Any]
+    contract: Contract | None = None  # in YAML its name in conf/data/contract
+    on_violation: Literal["stop", "reject"] = "stop"
+    clean: Clean = Clean()
+    privacy: Privacy = Privacy()
+    split: Split
+    audit: Audit = Audit()
+    train_fraction: float = Field(gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _roles(self) -> Self:
+        roles = {role: self.source[role] for role in ("target", "row_id") if role in self.source}
+        if self.task in SUPERVISED and roles.get("target", True) is None:
+            raise ValueError(f"{self.task} needs `source.target`, the column to predict")
+        if len(roles) == 2 and roles["target"] == roles["row_id"] is not None:
+            raise ValueError(f"{roles['target']} is the row id (`source.row_id`), so it cannot be the target")
+        if self.split.group and (rule := self.privacy.columns.get(self.split.group)) in ("mask", "drop"):
+            raise ValueError(
+                f"`privacy.columns.{self.split.group}: {rule}` leaves no groups in that column. Use pseudonymise, "
+                "which keeps them apart; the column that rows are grouped by is never a feature"
+            )
+        return self
+
+
+class Model(BaseModel):
+    """conf/model/<name>.yaml; the other keys are parameters of the class."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    target: str = Field(alias="_target_")
+    tasks: list[Task] = Field(alias="_tasks_", min_length=1)
+    takes: str = Field(alias="_takes_")
+
+
+class Paths(Strict):
+    """The raw data; mirrors that are tried before the data's own; the folder that stages write to."""
+
+    data: Text
+    mirrors: list[str]
+    out: Text
+
+
+class Tracking(Strict):
+    """conf/tracking/<name>.yaml."""
+
+    uri: Text | None
+    model: bool
+
+
+class Config(Strict):
+    """All of it."""
+
+    seed: int = Field(ge=0, lt=2**32)
+    threads: int = Field(ge=1)
+    task: Task
+    cv: int | None = Field(ge=2)
+    chain: bool
+    run: Text | None
+    overwrite: bool
+    port: int = Field(ge=1, lt=2**16)
+    path: str | None
+    target: str | None
+    name: str | None
+    read: FirstForm
+    paths: Paths
+    trusted: list[str]
+    data: Data
+    tracking: Tracking
+    model: Model
+    trainer: dict[str, Any]
+    preprocessing: dict[str, Any]
+    steps: dict[str, Any] = Field({})
