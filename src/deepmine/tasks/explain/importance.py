@@ -18,8 +18,8 @@ from sklearn.pipeline import Pipeline
 from deepmine.data.dataset import Part
 from deepmine.tasks.explain import image_figure
 
-REPEATS = 5  # shuffles of each part
-ROWS, VALUES, FEW = 1000, 16_000_000, 50  # rows; values that the model is given in all; rows at least
+REPEATS, ROWS, FEW = 5, 1000, 50  # shuffles of each input; rows, at most and at least
+VALUES = 16_000_000  # that the model is given in all: it gets fewer rows of large inputs
 PATCHES, RUNS, LETTERS = 7, 24, 6  # of an image along each side; of steps; of a text from its start and its end
 SHOWN, CLASSES = 20, 6  # bars; lines of partial dependence
 
@@ -90,8 +90,9 @@ def in_words(ranked: pd.DataFrame, scoring: str) -> str:
     matter = ranked[ranked["importance"] > 2 * ranked["deviation"]].head(3)
     if matter.empty:
         return f"Shuffling any single input changes test {scoring} no more than chance."
-    also = f" (then {', '.join(matter['input'][1:])})" if len(matter) > 1 else ""
-    return f"Most important: {matter['input'].iloc[0]}{also}. Shuffling it lowers test {scoring} by {matter['importance'].iloc[0]:.3f}."
+    first, *others = matter["input"]
+    also = f" (then {', '.join(others)})" if others else ""
+    return f"Most important: {first}{also}. Shuffling it lowers test {scoring} by {matter['importance'].iloc[0]:.3f}."
 
 
 def figure(found: pd.DataFrame, X: Any, scoring: str) -> Figure:
