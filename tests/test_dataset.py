@@ -1,6 +1,5 @@
 """Data sets: the contract, reading raw files, splitting, and what is written to disk."""
 
-import gzip
 import json
 import os
 import re
@@ -21,7 +20,7 @@ from deepmine.data import dataset, digests
 from deepmine.data.dataset import Dataset, Part
 from deepmine.data.preparing.split import split
 from deepmine.data.raw import Raw
-from deepmine.data.readers import idx, table
+from deepmine.data.readers import table
 
 NAMES = sorted(  # those whose raw files are in the repository
     path.stem for path in (CONF / "data").glob("*.yaml") if "download" not in yaml.safe_load(path.read_text())
@@ -240,47 +239,6 @@ def test_a_class_too_small_to_split_is_named() -> None:
         split({"strategy": "stratified", "val": 0.2, "test": 0.2, "seed": 0}, raw)
 
 
-def write_idx(path: Path, array: np.ndarray) -> None:
-    header = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
-    path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes()))
-
-
-def test_idx_images_are_read_with_their_labels(tmp_path: Path) -> None:
-    images = np.arange(24).reshape(4, 2, 3)
-    write_idx(tmp_path / "x.gz", images)
-    write_idx(tmp_path / "y.gz", np.array([1, 2, 3, 4]))
-    raw = idx.read(tmp_path, "x.gz", "y.gz")
-    np.testing.assert_array_equal(raw.X[:, 0], images)
-    assert raw.y.tolist() == [1, 2, 3, 4]
-
-
-@pytest.mark.parametrize(
-    ("spoil", "says"),
-    [
-        (lambda content: content[:30], "cannot be read"),
-        (lambda content: b"no gzip", "cannot be read"),
-        (lambda content: gzip.compress(b"\0\0\x0d\x01"), "no IDX file"),
-        (lambda content: gzip.compress(gzip.decompress(content)[:-1]), "should hold 24 values"),
-        (lambda content: None, "is not there"),
-    ],
-    ids=["cut", "not gzip", "floats", "short", "missing"],
-)
-def test_a_spoilt_idx_file_is_named(tmp_path: Path, spoil, says: str) -> None:
-    write_idx(tmp_path / "x.gz", np.arange(24).reshape(4, 2, 3))
-    write_idx(tmp_path / "y.gz", np.arange(4))
-    content = spoil((tmp_path / "x.gz").read_bytes())
-    (tmp_path / "x.gz").unlink() if content is None else (tmp_path / "x.gz").write_bytes(content)
-    with pytest.raises(UserError, match=f"x.gz.*{says}"):
-        idx.read(tmp_path, "x.gz", "y.gz")
-
-
-def test_labels_of_other_images_are_refused(tmp_path: Path) -> None:
-    write_idx(tmp_path / "x.gz", np.arange(24).reshape(4, 2, 3))
-    write_idx(tmp_path / "y.gz", np.arange(5))
-    with pytest.raises(UserError, match="one label for each"):
-        idx.read(tmp_path, "x.gz", "y.gz")
-
-
 @pytest.fixture
 def people(tmp_path: Path) -> Path:
     (tmp_path / "a.csv").write_text("id,town,age,ok\nb,Rome,NA,1\na,,30,0\n")
@@ -301,7 +259,7 @@ def test_a_table_has_numbers_and_texts_and_missing_values(people: Path) -> None:
         ("FROM a", {"row_id": "key"}, "no column `key`"),
         ("FROM a", {"target": "okay"}, "no column `okay`. Did you mean `ok`?"),
         ("FROM a WHERE id = 'c'", {}, "no rows"),
-        ("FROM a UNION ALL FROM a", {}, "should name each row once"),
+        ("FROM a UNION ALL FROM a", {}, "must name each row once"),
         ("SELEKT", {}, "Parser Error"),
     ],
 )

@@ -13,7 +13,7 @@ from deepmine import ROOT
 from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data import dataset
-from deepmine.data.digests import compare_with_dvc, file_digest
+from deepmine.data.digests import compare_with_dvc, file_digest, folder_digest
 from deepmine.data.folders import locked
 from deepmine.data.raw import RESTORE
 

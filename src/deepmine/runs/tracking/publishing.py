@@ -20,7 +20,7 @@ from mlflow.models import infer_signature
 from deepmine import ROOT
 from deepmine.config import compose
 from deepmine.config.errors import UserError, shown
-from deepmine.data import dataset
+from deepmine.data import dataset, digests
 from deepmine.data.preparing import report
 from deepmine.models import pipelines as models
 from deepmine.runs.record import Record
@@ -52,7 +52,7 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
             run_id = _find_or_create(client, record, uri)
             try:
                 _send_curves(client, record, run_id)
-                digest = dataset.folder_digest(record.folder)
+                digest = digests.folder_digest(record.folder)
                 if client.get_run(run_id).data.tags.get(PUBLISHED) != digest:
                     _send_files(client, record, run_id)
                     if send_model and record.status["status"] == "FINISHED":
