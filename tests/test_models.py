@@ -27,14 +27,9 @@ from deepmine.models import pipelines
 from deepmine.models.augment import Jitter, ShiftRotate
 from deepmine.models.lightning import LightningAutoencoder, LightningClassifier, LightningRegressor
 from deepmine.models.networks import CNN, MLP, RNN, Autoencoder
-<<<<<<< HEAD
-from deepmine.models.training import SCHEDULES
+from deepmine.models.training import split
 from deepmine.tasks.classification import Classified
 from deepmine.tasks.clustering import Clustered
-=======
-from deepmine.models.training import split
-from deepmine.tasks import metrics
->>>>>>> main
 
 TRUSTED = compose.compose().trusted
 
