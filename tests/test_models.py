@@ -30,7 +30,8 @@ from deepmine.models.augment import Jitter, ShiftRotate
 from deepmine.models.lightning import LightningAutoencoder, LightningClassifier, LightningRegressor
 from deepmine.models.networks import CNN, MLP, RNN, Autoencoder
 from deepmine.models.training import split
-from deepmine.tasks import metrics
+from deepmine.tasks.classification import Classified
+from deepmine.tasks.clustering import Clustered
 
 TRUSTED = compose.compose().trusted
 
@@ -44,15 +45,16 @@ def fitted(name: str, **trainer: object) -> tuple:
 
 
 def outcome(pipeline, task: str, part) -> np.ndarray:
-    arrays = tasks.find(task).predict(pipeline, part)
-    return arrays.get("probabilities", arrays["predicted"])
+    found = tasks.find(task).predict(pipeline, part)
+    probabilities = getattr(found, "probabilities", None)
+    return found.predicted if probabilities is None else probabilities
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_fits_scores_saves_loads_and_predicts_the_same(name: str, tmp_path: Path) -> None:
     cfg, data, pipeline = fitted(name)
-    scores = metrics.score(cfg.task, **tasks.find(cfg.task).predict(pipeline, data.test))
-    assert set(metrics.columns(cfg.task)) <= set(scores)
+    task = tasks.find(cfg.task)
+    assert set(task.columns) <= set(task.score(task.predict(pipeline, data.test)))
     pipelines.save(pipeline, tmp_path / "model.skops")
     loaded = pipelines.load(tmp_path / "model.skops", TRUSTED)
     np.testing.assert_array_equal(outcome(loaded, cfg.task, data.test), outcome(pipeline, cfg.task, data.test))
@@ -339,11 +341,9 @@ def test_two_processes_train_one_net(tmp_path: Path) -> None:
 def test_scores_have_the_same_keys_for_a_net_and_a_tree() -> None:
     X, y = rows()
     tree, network = DecisionTreeClassifier().fit(X, y), net(1).fit(X, y)
+    task = tasks.find("classification")
     scores = [
-        metrics.score(
-            "classification", y=y, predicted=e.predict(X), probabilities=e.predict_proba(X), classes=e.classes_
-        )
-        for e in (tree, network)
+        task.score(Classified(y, e.predict(X), e.classes_, probabilities=e.predict_proba(X))) for e in (tree, network)
     ]
     assert scores[0].keys() == scores[1].keys()
     assert scores[0]["accuracy"] == 1.0
@@ -352,17 +352,15 @@ def test_scores_have_the_same_keys_for_a_net_and_a_tree() -> None:
 def test_a_score_that_is_not_defined_is_left_out() -> None:
     one_class = np.array(["a", "a"])
     both = np.array([[0.5, 0.5], [0.9, 0.1]])
-    scores = metrics.score(
-        "classification", y=one_class, predicted=one_class, probabilities=both, classes=np.array(["a", "b"])
-    )
+    some = Classified(one_class, one_class, np.array(["a", "b"]), probabilities=both)
+    scores = tasks.find("classification").score(some)
     assert "roc_auc" not in scores and scores["accuracy"] == 1.0
-    assert "silhouette" not in metrics.score("clustering", X=np.zeros((4, 2)), predicted=np.zeros(4))
+    assert "silhouette" not in tasks.find("clustering").score(Clustered(None, np.zeros(4), np.zeros((4, 2))))
 
 
 def test_the_baseline_is_the_most_frequent_class() -> None:
-    cfg, data, pipeline = fitted("titanic_tree")
-    outcomes = {name: tasks.find(cfg.task).predict(pipeline, part) for name, part in data.parts()}
-    guess = metrics.score(cfg.task, **tasks.find(cfg.task).baseline(data, outcomes, 0))
+    data, task = cut(prepared("titanic")), tasks.find("classification")
+    guess = task.score(task.baseline(data, {}, 0))
     assert guess["accuracy"] == pytest.approx(np.mean(data.test.y == 0))
     assert guess["balanced_accuracy"] == 0.5
 

@@ -21,7 +21,6 @@ from deepmine.config.errors import UserError
 from deepmine.data.dataset import Dataset, Part
 from deepmine.models import pipelines
 from deepmine.runs import record
-from deepmine.tasks import metrics
 
 
 def run(folder: Path, pipeline: Pipeline, task: str, data: Dataset, folds: int) -> None:
@@ -30,11 +29,11 @@ def run(folder: Path, pipeline: Pipeline, task: str, data: Dataset, folds: int) 
     A line of cv.csv is a fold: `fold`, from 1; `rows`, how many were held out; its scores. cv.json adds the mean
     over the folds, `cv/<score>`, and the sample standard deviation, `cv/<score>_std`, of scores that all folds have.
     """
-    lines = []
+    lines, found = [], tasks.find(task)
     for number, (learn, val, held_out) in enumerate(cut(data, task, folds), start=1):
         fresh = clone(pipeline)
         pipelines.fit(fresh, task, learn, val, lambda *_: None)
-        scores = metrics.score(task, **tasks.find(task).predict(fresh, held_out))
+        scores = found.score(found.predict(fresh, held_out))
         lines.append({"fold": number, "rows": len(held_out), **scores})
     table = pd.DataFrame(lines)
     table.to_csv(folder / "cv.csv", index=False, lineterminator="\n")
