@@ -66,7 +66,7 @@ def prepared(folder: Path) -> None:
         split={"strategy": "stratified", "val": 0.2, "test": 0.2, "seed": 0},
         train_fraction=1.0,
     )
-    prepare.save(prepare.prepare("scale", settings.model_dump(), folder), folder / "prepared")
+    prepare.write("scale", settings.model_dump(), folder, folder / "prepared")
 
 
 def twice(folder: Path) -> None:

@@ -11,12 +11,11 @@ import hypothesis
 import numpy as np
 import pytest
 import yaml
-from omegaconf import OmegaConf
 
 from deepmine import ROOT
-from deepmine.commands import prepare
 from deepmine.config import compose
 from deepmine.data.dataset import Dataset
+from deepmine.data.preparing import prepare
 
 hypothesis.settings.register_profile("same each time", derandomize=True, database=None, deadline=None, max_examples=100)
 hypothesis.settings.load_profile("same each time")
@@ -29,7 +28,7 @@ EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 @cache
 def prepared(name: str) -> Dataset:
     """A data set of conf/data, from the real raw files."""
-    settings = OmegaConf.to_container(compose.compose("~experiment", f"data={name}", trains=False).data, resolve=True)
+    settings = compose.plain(compose.compose("~experiment", f"data={name}", trains=False))["data"]
     return prepare.prepare(name, settings, ROOT / "data" / settings["folder"]).dataset
 
 

@@ -55,6 +55,12 @@ def refused(*overrides: str) -> str:
             "`data.source={}` changes nothing, because mappings are merged. To remove it: data.source=null",
         ),
         ("data.contract={}", "To remove it: data.contract=null"),
+        (
+            "data.contract.rows=5",
+            "`data.contract` is {'rows': 5}: it should be the name of a file in conf/data/contract",
+        ),
+        ("data.contract=titanc", "conf/data/contract has no titanc.yaml. Create it: make contract data=titanc"),
+        ("data.contract=../titanic", "`data.contract` is '../titanic': it should be the name"),
         ("preprocessing=null", "`preprocessing=null` is not a file of conf/preprocessing"),
         ("trainer=null", "`trainer=null` is not a file of conf/trainer"),
         ("experiment=../experiment/titanic_tree", "is not a file of conf/experiment. Did you mean `titanic_tree`?"),
@@ -110,7 +116,6 @@ def test_wrong_groups_and_values_for_a_sweep_are_refused(overrides: list[str], s
     [
         ("hydra.verbose=maybe", "seed", 0),  # Hydra's own settings are Hydra's
         ("model.min_samples_leaf=0.9", "model.min_samples_leaf", 0.9),  # a share of the rows
-        ("data.contract.rows=5", "data.contract.rows", 5),  # a contract may be loosened
         ("preprocessing=code", "steps.code.net_params.code", 16),  # changes a table's steps too
         ("target=${seed}", "target", "${seed}"),  # a column may have that name
     ],

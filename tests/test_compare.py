@@ -16,7 +16,9 @@ LONG = "titanic-tree-20261122-185145-abcd"
 def made(folder: Path, scores: dict[str, float], task: str = "classification", steps: Any = None) -> record.Record:
     """The record of a run with these scores."""
     settings = {"task": task, "choices": {"model": "tree"}, "steps": steps or {"scale": {}}}
-    run = record.start(folder, settings, {"data": {"dataset": "out/datasets/titanic", "digest": "some"}}, "")
+    run = record.start(
+        folder, settings, {"data": {"dataset": "out/datasets/titanic", "digest": "some"}, "record_id": "x"}, b""
+    )
     record.write_json(folder / "metrics.json", scores)
     with record.status(folder / "status.json", "train") as status:
         status["fit_seconds"] = 1.5

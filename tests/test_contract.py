@@ -12,13 +12,14 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
+from omegaconf import DictConfig
 from scipy import sparse
 
 from conftest import CONF
 from deepmine import ROOT
 from deepmine.commands import contract as stage
-from deepmine.config import compose
+from deepmine.config import arguments, compose
+from deepmine.config.check import check as check_config
 from deepmine.config.errors import UserError
 from deepmine.config.schema.data import Contract
 from deepmine.data.ledger import Ledger
@@ -47,7 +48,7 @@ def full(contract: dict) -> dict:
 @cache
 def source(name: str) -> tuple[Raw, str | None, dict]:
     """Raw rows, target and frozen contract of a starter set."""
-    data = OmegaConf.to_container(compose.compose("~experiment", f"data={name}", trains=False).data, resolve=True)
+    data = compose.plain(compose.compose("~experiment", f"data={name}", trains=False))["data"]
     read = hydra.utils.get_method(data["source"].pop("_target_"))
     return read(ROOT / "data" / data["folder"], **data["source"]), data["source"].get("target"), full(data["contract"])
 
@@ -75,18 +76,18 @@ def test_a_column_dropped_added_or_of_another_type_is_caught(name: str) -> None:
     raw, target, contract = source(name)
     frame = describe(raw, target)
     for column in frame:
-        assert check(frame.drop(columns=column), contract)["rule"].tolist() == ["is not there"]
+        assert check(frame.drop(columns=column), contract)["rule"].tolist() == ["is not in the data"]
         swapped = frame[column].astype("str") if frame[column].dtype.kind == "f" else frame[column].str.len() * 1.0
-        assert "is of type" in check(frame.assign(**{column: swapped}), contract)["rule"].item()
-    assert "is new" in check(frame.assign(extra=1.0), contract)["rule"].item()
+        assert "must be of type" in check(frame.assign(**{column: swapped}), contract)["rule"].item()
+    assert "is not in the contract" in check(frame.assign(extra=1.0), contract)["rule"].item()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_doubled_rows_are_caught(name: str) -> None:
     raw, target, contract = source(name)
     frame = describe(raw, target)
-    twice = pd.concat([frame, frame.set_axis(frame.index + "again")])
-    assert any("equal an earlier one" in rule for rule in check(twice, contract)["rule"])
+    twice = pd.concat([frame, frame.set_axis(frame.index.astype(str) + "again")])
+    assert any("must not repeat an earlier row" in rule for rule in check(twice, contract)["rule"])
 
 
 def shifted(raw: Raw, factor: float) -> list[Raw]:
@@ -126,8 +127,7 @@ def test_rows_keep_what_is_inferred_from_them(frame: pd.DataFrame) -> None:
     contract = full(infer(frame))
     assert check(frame, contract).empty
     ledger = Ledger()
-    kept, broken = enforce(frame, contract, ledger)
-    assert kept is frame and broken.empty
+    assert enforce(frame, contract, "stop", ledger).empty
     assert [entry[2:] for entry in ledger] == [(len(frame), len(frame), 0)]
 
 
@@ -140,7 +140,7 @@ def test_rejected_rows_are_all_accounted_for_and_the_rest_keeps_the_contract(fra
         "town": {"type": "text", "categories": ["a"], "missing": 1.0},
         "day": {"type": "date", "max": "1999-12-31"},
     }
-    contract = full({"columns": columns, "on_violation": "reject"})
+    contract = full({"columns": columns})
     bad = (
         (frame["size"] > most)
         | np.isinf(frame["size"])
@@ -151,25 +151,24 @@ def test_rejected_rows_are_all_accounted_for_and_the_rest_keeps_the_contract(fra
     ledger = Ledger()
     if bad.all():
         with pytest.raises(UserError, match="break their contract"):
-            enforce(frame, contract, ledger)
+            enforce(frame, contract, "reject", ledger)
         return
-    kept, broken = enforce(frame, contract, ledger)
-    assert set(broken["row"]) == set(frame.index[bad]) and list(kept.index) == list(frame.index[~bad])
+    broken, kept = enforce(frame, contract, "reject", ledger), frame[~bad]
+    assert set(broken["row"]) == set(frame.index[bad])
     assert [entry[2:4] for entry in ledger] == [(len(frame), len(kept))]
-    assert enforce(kept, contract, ledger)[0] is kept
+    assert enforce(kept, contract, "stop", ledger).empty
 
 
 @pytest.mark.parametrize(
     ("column", "rule", "value", "says"),
     [
-        ("size", {"min": 0}, -7.25, "at least 0"),
-        ("size", {"max": 5}, 99.25, "at most 5"),
-        ("size", {}, None, "not missing"),
-        ("class", {"type": "integer"}, 1.5, "a whole number"),
-        ("town", {"categories": ["a", "b"]}, "Secretville", "one of the categories"),
-        ("town", {"pattern": "[ab]"}, "Secretville", "like [ab]"),
-        ("day", {"min": "2000-01-01"}, "1987-06-05", "at least 2000-01-01"),
-        ("day", {"max": "2026-12-31"}, "2027-01-01", "at most 2026-12-31"),
+        ("size", {"min": 0}, -7.25, "must be at least 0"),
+        ("size", {"max": 5}, 99.25, "must be at most 5"),
+        ("size", {}, None, "must not be missing"),
+        ("class", {"type": "integer"}, 1.5, "must be a whole number"),
+        ("town", {"categories": ["a", "b"]}, "Secretville", "must be one of the categories"),
+        ("day", {"min": "2000-01-01"}, "1987-06-05", "must be at least 2000-01-01"),
+        ("day", {"max": "2026-12-31"}, "2027-01-01", "must be at most 2026-12-31"),
     ],
 )
 def test_a_row_that_breaks_a_rule_is_named_without_its_value(column: str, rule: dict, value: object, says: str) -> None:
@@ -180,27 +179,26 @@ def test_a_row_that_breaks_a_rule_is_named_without_its_value(column: str, rule: 
     assert check(frame, contract).empty
     frame.loc["r4", column] = value
     assert check(frame, contract).to_numpy().tolist() == [["r4", column, says]]
-    with pytest.raises(UserError, match=re.escape(f"`{column}`: {says}; not so in r4\n")) as error:
-        enforce(frame, contract, Ledger())
+    with pytest.raises(UserError, match=re.escape(f"`{column}` {says}: r4\n")) as error:
+        enforce(frame, contract, "stop", Ledger())
     assert str(value) not in str(error.value)
-    kept, _ = enforce(frame, {**contract, "on_violation": "reject"}, Ledger())
-    assert "r4" not in kept.index and len(kept) == 8
+    assert enforce(frame, contract, "reject", Ledger())["row"].tolist() == ["r4"]
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"rows": 10}, "has 9 rows, wanted 10"),
-        ({"repeated_rows": 0.5}, "rows that equal an earlier one: at most 50%"),
-        ({"columns": {"size": {"type": "number", "median": [2, 3]}}}, "the median from 2 to 3"),
-        ({"columns": {"size": {"type": "number", "missing": 0.1}}}, "missing in at most 10%"),
+        ({"rows": 10}, "rows must be at least 10, are 9"),
+        ({"repeated_rows": 0.5}, "rows must not repeat an earlier row in more than 50%"),
+        ({"columns": {"size": {"type": "number", "median": [2, 3]}}}, "must have a median from 2 to 3"),
+        ({"columns": {"size": {"type": "number", "missing": 0.1}}}, "must not be missing in more than 10%"),
     ],
 )
 def test_what_no_row_is_to_blame_for_stops_always(change: dict, says: str) -> None:
     frame = pd.DataFrame({"size": [None, None, *[1.0] * 7]}, index=[f"r{n}" for n in range(9)])
-    contract = full({"columns": {"size": {"type": "number", "missing": 1.0}}, "on_violation": "reject"} | change)
+    contract = full({"columns": {"size": {"type": "number", "missing": 1.0}}} | change)
     with pytest.raises(UserError, match=says):
-        enforce(frame, contract, Ledger())
+        enforce(frame, contract, "reject", Ledger())
 
 
 def test_what_is_inferred_is_short_and_plain() -> None:
@@ -220,7 +218,7 @@ def test_what_is_inferred_is_short_and_plain() -> None:
         "columns": {
             "height": {"type": "number", "min": 1.23, "max": 98.8, "median": [25.6, 74.4]},
             "legs": {"type": "integer", "min": 2, "max": 4},
-            "code": {"type": "text", "pattern": "P[0-9]+", "unique": True},
+            "code": {"type": "text", "unique": True},
             "town": {"type": "text", "categories": ["Rome"], "missing": 0.5},
             "day": {"type": "date", "min": "2020-01-01", "max": "2020-12-31"},
             "surname": {"type": "text"},  # of people: their names do not belong into git
@@ -238,7 +236,7 @@ def test_infinite_values_are_named_in_what_is_inferred_and_are_no_limits() -> No
     assert found["y"] == found["z"] == {"type": "number", "infinite": True}
     assert check(frame, full(infer(frame))).empty
     finite = full({"columns": {name: rule | {"infinite": False} for name, rule in found.items()}})
-    assert check(frame, finite)["rule"].tolist() == ["not infinite"] * 5
+    assert check(frame, finite)["rule"].tolist() == ["must be finite"] * 5
 
 
 def test_facts_of_sequences_images_texts_and_baskets() -> None:
@@ -261,53 +259,76 @@ def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return compose.CONF
 
 
-def test_the_stage_writes_a_contract_that_the_data_set_then_has(conf: Path) -> None:
+@cache
+def penguins() -> DictConfig:
+    return compose.compose("~experiment", "data=penguins", trains=False)
+
+
+def test_the_verb_writes_a_contract_that_the_data_set_then_has(conf: Path) -> None:
     file, written = conf / "data/titanic.yaml", conf / "data/contract/titanic.yaml"
     with_contract = file.read_text()
-    file.write_text(with_contract.replace("defaults:\n  - contract: titanic\n  - _self_\n", ""))
+    file.write_text(with_contract.replace("contract: titanic\n", ""))
     written.unlink()
     cfg = compose.compose("~experiment", "data=titanic", "data.privacy.columns.sex=mask", trains=False)
-    assert "contract" not in cfg.data
+    assert cfg.data.contract is None
     stage.main(cfg)
-    assert yaml.safe_load(written.read_text())["columns"]["sex"] == {"type": "text"}  # and no categories
+    contract = yaml.safe_load(written.read_text())
+    assert contract["columns"]["sex"] == {"type": "text"}  # and no categories
     assert file.read_text() == with_contract
-    assert compose.compose("~experiment", "data=titanic", trains=False).data.contract == yaml.safe_load(
-        written.read_text()
-    )
+    again = compose.compose("~experiment", "data=titanic", trains=False)
+    assert compose.plain(again)["data"]["contract"] == compose.decisive(again)["data"]["contract"] == contract
     with pytest.raises(UserError, match="overwrite=true"):
         stage.main(cfg)
-    stage.bring_in(file, "titanic")
-    assert file.read_text() == with_contract
+    written.unlink()
+    with pytest.raises(UserError, match="has no titanic.yaml. Create it: make contract data=titanic overwrite=true"):
+        compose.compose("~experiment", "data=titanic", trains=False)
+    stage.main(compose.compose("~experiment", "data=titanic", "overwrite=true", trains=False))
+    assert written.is_file() and file.read_text() == with_contract
 
 
-def test_the_line_goes_into_a_defaults_list_that_is_there(tmp_path: Path) -> None:
-    path = tmp_path / "a.yaml"
-    path.write_text("# A head.\n\ndefaults:\n  - other: b\nkind: table\n")
-    stage.bring_in(path, "a")
-    assert path.read_text() == "# A head.\n\ndefaults:\n  - contract: a\n  - other: b\nkind: table\n"
-    path.write_text("defaults: [other]\nkind: table\n")
-    with pytest.raises(UserError, match="Add `contract: a`"):
-        stage.bring_in(path, "a")
+ADDED = ("choices", "trial", "folders")  # to a config that was checked
+TEXTS = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=200),
+    st.sampled_from(["${oc.env:HOME}", "${seed}", "???", "_target_", "\\${seed}", "=", "no", "1", "a: {b}", "-"]),
+)
 
 
-@pytest.mark.parametrize("name", ["Culmen (mm)", "y", "no", "1", "a: b", "a,b", "#", "'", '"', "{", "é", "-"])
-def test_any_column_name_survives_the_file(name: str, tmp_path: Path) -> None:
-    contract = {"repeated_rows": 0.5, "columns": {name: {"type": "text", "categories": ["yes", "1", "a, b: {c}"]}}}
-    stage.write(tmp_path / "a.yaml", "# A head.\n", contract)
-    assert yaml.safe_load((tmp_path / "a.yaml").read_text(encoding="utf-8")) == contract
+@given(st.lists(TEXTS, min_size=2, max_size=4, unique=True), TEXTS)
+@settings(max_examples=30, deadline=None)
+def test_what_comes_from_data_is_never_an_expression(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str], category: str
+) -> None:
+    """Any text as column or category passes literally through the contract, the composed config and the record."""
+    folder, cfg = tmp_path_factory.mktemp("conf"), penguins()
+    contract = infer(pd.DataFrame({name: pd.array([category] * 20, dtype="str") for name in [*names, "_target_"]}))
+    compose.dump(folder / "data/contract/penguins.yaml", stage.by_line(contract), "# A head.\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compose, "CONF", folder)
+        values = compose.plain(cfg)
+    assert values["data"]["contract"] == contract and contract["columns"]["_target_"]["categories"] == [category]
+    check_config({k: v for k, v in values.items() if k not in ADDED}, values["choices"], trains=False)
+    arguments.refuse_files(folder)
+    compose.dump(folder / "config.yaml", compose.decisive(values))
+    assert yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["data"]["contract"] == contract
 
 
 @pytest.mark.parametrize(
-    ("override", "says"),
+    ("rule", "says"),
     [
-        ("contract.columns.fare.mx=1", "no `data.contract.columns.fare.mx`. Did you mean `max`?"),
-        ("contract.columns.sex.min=1", "a column of type text has no `min`. (It is set in conf/data/contract/titanic"),
-        ("contract.columns.fare.min=2026-01-31", "those of numbers are numbers"),
-        ("contract.columns.sex={type:text,pattern:'[a'}", "`pattern` is no regular expression"),
-        ("privacy.columns.age={wdth:3}", "no `data.privacy.columns.age.wdth`. Did you mean `width`?"),
-        ("privacy.columns.age=drp", "`data.privacy.columns.age` is 'drp': it should be 'keep', 'drop'"),
+        ({"type": "number", "mx": 1}, "no `data.contract.columns.fare.mx`. Did you mean `max`?"),
+        (
+            {"type": "text", "min": 1},
+            "cannot have `min`. (It is set in conf/data/contract/titanic",
+        ),
+        ({"type": "number", "min": "2026-01-31"}, "those of a number numbers"),
     ],
 )
-def test_a_mistake_in_a_rule_is_named(override: str, says: str) -> None:
+def test_a_mistake_in_a_contract_is_named(conf: Path, rule: dict, says: str) -> None:
+    (conf / "data/contract/titanic.yaml").write_text(yaml.safe_dump({"columns": {"fare": rule}}))
     with pytest.raises(UserError, match=re.escape(says)):
-        compose.compose("~experiment", "data=titanic", f"data.{override}", trains=False)
+        compose.compose("~experiment", "data=titanic", trains=False)
+
+
+def test_a_mistake_in_a_privacy_rule_is_named() -> None:
+    with pytest.raises(UserError, match="`data.privacy.columns.age` is 'drp': it should be 'keep', 'drop'"):
+        compose.compose("~experiment", "data=titanic", "data.privacy.columns.age=drp", trains=False)

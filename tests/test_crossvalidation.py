@@ -159,7 +159,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> record.Record:
     folder, settings = Path(cfg.folders.dataset), compose.decisive(cfg)
     dataset.save(cut(prepared("titanic")), folder)
     data = dataset.load(folder)
-    papers = provenance.issue(0, 1, folder, data.info, ROOT / "data")
+    papers = provenance.collect(0, 1, folder, data.info, ROOT / "data")
     run = record.start(out / "adhoc/folded", {**compose.names(cfg), **settings}, *papers)
     pipeline = pipelines.build(settings["steps"], settings["model"])
     with record.status(run.folder / "status.json", "train"):
@@ -185,7 +185,7 @@ def test_folds_are_children_in_mlflow_and_stay_as_many(finished: record.Record, 
         (finished.folder / "note.txt").write_text("something new to send")
     children = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
     assert len(client.search_runs([parent.info.experiment_id])) == 1 + len(children) == 4
-    identity = finished.passport["record_id"]
+    identity = finished.provenance["record_id"]
     assert {run.data.tags["deepmine.record_id"] for run in children} == {f"{identity}-fold-{k}" for k in (1, 2, 3)}
     mean = np.mean([run.data.metrics["cv/accuracy"] for run in children])
     assert parent.data.metrics["cv/accuracy"] == pytest.approx(mean)

@@ -1,7 +1,7 @@
 """Data sets: the contract, reading raw files, splitting, and what is written to disk."""
 
-import gzip
 import json
+import os
 import re
 from pathlib import Path
 
@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from omegaconf import OmegaConf
 from scipy import sparse
 
 from conftest import CONF, prepared
@@ -17,11 +16,11 @@ from deepmine import ROOT
 from deepmine.commands import prepare
 from deepmine.config import compose
 from deepmine.config.errors import UserError
-from deepmine.data import dataset
+from deepmine.data import dataset, digests
 from deepmine.data.dataset import Dataset, Part
 from deepmine.data.preparing.split import split
 from deepmine.data.raw import Raw
-from deepmine.data.readers import idx, table
+from deepmine.data.readers import table
 
 NAMES = sorted(  # those whose raw files are in the repository
     path.stem for path in (CONF / "data").glob("*.yaml") if "download" not in yaml.safe_load(path.read_text())
@@ -83,7 +82,7 @@ def test_the_digest_of_a_folder_is_dvcs() -> None:
 
 
 def test_the_digest_leaves_out_what_dvc_ignores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dataset, "ROOT", tmp_path)
+    monkeypatch.setattr(digests, "ROOT", tmp_path)
     (tmp_path / ".dvcignore").write_text("# downloaded\n/data/big\n")
     for folder in ("small", "big"):
         (tmp_path / "data" / folder).mkdir(parents=True)
@@ -97,7 +96,7 @@ def test_the_digest_leaves_out_what_dvc_ignores(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("parts", "says"),
     [
-        ((["a"], ["b"], ["a"]), "two parts"),
+        ((["a"], ["b"], ["a"]), "in two parts"),
         ((["a"], ["b"], []), "no rows"),
     ],
 )
@@ -110,7 +109,7 @@ def test_the_contract_checks_the_values() -> None:
     good = image_part(["a"]), image_part(["b"])
     with pytest.raises(ValueError, match="part test of kind image: X is float64"):
         Dataset({"kind": "image"}, *good, image_part(["c"], float))
-    with pytest.raises(ValueError, match="not a pandas frame"):
+    with pytest.raises(ValueError, match="not data of kind table"):
         Dataset({"kind": "table"}, *good, image_part(["c"]))
     dense = Part(np.zeros((1, 2), np.uint8), None, np.array(["a"]))
     with pytest.raises(ValueError, match="baskets are sparse"):
@@ -126,6 +125,83 @@ def test_an_interrupted_save_leaves_the_older_data_set(tmp_path: Path, monkeypat
         dataset.save(made, tmp_path / "set")
     assert dataset.folder_digest(tmp_path / "set") == before
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def flip(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda parts: flip(parts / "X_train.npy"),
+        lambda parts: (parts / "y_val.npy").write_bytes((parts / "y_val.npy").read_bytes()[:-4]),
+        lambda parts: (parts / "rows_test.npy").unlink(),
+        lambda parts: (parts / "info.json").write_text((parts / "info.json").read_text()[:40]),
+    ],
+    ids=["flipped", "cut", "gone", "info"],
+)
+@pytest.mark.parametrize("large", [0, 2**25])
+def test_a_damaged_data_set_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil, large: int) -> None:
+    monkeypatch.setattr(digests, "ROOT", tmp_path)
+    monkeypatch.setattr(digests, "LARGE", large)  # 0: digests are noted
+    monkeypatch.setattr(digests, "RACY", 0)
+    (tmp_path / ".dvcignore").touch()
+    dataset.save(Dataset({"kind": "image", "name": "set"}, *map(image_part, (["a"], ["b"], ["c"]))), tmp_path / "set")
+    dataset.load(tmp_path / "set")
+    spoil(tmp_path / "set/parts")
+    with pytest.raises(UserError, match=f"damaged.*rm -r {tmp_path}/set"):
+        dataset.load(tmp_path / "set")
+
+
+def test_a_large_file_is_read_again_only_when_it_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digests, "ROOT", tmp_path)
+    monkeypatch.setattr(digests, "LARGE", 0)
+    monkeypatch.setattr(digests, "RACY", 0)
+    (tmp_path / ".dvcignore").touch()
+    (tmp_path / "big").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "big" / name).write_text(name)
+    whole, read = digests.folder_digest(tmp_path / "big"), []
+    monkeypatch.setattr(digests, "file_digest", lambda path: read.append(path.name) or "other")
+    assert digests.folder_digest(tmp_path / "big") == whole and read == []
+    os.utime(tmp_path / "big/b", ns=(0, 0))
+    digests.folder_digest(tmp_path / "big")
+    assert read == ["b"]
+    next((tmp_path / "out/.digests").iterdir()).write_text('{"a": [')  # torn: all are read
+    assert digests.folder_digest(tmp_path / "big") and sorted(read) == ["a", "b", "b"]
+
+
+def test_raw_files_that_are_not_those_of_data_dvc_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(digests, "ROOT", tmp_path)
+    (tmp_path / ".dvcignore").touch()
+    for name in ("data/set/a.csv", "data/set/b.csv", "data/other/c.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    listed = [{"md5": md5, "relpath": name} for name, md5 in digests.file_digests(tmp_path / "data").items()]
+    whole = digests.folder_digest(tmp_path / "data")
+    listing = tmp_path / ".dvc/cache/files/md5" / whole[:2] / whole[2:]
+    listing.parent.mkdir(parents=True)
+    listing.write_text(json.dumps(listed))
+    (tmp_path / "data.dvc").write_text(yaml.safe_dump({"outs": [{"md5": whole, "path": "data"}]}))
+
+    def said(folder: str) -> str:
+        digests.compare_with_dvc.cache_clear()
+        for _ in range(2):
+            digests.compare_with_dvc(tmp_path / folder)
+        return capsys.readouterr().err
+
+    assert said("data/set") == ""
+    flip(tmp_path / "data/set/a.csv")
+    (tmp_path / "data/set/b.csv").unlink()
+    (tmp_path / "data/set/new.csv").touch()
+    assert said("data/set").count("a.csv (changed), b.csv (missing), new.csv (added)") == 1
+    assert said("data/other") == "" and "dvc add data" in said("data/set") and "dvc pull" in said("data/set")
+    listing.unlink()
+    assert "dvc data status" in said("data/other")
 
 
 def test_a_data_set_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -163,47 +239,6 @@ def test_a_class_too_small_to_split_is_named() -> None:
         split({"strategy": "stratified", "val": 0.2, "test": 0.2, "seed": 0}, raw)
 
 
-def write_idx(path: Path, array: np.ndarray) -> None:
-    header = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
-    path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes()))
-
-
-def test_idx_images_are_read_with_their_labels(tmp_path: Path) -> None:
-    images = np.arange(24).reshape(4, 2, 3)
-    write_idx(tmp_path / "x.gz", images)
-    write_idx(tmp_path / "y.gz", np.array([1, 2, 3, 4]))
-    raw = idx.read(tmp_path, "x.gz", "y.gz")
-    np.testing.assert_array_equal(raw.X[:, 0], images)
-    assert raw.y.tolist() == [1, 2, 3, 4]
-
-
-@pytest.mark.parametrize(
-    ("spoil", "says"),
-    [
-        (lambda content: content[:30], "cannot be read"),
-        (lambda content: b"no gzip", "cannot be read"),
-        (lambda content: gzip.compress(b"\0\0\x0d\x01"), "no IDX file"),
-        (lambda content: gzip.compress(gzip.decompress(content)[:-1]), "should hold 24 values"),
-        (lambda content: None, "is not there"),
-    ],
-    ids=["cut", "not gzip", "floats", "short", "missing"],
-)
-def test_a_spoilt_idx_file_is_named(tmp_path: Path, spoil, says: str) -> None:
-    write_idx(tmp_path / "x.gz", np.arange(24).reshape(4, 2, 3))
-    write_idx(tmp_path / "y.gz", np.arange(4))
-    content = spoil((tmp_path / "x.gz").read_bytes())
-    (tmp_path / "x.gz").unlink() if content is None else (tmp_path / "x.gz").write_bytes(content)
-    with pytest.raises(UserError, match=f"x.gz.*{says}"):
-        idx.read(tmp_path, "x.gz", "y.gz")
-
-
-def test_labels_of_other_images_are_refused(tmp_path: Path) -> None:
-    write_idx(tmp_path / "x.gz", np.arange(24).reshape(4, 2, 3))
-    write_idx(tmp_path / "y.gz", np.arange(5))
-    with pytest.raises(UserError, match="one label for each"):
-        idx.read(tmp_path, "x.gz", "y.gz")
-
-
 @pytest.fixture
 def people(tmp_path: Path) -> Path:
     (tmp_path / "a.csv").write_text("id,town,age,ok\nb,Rome,NA,1\na,,30,0\n")
@@ -224,7 +259,7 @@ def test_a_table_has_numbers_and_texts_and_missing_values(people: Path) -> None:
         ("FROM a", {"row_id": "key"}, "no column `key`"),
         ("FROM a", {"target": "okay"}, "no column `okay`. Did you mean `ok`?"),
         ("FROM a WHERE id = 'c'", {}, "no rows"),
-        ("FROM a UNION ALL FROM a", {}, "should name each row once"),
+        ("FROM a UNION ALL FROM a", {}, "must name each row once"),
         ("SELEKT", {}, "Parser Error"),
     ],
 )
@@ -235,15 +270,15 @@ def test_a_bad_query_or_column_is_named(people: Path, query: str, settings: dict
 
 @pytest.mark.parametrize("name", ["titanic", "mnist5k", "japanese_vowels", "census_names", "online_retail_customers"])
 def test_a_data_set_says_how_it_was_made_the_same_each_time(tmp_path: Path, name: str) -> None:
-    settings = OmegaConf.to_container(compose.compose("~experiment", f"data={name}", trains=False).data, resolve=True)
+    settings = compose.plain(compose.compose("~experiment", f"data={name}", trains=False))["data"]
     for folder in (tmp_path / "one", tmp_path / "two"):
-        prepare.save(prepare.prepare(name, settings, ROOT / "data" / settings["folder"]), folder)
+        prepare.write(name, settings, ROOT / "data" / settings["folder"], folder)
     assert dataset.folder_digest(tmp_path / "one") == dataset.folder_digest(tmp_path / "two")
     account = json.loads((tmp_path / "one/preparation.json").read_text())
     assert account["made_from"]["raw"] == dataset.folder_digest(ROOT / "data" / settings["folder"])
     assert {entry["step"] for entry in account["ledger"]} >= {"read", "contract"}
     page = (tmp_path / "one/report.html").read_text()
-    assert page.count("data:image/png;base64,") >= 2 and not re.search(r"(src|href)=.?(http|/)", page)
+    assert "Distributions" in page and not re.search(r"(src=.?(http|/)|<link|@import|url\(.?http)", page)
 
 
 def test_info_says_what_a_model_must_know(tmp_path: Path) -> None:

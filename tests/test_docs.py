@@ -10,7 +10,7 @@ import yaml
 from conftest import ROOT, environment, make_clone, run
 from deepmine.config import compose
 from deepmine.config.schema.data import Clean, Contract, Privacy
-from deepmine.config.schema.source import File, Join
+from deepmine.config.schema.source import File
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text()
@@ -35,11 +35,10 @@ def test_the_settings_of_data_are_valid(block: str) -> None:
         settings = {"contract": settings}
     models = {"contract": Contract, "clean": Clean, "privacy": Privacy}
     for key, value in settings.items():
-        items = {"files": (File, value), "join": (Join, value)}.get(key)
-        if items:
-            for item in items[1].values() if key == "files" else items[1]:
-                items[0].model_validate(item)
-        elif key != "query":
+        if key == "files":
+            for file in value.values():
+                File.model_validate(file)
+        elif key not in ("keys", "query"):
             models[key].model_validate(value)
 
 
@@ -156,5 +155,5 @@ def test_a_folder_without_git_trains_too(tmp_path: Path) -> None:
     subprocess.run(["rm", "-rf", tmp_path / "deepmine/.git"], check=True)
     done = run("make", "-o", "setup", "train", "experiment=titanic_tree", root=tmp_path / "deepmine")
     assert done.returncode == 0, done.stderr
-    passport = (tmp_path / "deepmine/out/runs/titanic_tree/passport.json").read_text()
-    assert "no git repository" in passport
+    provenance = (tmp_path / "deepmine/out/runs/titanic_tree/provenance.json").read_text()
+    assert "not a git repository" in provenance

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from deepmine.commands.prepare import prepare
 from deepmine.config.errors import UserError
 from deepmine.data.preparing import inspect
+from deepmine.data.preparing.prepare import prepare
 
 
 def images(folder: Path, **counts: int) -> Path:
@@ -26,7 +26,7 @@ def test_classes_of_few_images_are_left_out_and_counted(tmp_path: Path) -> None:
 
 
 def test_one_class_of_images_is_nothing_to_predict(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="has one class of 5 rows or more"):
+    with pytest.raises(UserError, match="1 of its classes have 5 images or more"):
         inspect.inspect("shapes", images(tmp_path, round=6, square=1), "shapes", None)
 
 
@@ -43,27 +43,27 @@ def lines(folder: Path, *lines: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("header", ["items", "Item(s)", "Item 1,Item 2", "transaction_id,products"])
-def test_a_header_of_baskets_is_no_basket(tmp_path: Path, header: str) -> None:
-    found = inspect.inspect("shop", lines(tmp_path, header, "milk,bread", "beer", "milk,beer"), "shop.csv", None)
-    assert found.settings["source"]["header"] is True and found.title == "3 baskets from shop.csv"
-    assert found.notes[-1] == f"The first line ({header}) is taken for a header (source.header)."
+def baskets(folder: Path, read: dict) -> inspect.Found:
+    return inspect.inspect("shop", folder, "shop.csv", None, read)
 
 
-@pytest.mark.parametrize("first", ["milk,butter", "item 1,milk", "item 1,item 3"])
-def test_a_first_basket_is_no_header(tmp_path: Path, first: str) -> None:
-    found = inspect.inspect("shop", lines(tmp_path, first, "milk,bread", "beer", "item 1"), "shop.csv", None)
-    assert "header" not in found.settings["source"] and found.title == "4 baskets from shop.csv"
-
-
-@pytest.mark.parametrize(("names", "separator"), [("id,item", ","), ("Order ID;Product name", ";")])
-def test_pairs_are_baskets(tmp_path: Path, names: str, separator: str) -> None:
-    pairs = [separator.join(pair) for pair in (("7", "milk"), ("7", '"bread, dark"'), ("8", "milk"), ("9", "beer"))]
-    found = inspect.inspect("shop", lines(tmp_path, names, *pairs), "shop.csv", None)
-    basket, item = names.split(separator)
-    wanted = {"file": "shop.csv", "basket": basket, "item": item, "separator": separator}
-    assert found.settings["source"] == {"_target_": "deepmine.data.readers.transactions.read", **wanted}
-    assert found.title == "3 baskets from shop.csv" and f"`{item}` an item in it" in found.notes[0]
+def test_baskets_are_read_where_a_person_says_so(tmp_path: Path) -> None:
+    lines(tmp_path, "milk,bread", "beer", "milk,beer,bread")
+    with pytest.raises(UserError, match="no rows"):
+        baskets(tmp_path, {})
+    for more in ("milk,beer,eggs", "tea"):
+        lines(tmp_path, "milk,bread", "beer", "milk,beer,bread", more)
+        with pytest.raises(UserError, match="(?s)lines at the top were skipped|not all divided alike.*baskets: true"):
+            baskets(tmp_path, {})
+    lines(tmp_path, "milk,bread", "beer", "milk,beer,bread")
+    found = baskets(tmp_path, {"baskets": True})
+    assert found.settings["source"] == {"_target_": "deepmine.data.readers.baskets.read", "file": "shop.csv"}
+    assert found.title == "3 baskets from shop.csv" and found.settings["task"] == "rules"
+    lines(tmp_path, "order_id,item", "7,milk", '7,"bread, dark"', "8,milk", "9,beer")
+    with pytest.raises(UserError, match="'read={basket: order_id, item: item}', or not: 'read={header: true}'"):
+        baskets(tmp_path, {})
+    assert baskets(tmp_path, {"basket": "order_id", "item": "item"}).title == "3 baskets from shop.csv"
+    assert baskets(tmp_path, {"header": True}).settings["kind"] == "table"
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,6 @@ def test_pairs_are_baskets(tmp_path: Path, names: str, separator: str) -> None:
     [
         ["id,item", "1,milk", "2,bread", "3,beer", "4,milk"],  # each id once: a table of items
         ["width,height", "1,2", "1,3", "2,4", "2,5"],
-        ["width;height", "1,5;2", "1,5;3,5", "2;4", "2;5,5"],  # decimal commas
-        ["id,item", "ann@x.org,milk", "ann@x.org,bread", "bob@x.org,milk"],  # what is personal is dropped from tables
         ["id,item,price", "1,milk,2", "1,bread,3", "2,milk,2", "2,beer,3"],
     ],
 )
@@ -102,3 +100,40 @@ def test_truth_values_of_other_files_are_named_so(tmp_path: Path) -> None:
     pd.DataFrame({"income": range(40), "default": [True, False] * 20}).to_parquet(tmp_path / "loan.parquet")
     settings = inspect.inspect("loan", tmp_path, "loan.parquet", "default").settings
     assert prepare("loan", {**settings, "train_fraction": 1.0}, tmp_path).dataset.info["classes"] == ["false", "true"]
+
+
+def test_one_column_of_text_and_a_target_are_texts(tmp_path: Path) -> None:
+    rows = [f'"It does number {n}, as documented",{"ab"[n % 2]}' for n in range(60)]
+    found = inspect.inspect("docs", lines(tmp_path, "summary,package", *rows), "shop.csv", "package")
+    assert (found.settings["kind"], found.settings["source"]["text"]) == ("text", "summary") and found.notes == []
+    made = prepare("docs", {**found.settings, "train_fraction": 1.0}, tmp_path).dataset
+    assert made.train.X[0].startswith("It does number") and set(made.train.y) == {"a", "b"}
+
+
+def test_dates_lead_to_a_hint_at_a_split_by_time(tmp_path: Path) -> None:
+    rows = [f"2024-01-{n % 28 + 1:02},{n},{'ab'[n % 2]}" for n in range(60)]
+    notes = inspect.inspect("t", lines(tmp_path, "day,x,y", *rows), "shop.csv", "y").notes
+    assert notes == ["To predict later rows, set split: {strategy: time, time: day}."]
+
+
+@pytest.mark.parametrize(
+    ("files", "target", "says"),
+    [
+        (["a.csv", "b.csv"], "y", r"folders by class, without `target`; this one holds \['.csv'\]"),
+        (["a.csv"], None, "Give one file"),
+        (["train-images-idx3-ubyte.gz"], None, "like MNIST: conf/data/mnist5k.yaml"),
+        ([], None, r"holds \[\]"),
+    ],
+)
+def test_a_folder_of_other_files_leads_to_what_can_be_done(
+    tmp_path: Path, files: list[str], target: str | None, says: str
+) -> None:
+    for name in files:
+        (tmp_path / name).write_text("x,y\n1,2\n")
+    with pytest.raises(UserError, match=says):
+        inspect.inspect("t", tmp_path, "folder", target)
+
+
+def test_a_column_named_like_a_setting_of_hydra_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="`_target_`.*Rename it"):
+        inspect.inspect("t", lines(tmp_path, "_target_,y", *("1,a", "2,b") * 20), "shop.csv", "y")

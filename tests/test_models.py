@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning import callbacks
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -15,6 +18,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler, TargetEncoder
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import check_estimator
+from torch import nn
 
 from conftest import EXPERIMENTS, cut, prepared
 from deepmine import tasks
@@ -23,10 +27,9 @@ from deepmine.config.errors import UserError
 from deepmine.data.dataset import Part
 from deepmine.models import pipelines
 from deepmine.models.augment import Jitter, ShiftRotate
-from deepmine.models.autoencoder import LightningAutoencoder
-from deepmine.models.lightning import LightningClassifier, LightningRegressor
+from deepmine.models.lightning import LightningAutoencoder, LightningClassifier, LightningRegressor
 from deepmine.models.networks import CNN, MLP, RNN, Autoencoder
-from deepmine.models.training import SCHEDULES
+from deepmine.models.training import split
 from deepmine.tasks import metrics
 
 TRUSTED = compose.compose().trusted
@@ -171,12 +174,127 @@ def test_each_epoch_is_reported_as_it_ends() -> None:
     assert heard == [(n, ["train_accuracy", "train_loss", "val_accuracy", "val_loss"]) for n in (1, 2, 3)]
 
 
-def test_many_batches_in_a_call_learn_what_one_by_one_would(monkeypatch: pytest.MonkeyPatch) -> None:
-    X, y = rows(100)
-    chunked = net(3, batch_size=16).fit(X, y)
-    monkeypatch.setattr("deepmine.models.feeding.ROWS_PER_CALL", 16)
-    single = net(3, batch_size=16).fit(X, y)
-    np.testing.assert_array_equal(chunked.predict_proba(X), single.predict_proba(X))
+class Counted(torch.optim.SGD):
+    """Notes the learning rate of each optimiser step."""
+
+    rates: ClassVar[list[float]] = []
+
+    def step(self, closure=None):
+        self.rates.append(self.param_groups[0]["lr"])
+        return super().step(closure)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"net_params": {"norm": "batch"}},  # 97 rows: one is left alone
+        {"net_params": {"dropout": 0.2}, "schedule": "one_cycle", "gradient_clip": 0.1, "augment": Jitter()},
+        {"schedule": "cosine", "patience": 1, "optimizer": "torch.optim.AdamW", "weight_decay": 0.01},
+    ],
+)
+def test_many_steps_a_call_learn_what_single_steps_do(settings: dict) -> None:
+    X, y = rows(97)
+    auto, one, three = (
+        net(3, batch_size=16, steps_per_execution=steps, **settings).fit(X, y, eval_set=rows(seed=1))
+        for steps in ("auto", 1, 3)
+    )
+    for other in (one, three):
+        np.testing.assert_array_equal(auto.predict_proba(X), other.predict_proba(X))
+        assert [epoch["train_loss"] for epoch in auto.history_] == [epoch["train_loss"] for epoch in other.history_]
+    assert auto.history_ == one.history_
+
+
+@pytest.mark.parametrize(
+    ("trainer", "steps"),
+    [  # 97 rows: 6 batches
+        ({}, 12),
+        ({"gradient_clip_val": 0.1}, 12),
+        ({"accumulate_grad_batches": 2}, 6),
+        ({"limit_train_batches": 2}, 4),
+        ({"limit_train_batches": 0.5}, 6),
+        ({"limit_val_batches": 0}, 12),
+        ({"overfit_batches": 2}, 4),
+        ({"fast_dev_run": True}, 1),
+        ({"max_steps": 5, "max_epochs": -1}, 5),
+        ({"min_steps": 14, "max_epochs": 3}, 18),
+        ({"val_check_interval": 3}, 12),
+        ({"check_val_every_n_epoch": 2}, 12),
+        ({"num_sanity_val_steps": 2}, 12),
+        ({"detect_anomaly": True}, 12),
+        ({"barebones": True}, 12),
+        ({"precision": "bf16-mixed", "gradient_clip_val": 0.1}, 12),
+        ({"max_time": "00:01:00:00"}, 12),
+    ],
+)
+def test_a_flag_of_the_trainer_means_what_lightning_says(trainer: dict, steps: int) -> None:
+    Counted.rates = []
+    flags = {"accelerator": "cpu", "max_epochs": 2, **trainer}
+    fitted = net(batch_size=16, optimizer=Counted, schedule="one_cycle", trainer=flags)
+    fitted.fit(*rows(97), eval_set=rows(40, seed=1))
+    assert len(Counted.rates) == steps
+
+
+def test_overfitting_sees_the_same_batches_each_epoch() -> None:
+    still = net(lr=1e-12, batch_size=16, trainer={"max_epochs": 2, "overfit_batches": 2}).fit(*rows(97))
+    assert still.history_[0]["train_loss"] == pytest.approx(still.history_[1]["train_loss"])
+
+
+def test_a_check_before_training_is_no_epoch() -> None:
+    checked, plain = (
+        net(2, trainer={"max_epochs": 2, "num_sanity_val_steps": n}, lr=10.0).fit(*rows(), eval_set=rows(seed=1))
+        for n in (2, 0)
+    )
+    assert checked.history_ == plain.history_
+    np.testing.assert_array_equal(checked.predict_proba(rows()[0]), plain.predict_proba(rows()[0]))
+
+
+def test_callbacks_of_lightning_are_called_and_left_as_they_were(tmp_path: Path) -> None:
+    given = [
+        callbacks.LearningRateMonitor("epoch"),
+        callbacks.EarlyStopping("train_loss", stopping_threshold=1e3),
+        callbacks.ModelCheckpoint(tmp_path, monitor="val_loss"),
+        callbacks.EMAWeightAveraging(decay=0.5),
+    ]
+    learner = net(trainer={"max_epochs": 5, "callbacks": given, "log_every_n_steps": 1})
+    one, two = (clone(learner).fit(*rows(), eval_set=rows(seed=1)) for _ in range(2))
+    assert len(one.history_) == 1 and one.history_[0]["lr-Adam"] == pytest.approx(0.01)  # the threshold ends it
+    assert one.history_ == two.history_ and list(tmp_path.glob("*.ckpt"))
+    plain = net(1).fit(*rows(), eval_set=rows(seed=1))
+    assert not np.allclose(one.predict_proba(rows()[0]), plain.predict_proba(rows()[0]))  # averaged weights
+    assert "callbacks" not in one.__getstate__()["trainer"] and learner.trainer["callbacks"] is given
+
+
+def test_callbacks_are_named_in_yaml() -> None:
+    named = "{_target_:pytorch_lightning.callbacks.EarlyStopping,monitor:train_loss,stopping_threshold:1000}"
+    cfg = compose.compose("experiment=penguins_autoencoder", f"trainer.callbacks=[{named}]")
+    settings = compose.decisive(cfg)
+    learner = pipelines.build({}, settings["model"], cfg.trusted)[-1]
+    assert len(learner.fit(rows()[0]).history_) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (
+            {"steps_per_execution": 8, "trainer": {"accumulate_grad_batches": 2}},
+            r"steps_per_execution=8 does not work with trainer\.accumulate_grad_batches",
+        ),
+        (
+            {"steps_per_execution": 8, "trainer": {"callbacks": [callbacks.Timer()]}},
+            r"does not work with Timer in trainer\.callbacks",
+        ),
+        ({"schedule": "cosine", "trainer": {"max_epochs": -1}}, r"set trainer\.max_epochs or max_steps"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_named(settings: dict, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        net(**settings).fit(*rows())
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(1, [1]), (5, [5]), (4, [4]), (9, [4, 5]), (10, [4, 4, 2]), (6, [4, 2])])
+def test_a_last_row_alone_joins_the_batch_before(n: int, sizes: list[int]) -> None:
+    assert split(n, 4) == sizes
 
 
 def test_rows_of_another_shape_are_refused() -> None:
@@ -185,7 +303,7 @@ def test_rows_of_another_shape_are_refused() -> None:
 
 
 def test_only_a_network_can_be_a_net() -> None:
-    with pytest.raises(TypeError, match="'subprocess.Popen' is no class of torch"):
+    with pytest.raises(TypeError, match="'subprocess.Popen' is not a class of torch"):
         net(1, net="subprocess.Popen").fit(*rows())
 
 
@@ -288,6 +406,34 @@ def test_padding_changes_nothing(cell: str, bidirectional: bool) -> None:
         torch.testing.assert_close(network(short), network(mixed)[:5])
 
 
+@pytest.mark.parametrize(("cell", "kind"), [("rnn", nn.RNN), ("lstm", nn.LSTM), ("gru", nn.GRU)])
+def test_a_recurrent_net_gives_what_packed_sequences_give(cell: str, kind: type) -> None:
+    X, _ = map(torch.from_numpy, sequences())
+    network, reference = RNN((12, 3), 2, cell, 4, 2, True).eval(), kind(3, 4, 2, batch_first=True, bidirectional=True)
+    for number, layer in enumerate(network.layers):
+        for one, end in zip(layer, ("", "_reverse"), strict=True):
+            for name, weights in one.named_parameters():
+                getattr(reference, f"{name[:-1]}{number}{end}").data = weights.data
+    lengths = (~X[..., 0].isnan()).sum(1)
+    states = reference(nn.utils.rnn.pack_padded_sequence(X.nan_to_num(), lengths, True, enforce_sorted=False))[1]
+    last = (states[0] if cell == "lstm" else states)[-2:].transpose(0, 1).flatten(1)
+    torch.testing.assert_close(network(X), network.head(last))
+
+
+def test_the_time_of_a_recurrent_net_grows_with_the_steps() -> None:
+    def seconds(steps: int) -> float:
+        X, times = torch.randn(32, steps, 1), []
+        X[1:, steps // 2 :] = torch.nan
+        for _ in range(3):
+            begin = time.process_time()
+            network(X).sum().backward()
+            times.append(time.process_time() - begin)
+        return min(times)
+
+    network = RNN((200, 1), 2)
+    assert seconds(800) < 9 * seconds(200)  # with packed sequences 16 times
+
+
 def test_a_perceptron_takes_padding_as_nothing() -> None:
     X, y = sequences()
     padded = net(3).fit(X, y).predict_proba(X)
@@ -331,10 +477,13 @@ def test_the_last_hidden_layer_gives_features() -> None:
     np.testing.assert_allclose(output.detach().softmax(1).numpy(), learner.predict_proba(X), rtol=1e-5)
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
-def test_a_schedule_ends_at_no_learning(schedule: str) -> None:
-    rates = [SCHEDULES[schedule](lambda step: step / 100, step) for step in range(101)]
-    assert max(rates) == pytest.approx(1, abs=0.01) and rates[-1] == pytest.approx(0, abs=1e-6)
+@pytest.mark.parametrize("steps", ["auto", 1])
+@pytest.mark.parametrize(("schedule", "first"), [("cosine", 1.0), ("one_cycle", 0.1)])
+def test_a_schedule_ends_at_no_learning(schedule: str, first: float, steps: str | int) -> None:
+    Counted.rates = []
+    net(10, lr=1.0, batch_size=6, optimizer=Counted, schedule=schedule, steps_per_execution=steps).fit(*rows(60))
+    assert len(Counted.rates) == 100 and Counted.rates[0] == pytest.approx(first)
+    assert max(Counted.rates) == pytest.approx(1) and Counted.rates[-1] == pytest.approx(0, abs=1e-3)
 
 
 def test_training_is_the_same_with_everything_against_overfitting() -> None:

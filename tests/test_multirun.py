@@ -29,7 +29,7 @@ def trial(folder: Path, number: int, fails: bool = False) -> record.Record:
     overrides = ["experiment=titanic_tree", f"model.max_depth={number + 1}"]
     cfg = compose.compose(*overrides)
     info, place = {"digest": "some"}, {"sweep": "20260101-120000-abcd", "number": number}
-    papers = provenance.issue(0, 1, folder / "data", info, ROOT / "data/titanic", place)
+    papers = provenance.collect(0, 1, folder / "data", info, ROOT / "data/titanic", place)
     papers[0]["command"] = ["deepmine", "sweep", *overrides]
     run = record.start(folder / f"trial-{number}", {**compose.names(cfg), **compose.decisive(cfg)}, *papers)
     scores = {"val/accuracy": 0.7 + number / 100, "test/accuracy": 0.8 - number / 100, "train/accuracy": 0.9}
@@ -100,7 +100,7 @@ def test_the_best_trial_has_the_lowest_error_where_lower_is_better() -> None:
 
 def test_a_run_of_its_own_has_no_parent(tmp_path: Path) -> None:
     single = trial(tmp_path, 0)
-    record.write_json(single.folder / "passport.json", {**single.passport, "trial": None})
+    record.write_json(single.folder / "provenance.json", {**single.provenance, "trial": None})
     publishing.publish(single, f"sqlite:///{tmp_path}/mlflow.db", False, [])
     [run] = runs_of(f"sqlite:///{tmp_path}/mlflow.db")
     assert "mlflow.parentRunId" not in run.data.tags
@@ -142,7 +142,7 @@ def test_a_sweep_goes_on_after_a_trial_that_failed(tmp_path: Path, launcher: str
     assert done.returncode == 1 and "Trial 0 (experiment=titanic_tree model.max_depth=bad" in done.stderr, done.stderr
     [run] = record.find_all(tmp_path / "out")
     assert run.status["status"] == "FINISHED" and run.folder.parent.name == "adhoc"
-    assert run.passport["trial"]["number"] == 1 and "model.max_depth=5" in run.passport["command"]
+    assert run.provenance["trial"]["number"] == 1 and "model.max_depth=5" in run.provenance["command"]
     committed = json.loads((ROOT / "out/runs/titanic_tree/metrics.json").read_text())
     assert run.metrics["test/accuracy"] == pytest.approx(committed["test/accuracy"], abs=0.02)
     assert sorted(published.data.tags.get("kind", "trial") for published in runs_of(uri)) == ["sweep", "trial"]

@@ -1,5 +1,6 @@
 """Preparing: nothing is ignored in silence, and what cannot be prepared is said in one sentence."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deepmine.commands.prepare import Prepared, prepare
 from deepmine.config.errors import UserError
+from deepmine.data.ledger import Entry
+from deepmine.data.preparing import report
+from deepmine.data.preparing.prepare import Prepared, prepare
 
 IMAGES = {"_target_": "deepmine.data.readers.arrays.read", "kind": "image", "X": "images.npy"}
 NUMBERS = {"_target_": "deepmine.data.readers.arrays.read", "kind": "table", "X": "X.npy", "y": "y.npy"}
@@ -46,28 +49,27 @@ def test_the_target_of_an_array_is_no_feature(folder: Path) -> None:
     "more",
     [
         {"privacy": {"columns": {"face": "drop"}}},
-        {"clean": {"outliers": {"method": "iqr", "action": "drop", "threshold": 1.5}}},
+        {"clean": {"duplicates": "drop"}},
         {"split": {**RANDOM, "time": "taken"}},
     ],
 )
 def test_rules_about_columns_are_refused_where_there_are_none(folder: Path, more: dict) -> None:
-    with pytest.raises(UserError, match=f"data.{next(iter(more))}.*data of kind image have none"):
+    with pytest.raises(UserError, match=f"data.{next(iter(more))}.*data of kind image have no columns"):
         made(folder, IMAGES, "image", **more)
 
 
 @pytest.mark.parametrize(
     ("columns", "more", "says"),
     [
-        ("key, a, y, month", {"split": {**RANDOM, "strategy": "time", "time": "month"}}, "`month`.* holds texts"),
-        ("key, a, y, same", {"split": {**RANDOM, "strategy": "time", "time": "same"}}, "no row of 20 for train"),
+        ("key, a, y, month", {"split": {**RANDOM, "strategy": "time", "time": "month"}}, "`month`.* holds text"),
+        ("key, a, y, same", {"split": {**RANDOM, "strategy": "time", "time": "same"}}, "none of 20 rows for train"),
         ("key, a, y", {"privacy": {"columns": {"y": "drop"}}}, "`data.source.target` names `y`"),
-        ("key, y, NULL AS a", {}, "No column is left to learn from"),
-        ("key, a, y, huge", {}, "`huge` holds numbers beyond 3e.38.*Empty them: clean"),
-        ("key, y, a / (amount > 3)::INT AS a", {}, "`a` is infinite in 4 rows.*Empty them: clean"),
+        ("key, y, a", {"privacy": {"columns": {"a": "drop"}}}, "No column is left to learn from"),
+        ("key, a, y, huge", {}, "`huge` is .* beyond 3e.38 in 20 rows.*set clean"),
         (
-            "key, y, month",
-            {"clean": {"outliers": {"method": "isolation_forest", "action": "drop", "threshold": 0.1}}},
-            "no column of numbers",
+            "key, y, a / (amount > 3)::INT AS a",
+            {},
+            "`a` is infinite .* in 4 rows.*set clean",
         ),
     ],
 )
@@ -92,21 +94,40 @@ def test_cleaning_and_audit_say_what_they_compare(tmp_path: Path) -> None:
     by_group = {"strategy": "group", "group": "who", "val": 0.2, "test": 0.2, "seed": 0}
     source = {**TABLE, "query": "SELECT * FROM t"}
     data = made(tmp_path, source, split=by_group, clean={"duplicates": "drop"}, audit={"single_predictors": "off"})
-    assert "40 rows that equal an earlier one in all but the row id dropped" in str(data.account["ledger"])
-    [finding] = data.dataset.info["audit"]  # the other groups are left, and a model sees them as equal
-    assert finding["message"].endswith(
-        "have the same features as a training row (target and columns of the split aside)"
+    assert "dropped 40 rows that repeat an earlier one" in str(data.ledger)
+    for finding in data.dataset.info["audit"]:  # the other groups are left, and a model sees them as equal
+        assert finding["message"].endswith("have the same features as a training row")
+
+
+def test_another_key_for_pseudonyms_keeps_the_test_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tickets = [f"t{n // 2}" for n in range(60)]
+    frame = pd.DataFrame(
+        {"key": range(60), "a": np.sin(range(60)), "y": [n % 3 % 2 for n in range(60)], "ticket": tickets}
     )
-
-
-def test_a_column_that_only_test_rows_lack_is_kept(tmp_path: Path) -> None:
-    late = [float(n) if n < 12 else None for n in range(20)]  # by time the last 8 are to test on
-    early = [None if n < 12 else float(n) for n in range(20)]
-    frame = pd.DataFrame({"a": range(20), "late": late, "early": early, "y": [n % 2 for n in range(20)]})
     frame.to_csv(tmp_path / "t.csv", index=False)
-    by_time = {"strategy": "time", "val": 0.15, "test": 0.25, "seed": 0}
-    more = {"clean": {"missing": {"drop_columns": 0.3}}, "audit": {"leaks": "off", "single_predictors": "off"}}
-    data = made(tmp_path, {**TABLE, "row_id": None}, split=by_time, **more)
-    assert data.dataset.info["columns"] == ["a", "late"] and "early: dropped, none of its values" in str(
-        data.account["ledger"]
-    )
+    by_ticket = {"strategy": "group", "group": "ticket", "val": 0.2, "test": 0.2, "seed": 0}
+    privacy, tests = {"key": "SOME_KEY", "columns": {"ticket": "pseudonymise"}}, []
+    for key in ("the key of today, long enough", "the key of tomorrow, long enough"):
+        monkeypatch.setenv("SOME_KEY", key)
+        tests.append(made(tmp_path, query("*"), split=by_ticket, privacy=privacy).dataset.test.rows.tolist())
+    assert tests[0] == tests[1]
+
+
+def test_what_the_contract_rejects_is_counted_and_listed(folder: Path) -> None:
+    contract = {"columns": {"a": {"type": "number", "max": 0.5}, "y": {"type": "integer"}}}
+    data = made(folder, query("key, a, y"), contract=contract, on_violation="reject")
+    n = sum(len(part) for _, part in data.dataset.parts())
+    assert 0 < len(data.rejects) == 20 - n and data.ledger[-1][2:4] == (20, n)
+
+
+@pytest.mark.parametrize("kind", ["table", "image"])
+def test_the_report_is_one_page_the_same_each_time(folder: Path, kind: str) -> None:
+    data = made(folder, query("key, a, y, month") if kind == "table" else IMAGES, kind, task="clustering")
+    account = {
+        "ledger": [Entry("read", "<script>", 0, 20)],
+        "made_from": dict.fromkeys(("raw", "settings", "code"), ""),
+    }
+    pages = [report.page(data.dataset, account) for _ in range(2)]
+    assert pages[0] == pages[1] and "&lt;script&gt;" in pages[0]
+    assert not re.search(r"(src=.?(http|/)|<link|@import|url\(.?http)", pages[0])
+    assert ("data:image/png" in pages[0]) == (kind == "image")

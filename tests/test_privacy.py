@@ -7,8 +7,6 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from conftest import prepared
 from deepmine import ROOT
@@ -18,15 +16,6 @@ from deepmine.data.ledger import Ledger
 from deepmine.data.preparing.privacy import DEMO, personal, protect
 
 KEY = "DEEPMINE_TEST_KEY"
-ROWS = st.lists(
-    st.tuples(
-        st.one_of(st.none(), st.floats(-1e6, 1e6)),
-        st.one_of(st.none(), st.sampled_from(["N1 4XA", "N1 9QQ", "SE3"])),
-        st.one_of(st.none(), st.dates(pd.Timestamp("1890-01-01").date(), pd.Timestamp("2030-01-01").date())),
-        st.one_of(st.none(), st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))),
-    ),
-    min_size=1,
-)
 
 
 @pytest.fixture(autouse=True)
@@ -40,46 +29,8 @@ def framed(rows: list[tuple]) -> pd.DataFrame:
     return frame.set_axis(pd.Index([f"r{n}" for n in range(len(rows))], dtype="str"))
 
 
-def rules(columns: dict, **more: object) -> dict:
-    return Privacy(columns=columns, key=KEY, **more).model_dump()
-
-
-@given(ROWS, st.sampled_from([0.1, 0.3, 1.0, 7.5]), st.sampled_from(["decade", "year", "month"]), st.integers(1, 4))
-@settings(max_examples=80, deadline=None)
-def test_generalising_twice_is_generalising_once(rows: list, width: float, date: str, characters: int) -> None:
-    frame = framed(rows)
-    before = frame.copy()
-    way = {"age": {"width": width}, "born": {"date": date}, "postcode": {"characters": characters}, "note": "mask"}
-    once = protect(frame, rules(way), Ledger())
-    pd.testing.assert_frame_equal(frame, before)
-    pd.testing.assert_frame_equal(protect(once, rules(way), Ledger()), once)
-    for name in ("age", "born", "postcode"):
-        assert once[name].isna().equals(frame[name].isna()) and once[name].dtype == frame[name].dtype
-    assert (
-        (once["age"] <= frame["age"] + 1e-6) & (frame["age"] < once["age"] + width + 1e-6) | frame["age"].isna()
-    ).all()
-    assert ((once["born"] <= frame["born"]) | frame["born"].isna()).all()
-
-
-def test_each_rule_does_what_it_says() -> None:
-    frame = framed([(37, "N1 4XA", "1912-04-15", "x"), (None, None, None, None), (-3, "SE", "1910-01-01", "y")])
-    way = {
-        "age": {"width": 10.0},
-        "postcode": {"characters": 2},
-        "born": {"date": "decade"},
-        "note": {"map": {"x": "z"}},
-    }
-    done = protect(frame, rules(way), Ledger())
-    assert done["age"].dropna().tolist() == [30, -10] and done["postcode"].dropna().tolist() == ["N1****", "SE"]
-    assert done["born"].dropna().dt.year.tolist() == [1910, 1910] and done["note"].dropna().tolist() == ["z", "other"]
-    months = protect(frame, rules({"born": {"date": "month"}, "age": {"map": {"37": "grown up"}}}), Ledger())
-    assert str(months["born"].iloc[0]) == "1912-04-01 00:00:00" and months["age"].dropna().tolist() == [
-        "grown up",
-        "other",
-    ]
-    done = protect(frame, rules({"age": "drop", "note": "mask", "postcode": "keep"}), Ledger())
-    assert list(done) == ["postcode", "born", "note"] and done["note"].tolist() == ["*"] * 3
-    assert done["postcode"].equals(frame["postcode"])
+def rules(columns: dict) -> dict:
+    return Privacy(columns=columns, key=KEY).model_dump()
 
 
 def test_pseudonyms_are_hmac_sha256_of_the_value_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,57 +55,24 @@ def test_without_a_key_nothing_is_done_and_the_demo_key_is_confessed(monkeypatch
     ledger = Ledger()
     protect(frame, Privacy(columns={"note": "pseudonymise"}, key=DEMO).model_dump(), ledger)
     assert "public demo key, which protects nobody" in ledger[0].what
-    with pytest.raises(ValueError, match="wants `key`"):
+    with pytest.raises(ValueError, match="needs `key`"):
         Privacy(columns={"note": "pseudonymise"})
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from([1.0, 2.0, None]), st.sampled_from(["a", "b", None])), min_size=1, max_size=30),
-    st.integers(2, 5),
-)
-@settings(max_examples=80, deadline=None)
-def test_no_group_is_smaller_than_k_and_every_row_is_counted(pairs: list, k: int) -> None:
-    frame = framed([(age, postcode, None, None) for age, postcode in pairs])
-    groups = pd.Series(list(zip(frame["age"].fillna(-1), frame["postcode"].fillna("-"), strict=True)), frame.index)
-    sizes = groups.map(groups.value_counts())
-    for on_fewer in ("suppress", "fail"):
-        how = rules({}, k_anonymity={"columns": ["age", "postcode"], "k": k, "on_fewer": on_fewer})
-        ledger = Ledger()
-        if (sizes < k).all() or (on_fewer == "fail" and (sizes < k).any()):
-            with pytest.raises(UserError, match=f"has {sizes.min()} rows, wanted {k}"):
-                protect(frame, how, ledger)
-            continue
-        done = protect(frame, how, ledger)
-        assert done.index.tolist() == frame.index[sizes >= k].tolist()
-        assert f"has {sizes.min()} rows" in ledger[-1].what and ledger[-1][2:4] == (len(frame), len(done))
-
-
-def test_a_card_is_known_by_its_check_digit_as_text_and_as_number() -> None:
-    cards = ["4111111111111111", "5500 0055 5555 5559", "3782-822463-10005", "6011111111111117"]
-    frame = pd.DataFrame({"paid_by": cards, "nr": [float(c.replace(" ", "").replace("-", "")) for c in cards]})
-    frame["order"] = [4111111111111112.0 + 10 * n for n in range(4)]  # as long, but the last digit does not fit
-    frame.loc[4] = ["", 0.0, 0.0]
-    assert list(personal(frame)) == ["paid_by", "nr"] and "payment card" in personal(frame)["nr"]
-    assert not personal(pd.DataFrame({"x": [np.nan, np.nan], "y": [np.inf, 4111111111111112.0], "t": ["0", "18"]}))
-
-
-def test_no_value_reaches_a_message_or_the_ledger() -> None:
+def test_each_rule_does_what_it_says_and_tells_no_value() -> None:
     frame = framed([(4711.25 + n, f"Secret{n}", "1987-06-05", f"Mr. Secret {n}") for n in range(5)])
-    hidden = re.compile("Secret|4711|1987")
-    ledger = Ledger()
+    frame.loc["r0"], before, ledger = None, frame.copy(), Ledger()
+    before.loc["r0"] = None
     with pytest.raises(UserError, match="    note: drop") as error:
         protect(frame, rules({}), ledger)
-    assert not hidden.search(str(error.value))
-    for way in ({"width": 2.0}, {"date": "year"}):
-        with pytest.raises(UserError, match="does not hold") as error:
-            protect(frame, rules({"note": way}), ledger)
-        assert not hidden.search(str(error.value))
-    with pytest.raises(UserError, match="k-anonymity") as error:
-        protect(frame, rules({"note": "keep"}, k_anonymity={"columns": ["age"], "k": 2}), ledger)
-    assert not hidden.search(str(error.value))
-    way = {"note": "pseudonymise", "postcode": {"characters": 1}, "age": {"width": 100.0}, "born": "drop"}
-    done = protect(frame, rules(way, k_anonymity={"columns": ["age"], "k": 2}), ledger)
-    assert len(ledger) == 5 and not hidden.search(str(list(ledger))) and not hidden.search(done.to_csv())
+    ways = {"note": "pseudonymise", "postcode": "keep", "age": "mask", "born": "drop"}
+    done = protect(frame, rules(ways), ledger)
+    pd.testing.assert_frame_equal(frame, before)
+    assert list(done) == ["age", "postcode", "note"] and done["age"].tolist() == ["*"] * 5
+    assert done["postcode"].equals(frame["postcode"]) and done["note"].isna().tolist() == [True, *[False] * 4]
+    assert [entry.cells for entry in ledger] == [4, 4, 4]
+    told = str(error.value) + str(list(ledger)) + done.drop(columns="postcode").to_csv()
+    assert not re.search("Secret|4711|1987", told)
 
 
 def test_the_tables_of_the_starter_sets_are_known_for_what_they_are() -> None:
@@ -182,7 +100,6 @@ def test_the_tables_of_the_starter_sets_are_known_for_what_they_are() -> None:
         ("contact", ["Allen, Miss. Elisabeth", "Dr Who", "J. Doe"], "the name of a person"),
         ("contact", ["078-05-1120", "219-09-9999"], "an identity number"),
         ("contact", ["DE89 3704 0044 0532 0130 00", "GB29NWBK60161331926819"], "an identity number"),
-        ("contact", ["4111 1111 1111 1111"], "the number of a payment card"),
         ("E-Mail", [1.0], "an e-mail address"),
         ("firstName", ["Ann"], "the name of a person"),
         ("Phone No", [4.0], "a phone number"),

@@ -1,4 +1,4 @@
-"""The run record and its passport, and what MLflow makes of them."""
+"""The run record and its provenance, and what MLflow makes of them."""
 
 import json
 import os
@@ -13,14 +13,15 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from omegaconf import DictConfig
 
 from conftest import cut, environment, prepared, stage
 from deepmine import ROOT
-from deepmine.commands import evaluate
+from deepmine.commands import evaluate, train
 from deepmine.commands import publish as sending
 from deepmine.config import compose
 from deepmine.config.errors import UserError
-from deepmine.data import dataset
+from deepmine.data import dataset, digests
 from deepmine.models import pipelines
 from deepmine.runs import provenance, record
 from deepmine.runs.tracking import publishing, store
@@ -33,8 +34,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> record.Record:
     cfg = compose.compose("data=penguins", "task=classification", "trainer.max_epochs=3", f"paths.out={out}")
     dataset.save(cut(prepared("penguins")), Path(cfg.folders.dataset))
     settings, data = compose.decisive(cfg), dataset.load(Path(cfg.folders.dataset))
-    papers = provenance.issue(0, 1, Path(cfg.folders.dataset), data.info, ROOT / "data")
-    run = record.start(out / "runs/small", {**compose.names(cfg), **settings}, *papers)
+    origin = provenance.collect(0, 1, Path(cfg.folders.dataset), data.info, ROOT / "data/penguins", name="small")
+    run = record.start(out / "runs/small", {**compose.names(cfg), **settings}, *origin)
     with record.status(run.folder / "status.json", "train") as status:
         pipeline = pipelines.build(settings["steps"], settings["model"])
         pipelines.fit(pipeline, cfg.task, data.train, data.val, run.log)
@@ -47,7 +48,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> record.Record:
 def test_a_record_is_whole(finished: record.Record) -> None:
     files = {path.relative_to(finished.folder).as_posix() for path in finished.folder.rglob("*") if path.is_file()}
     assert files == {
-        "config.yaml", "passport.json", "patch.diff", "metrics.jsonl", "metrics.json", "model.skops", "status.json",
+        "config.yaml", "provenance.json", "patch.diff", "metrics.jsonl", "metrics.json", "model.skops", "status.json",
         "evaluation/status.json", "evaluation/predictions.csv", "evaluation/curves/loss.csv",
         "evaluation/curves/accuracy.csv", "evaluation/figures/confusion_matrix.png",
         "evaluation/figures/learning_curves.png", "evaluation/figures/roc_pr_calibration.png",
@@ -66,22 +67,122 @@ def test_predictions_name_their_rows(finished: record.Record) -> None:
     assert lines[1].split(",")[0] in set(cut(prepared("penguins")).test.rows)
 
 
-def test_a_passport_says_where_a_run_comes_from(finished: record.Record) -> None:
-    papers = finished.passport
-    assert papers["data"]["raw"] == papers["data"]["data.dvc"]
-    assert papers["lock"] == dataset.file_digest(ROOT / "constraints.txt")
-    assert (papers["seed"], papers["threads"]) == (0, 1)
-    assert papers["versions"]["scikit-learn"]
+def test_provenance_says_where_a_run_comes_from(finished: record.Record) -> None:
+    origin = finished.provenance
+    assert origin["data"]["raw"] == digests.folder_digest(ROOT / "data/penguins")
+    assert origin["data"]["data.dvc"] == digests.folder_digest(ROOT / "data")
+    assert origin["lock"] == digests.file_digest(ROOT / "constraints.txt")
+    assert (origin["seed"], origin["threads"], origin["name"]) == (0, 1, "small")
+    assert origin["versions"]["scikit-learn"]
 
 
-def test_evaluation_refuses_other_data_than_it_was_trained_on(finished: record.Record, tmp_path: Path) -> None:
-    spoilt = record.Record(tmp_path / "run")
-    subprocess.run(["cp", "-r", finished.folder, spoilt.folder], check=True)
-    papers = {**finished.passport, "data": {**finished.passport["data"], "digest": "other"}}
-    record.write_json(spoilt.folder / "passport.json", papers)
+def test_provenance_counts_downloaded_data_that_dvc_ignores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digests, "ROOT", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["deepmine", "train", "tracking.uri=http://joe:hunter2@host"])
+    (tmp_path / ".dvcignore").write_text("/data/mnist\n")
+    (tmp_path / "data/mnist").mkdir(parents=True)
+    of = []
+    for content in "ab":
+        (tmp_path / "data/mnist/x").write_text(content)
+        of.append(provenance.collect(0, 1, tmp_path, {"digest": "some"}, tmp_path / "data/mnist")[0])
+    assert of[0]["data"]["raw"] != of[1]["data"]["raw"]
+    assert of[0]["command"] == ["deepmine", "train", "tracking.uri=http://***@host"]
+
+
+@pytest.fixture
+def copied(finished: record.Record, tmp_path: Path) -> record.Record:
+    return record.Record(shutil.copytree(finished.folder, tmp_path / "out/runs/copied"))
+
+
+@pytest.fixture
+def cfg(finished: record.Record, tmp_path: Path) -> DictConfig:
+    """The settings of a quick run on the data of `finished`, in the place of `copied`."""
+    shutil.copytree(finished.folder.parents[1] / "datasets", tmp_path / "out/datasets")
+    settings = ("data=penguins", "task=classification", "model=tree", "chain=false", "tracking=none")
+    return compose.compose(*settings, f"paths.out={tmp_path}/out", f"run={tmp_path}/out/runs/copied")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("too cold"), KeyboardInterrupt()])
+def test_a_run_that_fails_keeps_its_record_and_the_last_good_one(
+    copied: record.Record, cfg: DictConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, error
+) -> None:
+    before, seen = digests.folder_digest(copied.folder), []
+
+    def fit(*_: object) -> None:
+        seen.extend(run.status["status"] for run in record.find_all(Path(cfg.paths.out)))
+        raise error
+
+    monkeypatch.setattr(pipelines, "fit", fit)
+    with pytest.raises(type(error)):
+        train.train(cfg)
+    assert seen == ["FINISHED", "RUNNING"]  # the last good one, and the new one, meanwhile
+    assert digests.folder_digest(copied.folder) == before
+    _, failed = record.find_all(Path(cfg.paths.out))
+    assert failed.folder.parent.name == "adhoc" and failed.name == "copied"
+    assert failed.status["status"] == ("FAILED" if isinstance(error, RuntimeError) else "KILLED")
+    assert f"record of this run is {failed.folder}" in capsys.readouterr().err
+
+
+def test_a_run_that_ends_well_takes_the_place_of_the_last(copied: record.Record, cfg: DictConfig) -> None:
+    before = copied.provenance["record_id"]
+    assert train.train(cfg) == copied.folder
+    assert copied.provenance["record_id"] != before and copied.status["status"] == "FINISHED" and not copied.metrics
+    assert record.find_all(Path(cfg.paths.out)) == [copied]
+
+
+def test_what_dvc_and_git_leave_of_a_record_gives_way(copied: record.Record, cfg: DictConfig) -> None:
+    for path in copied.folder.iterdir():  # DVC deletes what `train` writes before it runs it
+        path.unlink() if path.name not in ("metrics.json", "evaluation") else None
+    train.train(cfg)
+    assert copied.status["status"] == "FINISHED" and not copied.metrics
+    for text in ("{}", '{"accuracy": 1}'):  # metrics of another project
+        other = copied.folder.with_name("other")
+        other.mkdir(exist_ok=True)
+        (other / "metrics.json").write_text(text)
+        with pytest.raises(UserError, match="is not replaced"), record.claimed(other, other):
+            pass
+
+
+def test_a_run_that_is_killed_at_its_start_is_no_record_and_gives_way(
+    copied: record.Record, cfg: DictConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(copied.folder)
+    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setattr(digests, "file_digest", lambda _: sys.exit(143))
+        record.start(copied.folder, {}, {}, b"")
+    assert (copied.folder / "status.json").is_file() and record.find_all(Path(cfg.paths.out)) == []
+    train.train(cfg)
+    assert copied.status["status"] == "FINISHED"
+
+
+@pytest.mark.parametrize("spoil", [lambda text: text[: len(text) // 2], lambda _: "", lambda _: "[1]"])
+@pytest.mark.parametrize(
+    "name", ["config.yaml", "provenance.json", "status.json", "metrics.json", "evaluation/status.json"]
+)
+def test_a_damaged_record_is_named_and_the_others_are_found(
+    copied: record.Record, name: str, spoil, capsys: pytest.CaptureFixture
+) -> None:
+    good = shutil.copytree(copied.folder, copied.folder.with_name("good"))
+    path = copied.folder / name
+    path.write_text(spoil(path.read_text()))
+    with pytest.raises(UserError, match=f"{path} is damaged"):
+        record.find(copied.folder)
+    assert record.find_all(good.parents[1]) == [record.Record(good)]
+    assert str(path) in capsys.readouterr().err
+
+
+def test_evaluation_refuses_other_data_and_keeps_the_last_good_one(copied: record.Record) -> None:
+    before = digests.folder_digest(copied.folder / "evaluation")
+    origin = {**copied.provenance, "data": {**copied.provenance["data"], "digest": "other"}}
+    record.write_json(copied.folder / "provenance.json", origin)
     with pytest.raises(UserError, match="has changed since"):
-        evaluate.evaluate(spoilt, compose.compose().trusted)
-    assert spoilt.status["status"] == "FAILED" and "has changed since" in spoilt.status["reason"]
+        evaluate.evaluate(copied, compose.compose().trusted)
+    assert copied.status["status"] == "FINISHED" and copied.metrics
+    assert digests.folder_digest(copied.folder / "evaluation") == before
+    shutil.rmtree(copied.folder / "evaluation")
+    with pytest.raises(UserError, match="has changed since"):
+        evaluate.evaluate(copied, compose.compose().trusted)
+    assert copied.status["status"] == "FAILED" and "has changed since" in copied.status["reason"]
 
 
 @pytest.mark.parametrize(
@@ -147,9 +248,9 @@ def test_mlflow_gets_the_whole_record(finished: record.Record, uri: str) -> None
     assert [point.step for point in client.get_metric_history(run.info.run_id, "val_loss")] == [1, 2, 3]
     assert run.data.params["model.lr"] == "0.001" and run.data.params["model.net_params.hidden"] == "[128]"
     assert run.data.tags["model"] == "mlp" and run.data.tags["task"] == "classification"
-    assert run.data.tags["deepmine.record_id"] == finished.passport["record_id"]
+    assert run.data.tags["deepmine.record_id"] == finished.provenance["record_id"]
     [used] = run.inputs.dataset_inputs
-    assert used.dataset.digest == finished.passport["data"]["digest"]
+    assert used.dataset.digest == finished.provenance["data"]["digest"]
     loaded = mlflow.pyfunc.load_model(f"models:/{run.outputs.model_outputs[0].model_id}")
     assert set(loaded.predict(loaded.input_example)) <= {"Adelie", "Chinstrap", "Gentoo"}
 
@@ -169,9 +270,9 @@ def test_publishing_again_sends_only_what_is_new(finished: record.Record, uri: s
 
 def test_no_report_or_example_of_data_that_became_others(finished: record.Record, tmp_path: Path) -> None:
     folder = shutil.copytree(finished.folder, tmp_path / "run")
-    papers = json.loads((folder / "passport.json").read_text())
-    papers["record_id"], papers["data"]["digest"] = "another", "of older rows.dir"
-    (folder / "passport.json").write_text(json.dumps(papers))
+    origin = json.loads((folder / "provenance.json").read_text())
+    origin["record_id"], origin["data"]["digest"] = "another", "of older rows.dir"
+    (folder / "provenance.json").write_text(json.dumps(origin))
     run = publish(record.Record(folder), f"sqlite:///{tmp_path}/mlflow.db")
     assert run.data.metrics["fit_seconds"] == 1.5 and (finished.folder / "model.skops").is_file()
     files = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").list_artifacts(run.info.run_id)

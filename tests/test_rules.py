@@ -5,7 +5,6 @@ import re
 from collections import Counter
 from fractions import Fraction
 from itertools import combinations
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,7 +20,7 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
 
 from conftest import ROOT, prepared
-from deepmine.config.errors import UserError
+from deepmine.data.raw import Raw
 from deepmine.data.readers import baskets
 from deepmine.models import association_rules as rules_module
 from deepmine.models import itemsets as search
@@ -32,6 +31,10 @@ from deepmine.tasks import rules as task
 
 RETAIL = ROOT / "data/online_retail_customers"
 Sets = dict[frozenset[int], int]
+
+
+def retail(**settings: int) -> Raw:
+    return baskets.read(RETAIL, "baskets.csv.gz", "customer", "items", " ", names="items.csv.gz", **settings)
 
 
 def random_baskets(seed: int, n_items: int | None = None) -> np.ndarray:
@@ -184,12 +187,12 @@ def test_made_up_rules_of_chance_are_not_significant() -> None:
 
 
 def test_the_shops_smaller_baskets_have_the_known_number_of_rules() -> None:
-    raw = baskets.read(RETAIL, "baskets.csv.gz", "items.csv.gz", min_items=2, max_items=300)
+    raw = retail(min_items=2, max_items=300)
     assert len(AssociationRules(0.03, 0.6).fit(raw.X).rules_["support"]) == 445
 
 
 def test_the_shops_rules_are_those_of_mlxtend() -> None:
-    X = baskets.read(RETAIL, "baskets.csv.gz", "items.csv.gz").X
+    X = retail().X
     model = AssociationRules(0.03, 0.6).fit(X)
     sets, rules = by_mlxtend(X.toarray(), 0.03, 0.6)
     assert len(sets) == len(model.itemsets_["count"]) == 1872 and len(rules) == 1761
@@ -305,37 +308,6 @@ def test_it_passes_scikit_learns_checks() -> None:
     )
     results = check_estimator(model, on_skip=None, expected_failed_checks=several)
     assert sum(result["status"] == "passed" for result in results) > 30
-
-
-def write(folder: Path, lines: list[str], names: list[str]) -> Path:
-    (folder / "b.csv").write_text("\n".join(["who,items", *lines]) + "\n")
-    (folder / "i.csv").write_text("\n".join(["id,name", *names]) + "\n")
-    return folder
-
-
-def test_baskets_are_read_without_what_is_no_item(tmp_path: Path) -> None:
-    write(tmp_path, ["ann,7 9 7", "bob,9", "cy,", "dee,7 8 9"], ["7,tea", '8,"cup, blue"', "9,POSTAGE"])
-    raw = baskets.read(tmp_path, "b.csv", "i.csv", leave_out=["POSTAGE"], min_items=1)
-    assert raw.rows.tolist() == ["ann", "dee"] and raw.facts["columns"] == ["tea", "cup, blue"] and raw.y is None
-    assert raw.X.toarray().tolist() == [[1, 0], [1, 1]] and raw.X.dtype == np.uint8
-    assert baskets.read(tmp_path, "b.csv", "i.csv", max_items=2).rows.tolist() == ["ann", "bob"]
-
-
-@pytest.mark.parametrize(
-    ("lines", "names", "settings", "says"),
-    [
-        (["ann,7"], ["8,tea"], {}, "holds the item '7', which i.csv does not name"),
-        (["ann,7", "ann,7"], ["7,tea"], {}, "'ann' is there twice"),
-        (["ann,7"], ["7,tea", "7,cup"], {}, "'7' is there twice"),
-        (["ann,7"], ["7,tea"], {"leave_out": ["teas"]}, "no such item. Did you mean `tea`?"),
-        (["ann,7"], ["7,tea"], {"min_items": 2}, "no basket of 2 to"),
-        (["ann,7"], ["7,tea,3"], {}, "i.csv"),
-        ([], ["7,tea"], {}, "no basket"),
-    ],
-)
-def test_a_mistake_in_the_files_is_named(tmp_path: Path, lines: list, names: list, settings: dict, says: str) -> None:
-    with pytest.raises(UserError, match=says):
-        baskets.read(write(tmp_path, lines, names), "b.csv", "i.csv", **settings)
 
 
 def test_one_item_of_each_basket_is_hidden_always_the_same() -> None:

@@ -4,6 +4,7 @@ import gzip
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -17,7 +18,7 @@ from deepmine.config.errors import UserError
 from deepmine.data.dataset import Dataset, Part
 from deepmine.data.preparing.split import split
 from deepmine.data.raw import Raw
-from deepmine.data.readers import sequences, series, text
+from deepmine.data.readers import sequences, series, table
 from deepmine.models.transformers import SequenceScaler, SequenceSummary, TextEncoder
 from deepmine.tasks import metrics, regression
 
@@ -40,11 +41,11 @@ def test_sequences_are_put_in_order_and_padded(tmp_path: Path) -> None:
         ("", "", {"target": "speakr"}, "no column `speakr`. Did you mean `speaker`"),
         ("0,1,2", "0,,2", {}, "1 lines have a missing or infinite value, first: id 7, t 0"),
         ("0,1,2", "0,inf,2", {}, "missing or infinite"),
-        ("0,1,2", "0,one,2", {}, "`a` holds text"),
-        ("7,train,x,1", "7,train,x,0", {}, "id 7 has t 0 twice"),
-        ("7,train,x,1", "7,train,z,1", {}, "`speaker` should be the same.*id 7"),
-        (LINES, "", {}, "cannot be read"),
-        (LINES, LINES.splitlines()[0], {}, "has 0 lines"),
+        ("0,1,2", "0,one,2", {}, "features that are numbers: .*`a` str"),
+        ("7,train,x,1", "7,train,x,0", {}, "1 lines have a step twice, first: id 7, t 0"),
+        ("7,train,x,1", "7,train,z,1", {}, "`speaker` must be the same.*id 7"),
+        (LINES, "", {}, "is damaged"),
+        (LINES, LINES.splitlines()[0], {}, ": 0 lines"),
     ],
 )
 def test_a_spoilt_file_of_sequences_is_named(tmp_path: Path, old: str, new: str, settings: dict, says: str) -> None:
@@ -55,7 +56,7 @@ def test_a_spoilt_file_of_sequences_is_named(tmp_path: Path, old: str, new: str,
 
 def test_a_file_that_is_no_gzip_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(LINES.encode())[:30])
-    with pytest.raises(UserError, match=r"a\.csv\.gz cannot be read"):
+    with pytest.raises(UserError, match=r"a\.csv\.gz is damaged"):
         sequences.read(tmp_path, "a.csv.gz", **COLUMNS)
 
 
@@ -73,7 +74,7 @@ NAMES = "name,sex\nNan,f\nNa,f\nJohn,m\n"
 
 def names(folder: Path, query: str = "SELECT name AS id, name, sex FROM n", content: str = NAMES) -> Raw:
     (folder / "n.csv").write_text(content)
-    return text.read(folder, {"n": "n.csv"}, query, "id", "sex")
+    return table.read(folder, {"n": "n.csv"}, query, row_id="id", target="sex", text="name")
 
 
 def test_names_that_look_missing_are_names(tmp_path: Path) -> None:
@@ -85,10 +86,10 @@ def test_names_that_look_missing_are_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("query", "says"),
     [
-        ("SELECT name AS id, sex FROM n", r"should give one column of text .* gives \[\]"),
-        ("SELECT name AS id, name, sex, sex AS other FROM n", "'name', 'other'"),
-        ("SELECT name AS id, length(name) AS n, sex FROM n", "`n` should be text in every row, but holds numbers"),
-        ("SELECT name AS id, nullif(name, 'Na') AS n, sex FROM n", "missing in 1 of 3"),
+        ("SELECT name AS id, sex FROM n", "there is: none"),
+        ("SELECT name AS id, name, sex, sex AS other FROM n", r"`name` \(str, 0 missing\), `other`"),
+        ("SELECT name AS id, length(name) AS name, sex FROM n", r"`name` \(float64, 0 missing\)"),
+        ("SELECT name AS id, nullif(name, 'Na') AS name, sex FROM n", r"`name` \(str, 1 missing\)"),
     ],
 )
 def test_what_is_no_text_is_named(tmp_path: Path, query: str, says: str) -> None:
@@ -111,15 +112,27 @@ def test_a_window_is_what_came_before(tmp_path: Path) -> None:
     assert raw.X[-1, :, 0].tolist() == [16, 17, 18] and raw.y[-1] == 19 and raw.rows[-1] == "1919"
 
 
+@pytest.mark.parametrize(("freq", "last"), [("D", "2024-01-20"), ("MS", "2025-08-01"), ("h", "2024-01-01 19:00:00")])
+def test_times_may_be_dates(tmp_path: Path, freq: str, last: str) -> None:
+    times = pd.date_range("2024-01-01", periods=20, freq=freq).astype(str)
+    lines = [f"{time},{n}\n" for n, time in enumerate(times)]
+    raw = windows(tmp_path, "year,v\n" + "".join(lines[::-1]))
+    assert raw.y.tolist() == list(range(3, 20)) and raw.rows[-1] == last
+    with pytest.raises(UserError, match=f"evenly spaced, but is not at {times[9]}"):
+        windows(tmp_path, "year,v\n" + "".join(lines[:8] + lines[9:]))
+    with pytest.raises(UserError, match="line 3: `year` must be a number, or all dates such as 2024-01-31"):
+        windows(tmp_path, "year,v\n2024-01-01,1\nsoon,2\n2024-01-03,3\n")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "settings", "says"),
     [
         ("", "", {"target": "w"}, "no column `w`"),
-        ("", "", {"window": 20}, "`data.source.window` is 20: .* has 20 values, so 1 to 19"),
-        ("1905,5\n", "", {}, "equal steps, but does not at 1906"),
-        ("1905,5", "1904,5", {}, "equal steps"),
-        ("1905,5", "1905,", {}, "line 7: `v` should be a number"),
-        ("1905,5", "1905,many", {}, "line 7: `v` should be a number"),
+        ("", "", {"window": 20}, "`data.source.window` is 20, but must be 1 to 19"),
+        ("1905,5\n", "", {}, "evenly spaced, but is not at 1906"),
+        ("1905,5", "1904,5", {}, "evenly spaced"),
+        ("1905,5", "1905,", {}, "line 7: `v` must be a number"),
+        ("1905,5", "1905,many", {}, "line 7: `v` must be a number"),
     ],
 )
 def test_a_spoilt_series_is_named(tmp_path: Path, old: str, new: str, settings: dict, says: str) -> None:

@@ -27,7 +27,7 @@ from deepmine import ROOT
 from deepmine.commands import ui
 from deepmine.config import compose
 from deepmine.config.errors import UserError
-from deepmine.data import dataset
+from deepmine.data import dataset, digests
 from deepmine.runs.tracking import store, views
 
 pytestmark = pytest.mark.slow
@@ -261,7 +261,7 @@ def test_the_data_come_back_whole_from_the_teams_remote_or_not_at_all(
     wanted = dataset.folder_digest(checkout / "data")
     assert wanted in (checkout / "data.dvc").read_text()
     some_file = min((checkout / "data").rglob("*.csv"))
-    md5, content = dataset.file_digest(some_file), some_file.read_bytes()
+    md5, content = digests.file_digest(some_file), some_file.read_bytes()
 
     for on_server, whole in ((content, True), (b"damaged", False), (content, True)):
         remote.write(md5, on_server)
@@ -380,7 +380,7 @@ def test_a_run_is_on_the_server_once_with_its_model(checkout: Path, tmp_path: Pa
         assert len(runs(uri, "titanic")) == 2
 
         assert tree.info.status == net.info.status == "FINISHED"
-        assert {"config.yaml", "passport.json", "metrics.json", "evaluation"} <= artifacts(uri, tree)
+        assert {"config.yaml", "provenance.json", "metrics.json", "evaluation"} <= artifacts(uri, tree)
         assert points(uri, tree) == {1}
         assert points(uri, net) == {1, 3}  # final scores once, three epochs once
         for one in (tree, net):

@@ -3,7 +3,6 @@
 make compare
 """
 
-import shutil
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,10 +16,12 @@ from rich.table import Table
 
 from deepmine.config import compose
 from deepmine.config.errors import UserError
+from deepmine.data import folders
 from deepmine.runs import ranking, record
 from deepmine.runs.record import Record
 from deepmine.tasks import metrics
 
+FILES = {"compare.md": "# Comparison", "*.csv": ""}  # of out/compare
 RULE = "Ranked by the validation rows, or by the folds where every run has them; test scores rank nothing."
 
 
@@ -50,9 +51,9 @@ def comparable(runs: Iterable[Record]) -> dict[str, list[Record]]:
     """Runs grouped by what their scores were measured on: the task, the rows and, where it matters, the space."""
     groups: dict[tuple[str, str, str, str], list[Record]] = defaultdict(list)
     for run in runs:
-        folder, task = Path(run.passport["data"]["dataset"]).name, run.config["task"]
+        folder, task = Path(run.provenance["data"]["dataset"]).name, run.config["task"]
         space = compose.digest(run.config["steps"]) if metrics.in_transformed_space(task) else ""
-        groups[folder, task, run.passport["data"]["digest"], space].append(run)
+        groups[folder, task, run.provenance["data"]["digest"], space].append(run)
     names: dict[str, list[Record]] = {}
     for (folder, task, digest, space), group in sorted(groups.items()):
         name = f"{folder}, {task}" + (f" after {', '.join(group[0].config['steps'])}" if space else "")
@@ -83,9 +84,11 @@ def leaderboard(runs: list[Record]) -> pd.DataFrame:
 
 def write(tables: dict[str, pd.DataFrame], folder: Path) -> None:
     """Each table as CSV, and all as Markdown in compare.md."""
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+    with folders.rebuilt(folder, FILES) as new:
+        _write(tables, new)
+
+
+def _write(tables: dict[str, pd.DataFrame], folder: Path) -> None:
     text = ["# Comparison", "", RULE]
     for name, table in tables.items():
         table.to_csv(folder / f"{name.replace(', ', '-').replace(' ', '-')}.csv", lineterminator="\n")

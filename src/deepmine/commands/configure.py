@@ -6,13 +6,16 @@ exactly the experiments whose settings it really changes: a comment none, anothe
 make configure
 """
 
-import shutil
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from deepmine.config import compose
 from deepmine.config.errors import UserError
+from deepmine.data import folders
+
+README = "configure.txt"
+FILES = {README: "deepmine configure", "*.yaml": "", "data": ""}  # of out/configs
 
 
 def main(cfg: DictConfig) -> None:
@@ -23,12 +26,12 @@ def main(cfg: DictConfig) -> None:
         _check(name, composed, pipeline)
     datasets = {composed.choices.data: compose.decisive(composed)["data"] for composed in experiments.values()}
     folder = Path(cfg.paths.out) / "configs"
-    if folder.exists():
-        shutil.rmtree(folder)
-    for name, composed in experiments.items():
-        compose.dump(folder / f"{name}.yaml", compose.decisive(composed))
-    for name, settings in datasets.items():
-        compose.dump(folder / f"data/{name}.yaml", settings)
+    with folders.rebuilt(folder, FILES) as new:
+        (new / README).write_text("Written by `deepmine configure`, which replaces the whole folder.\n")
+        for name, composed in experiments.items():
+            compose.dump(new / f"{name}.yaml", compose.decisive(composed))
+        for name, settings in datasets.items():
+            compose.dump(new / f"data/{name}.yaml", settings)
     print(f"{folder}: {len(experiments)} experiments on {len(datasets)} data sets")
 
 

@@ -3,7 +3,6 @@
 make evaluate experiment=titanic_tree
 """
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from deepmine import tasks
 from deepmine.commands import publish
 from deepmine.config import compose
 from deepmine.config.errors import UserError
-from deepmine.data import dataset
+from deepmine.data import dataset, folders
 from deepmine.data.dataset import Dataset
 from deepmine.runs import record
 from deepmine.runs.record import Record
@@ -29,7 +28,7 @@ from deepmine.tasks import Knowledge, markdown
 def main(cfg: DictConfig) -> None:
     """Write metrics.json and evaluation/ into the record."""
     run = record.find(Path(cfg.folders.run))
-    with publish.afterwards(run, cfg):
+    with folders.locked(run.folder, patience=0), publish.afterwards(run, cfg):
         evaluate(run, cfg.trusted)
         show(run)
 
@@ -44,10 +43,7 @@ def evaluate(run: Record, trusted: Sequence[str]) -> None:
     from deepmine.models import pipelines
     from deepmine.tasks import metrics
 
-    folder = run.folder / "evaluation"
-    if folder.exists():
-        shutil.rmtree(folder)
-    with record.status(folder / "status.json", "evaluate"):
+    with record.evaluation(run) as folder:
         settings, data = run.config, _same_data(run)
         task = tasks.find(settings["task"])
         pipeline = pipelines.load(run.folder / "model.skops", trusted)
@@ -95,7 +91,7 @@ def show(run: Record) -> None:
 
 
 def _same_data(run: Record) -> Dataset:
-    facts = run.passport["data"]
+    facts = run.provenance["data"]
     data = dataset.load(Path(facts["dataset"]))
     if data.info["digest"] != facts["digest"]:
         raise UserError(
@@ -118,7 +114,7 @@ def _write_predictions(path: Path, rows: np.ndarray, arrays: dict[str, Any]) -> 
 def _write_knowledge(folder: Path, run: Record, scores: dict[str, float], found: Knowledge) -> None:
     """Each table as CSV, and knowledge.md: the findings, then the tables' first rows."""
     folder.mkdir()
-    text = [f"# {run.folder.name}", "", *(f"- {finding}" for finding in found.findings)]
+    text = [f"# {run.name}", "", *(f"- {finding}" for finding in found.findings)]
     for name, table in found.tables.items():
         table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
         text += ["", f"## {name.replace('_', ' ')}", "", *markdown(table.head(20))]

@@ -13,7 +13,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from deepmine.config import compose
-from deepmine.config.errors import UserError
+from deepmine.config.errors import UserError, shown
 from deepmine.runs import record
 from deepmine.runs.record import Record
 
@@ -27,7 +27,7 @@ def main(cfg: DictConfig) -> None:
     for run in records:
         try:
             _publish(run, cfg)
-            print(f"{run.folder} is in {cfg.tracking.uri}")
+            print(f"{run.folder} is in {shown(cfg.tracking.uri)}")
         except UserError as error:
             failed.append(f"{run.folder}: {error}")
     if failed:

@@ -36,25 +36,27 @@ def train(cfg: DictConfig) -> Path:
     from deepmine.models import pipelines
     from deepmine.runs import cross_validation, provenance, record
 
-    settings, folder = compose.decisive(cfg), Path(cfg.folders.dataset)
+    settings, data_folder, place = compose.decisive(cfg), Path(cfg.folders.dataset), Path(cfg.folders.run)
+    info, raw = dataset.require_info(data_folder), Path(cfg.paths.data, cfg.data.folder)
     pipeline = pipelines.build(settings["steps"], settings["model"], cfg.trusted)
-    info, raw = dataset.require_info(folder), Path(cfg.paths.data)
-    papers = provenance.issue(cfg.seed, cfg.threads, folder, info, raw, cfg.trial)
-    run = record.start(Path(cfg.folders.run), {**compose.names(cfg), **settings}, *papers)
-    with exits.refusals(), publish.afterwards(run, cfg, only_failures=not cfg.chain):
-        with record.status(run.folder / "status.json", "train") as status:
-            data = dataset.load(folder)
-            if cfg.cv:
-                cross_validation.run(run.folder, pipeline, cfg.task, data, cfg.cv)
-            if "torch" in sys.modules:
-                import deepmine.models.training  # noqa: F401 (Lightning's import is no part of a fit's time)
-            begin = time.perf_counter()
-            pipelines.fit(pipeline, cfg.task, data.train, data.val, run.log)
-            status["fit_seconds"] = round(time.perf_counter() - begin, 3)
-            pipelines.save(pipeline, run.folder / "model.skops")
-        if cfg.chain:
-            evaluate.evaluate(run, cfg.trusted)
-            evaluate.show(run)
+    with record.claimed(place, Path(cfg.paths.out, "adhoc")) as folder:
+        origin = provenance.collect(cfg.seed, cfg.threads, data_folder, info, raw, cfg.trial, place.name)
+        run = record.start(folder, {**compose.names(cfg), **settings}, *origin)
+        with exits.refusals(), publish.afterwards(run, cfg, only_failures=not cfg.chain):
+            with record.status(run.folder / "status.json", "train") as status:
+                data = dataset.load(data_folder)
+                if cfg.cv:
+                    cross_validation.run(run.folder, pipeline, cfg.task, data, cfg.cv)
+                if "torch" in sys.modules:
+                    import deepmine.models.training  # noqa: F401 (Lightning's import is no part of a fit's time)
+                begin = time.perf_counter()
+                pipelines.fit(pipeline, cfg.task, data.train, data.val, run.log)
+                status["fit_seconds"] = round(time.perf_counter() - begin, 3)
+                pipelines.save(pipeline, run.folder / "model.skops")
+            if cfg.chain:
+                evaluate.evaluate(run, cfg.trusted)
+                evaluate.show(run)
+            run.move(place)
     return run.folder
 
 

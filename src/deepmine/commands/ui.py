@@ -13,7 +13,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from deepmine.config import compose
-from deepmine.config.errors import UserError
+from deepmine.config.errors import UserError, shown
 
 QUIET = {"PYTHONWARNINGS": "ignore", "MLFLOW_LOGGING_LEVEL": "WARNING"}
 
@@ -24,7 +24,7 @@ def main(cfg: DictConfig) -> None:
     if uri is None:
         raise UserError("There is no tracker: `tracking.uri` is null. Choose tracking=mlflow.")
     if uri.startswith("http"):
-        print(f"The runs are on {uri}")
+        print(f"The runs are on {shown(uri)}")
         return
     _require_free(cfg.port)
     from deepmine.runs.tracking import store, views

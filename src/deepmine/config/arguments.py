@@ -30,8 +30,8 @@ def refuse(arguments: Sequence[str]) -> None:
 def refuse_files(conf: Path) -> None:
     """Raise `UserError` for YAML files that would stop Hydra without their name, or hang it."""
     for path in conf.rglob("*.yaml"):
-        text = path.read_text(encoding="utf-8", errors="replace")
-        if "\ufffd" in text or yaml.reader.Reader.NON_PRINTABLE.search(text):
+        text = path.read_bytes().decode(errors="surrogateescape")  # what cannot be decoded is not printable
+        if yaml.reader.Reader.NON_PRINTABLE.search(text):
             raise UserError(f"{path} is not UTF-8 text.")
         if len(re.findall(r"[\s,\[{:-]\*\w", text)) > ALIASES:
             raise UserError(f"{path} has more than {ALIASES} YAML aliases (`*name`). Use ${{...}} instead.")

@@ -5,6 +5,7 @@ anything heavy is imported.
 """
 
 import os
+import re
 import secrets
 import signal
 import sys
@@ -92,8 +93,27 @@ def compose(*overrides: str, trains: bool = True) -> DictConfig:
 
 def decisive(cfg: Mapping[str, Any]) -> dict[str, Any]:
     """What decides a run's numbers, resolved, as plain containers."""
-    plain: Any = OmegaConf.to_container(cfg, resolve=True) if isinstance(cfg, DictConfig) else cfg
-    return {key: plain[key] for key in DECISIVE} | ({"cv": plain["cv"]} if plain["cv"] else {})
+    values = plain(cfg) if isinstance(cfg, DictConfig) else cfg
+    return {key: values[key] for key in DECISIVE} | ({"cv": values["cv"]} if values["cv"] else {})
+
+
+def plain(cfg: DictConfig, contract: bool = True) -> dict[str, Any]:
+    """A composed config, resolved, as plain containers, with the data's contract in place of its name.
+
+    A contract holds values of the data, which are never expressions: so Hydra and OmegaConf do not see it.
+
+    Raises:
+        UserError: there is no contract of that name.
+    """
+    values: Any = OmegaConf.to_container(cfg, resolve=True)
+    if name := OmegaConf.select(cfg, "data.contract"):
+        if not re.fullmatch(r"[\w-]+", str(name)):
+            raise UserError(f"`data.contract` is {name!r}: it should be the name of a file in conf/data/contract.")
+        path = CONF / f"data/contract/{name}.yaml"
+        if contract and not path.is_file():
+            raise UserError(f"{path.parent} has no {path.name}. Create it: make contract data={name} overwrite=true")
+        values["data"]["contract"] = yaml.safe_load(path.read_text(encoding="utf-8")) if contract else None
+    return values
 
 
 def names(cfg: DictConfig) -> dict[str, Any]:
@@ -106,10 +126,23 @@ def digest(value: Any) -> str:
     return md5(yaml.safe_dump(value).encode(), usedforsecurity=False).hexdigest()
 
 
+class Dumper(yaml.SafeDumper):
+    """Quotes texts with Unicode's line breaks, which PyYAML would write as they are and read as others."""
+
+
+def _text(dumper: Dumper, text: str) -> yaml.ScalarNode:
+    quote = '"' if re.search("[\x85\u2028\u2029]", text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=quote)
+
+
+Dumper.add_representer(str, _text)
+
+
 def dump(path: Path, value: Any, head: str = "") -> None:
     """Write plain containers as block-style YAML, below a comment."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(head + yaml.safe_dump(value, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    text = yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=10**6)
+    path.write_text(head + text, encoding="utf-8")
 
 
 def pipeline() -> dict[str, Any]:
@@ -147,11 +180,11 @@ def _complete(
         place = f"preprocessing.{OmegaConf.select(cfg, 'model._takes_')}.{OmegaConf.select(cfg, 'data.kind')}"
         if OmegaConf.select(cfg, place) is None:
             del cfg.steps  # the model does not take such data, which `check` says better than an interpolation
-        plain: Any = OmegaConf.to_container(cfg, resolve=True)
-        check.check(plain, chosen, trains)
-        if trains and chosen["preprocessing"] != "default" and plain["steps"] == _default_steps(chosen):
+        values = plain(cfg, contract=not cfg.overwrite)  # a contract that is written anew is not looked at
+        check.check(values, chosen, trains)
+        if trains and chosen["preprocessing"] != "default" and values["steps"] == _default_steps(chosen):
             raise UserError(
-                f"preprocessing={chosen['preprocessing']} changes nothing for {plain['data']['kind']} data."
+                f"preprocessing={chosen['preprocessing']} changes nothing for {values['data']['kind']} data."
             )
         cfg.choices, cfg.trial = chosen, trial
         cfg.folders = {"dataset": _dataset_folder(cfg), "run": cfg.run or (_run_folder(cfg) if trains else None)}

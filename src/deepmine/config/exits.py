@@ -13,7 +13,7 @@ import yaml
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
-from deepmine.config.errors import UserError, nearest
+from deepmine.config.errors import UserError, nearest, shown
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
@@ -49,7 +49,7 @@ def of_trial(number: int, overrides: list[str]) -> Iterator[None]:
     except Exception as error:
         if not isinstance(error, UserError):
             traceback.print_exc()
-        text = f"Trial {number} ({' '.join(overrides)}) failed: {error}"
+        text = shown(f"Trial {number} ({' '.join(overrides)}) failed: {error}")
         print(text, file=sys.stderr)
         raise UserError(text) from None  # Hydra hands it to another process, which not every error survives
     finally:

@@ -35,6 +35,9 @@ def signature(target: str) -> dict[str, tuple[Any, bool]] | None:
 def _constructor(found: Any) -> Any:
     if "__init__" in found.members:
         return found.members["__init__"].parameters
+    if any(decorator.callable_path == "dataclasses.dataclass" for decorator in found.decorators):
+        kind, fields = griffe.ParameterKind.positional_or_keyword, found.attributes.items()
+        return [griffe.Parameter(n, annotation=f.annotation, kind=kind, default=f.value) for n, f in fields]
     return next(filter(None, (_constructor(_find(base.canonical_path)) for base in found.bases)), ())
 
 

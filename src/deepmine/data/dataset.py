@@ -1,4 +1,4 @@
-"""The dataset contract: what every model gets, in memory and on disk, whatever the data were.
+"""The data set: what every model gets, in memory and on disk, whatever kind of data it was made from.
 
 | kind     | X                                                                    |
 |----------|----------------------------------------------------------------------|
@@ -8,39 +8,29 @@
 | table    | pandas frame, float64 and text columns                               |
 | baskets  | uint8 `(n, items)`, sparse (CSR), 1 where the basket holds the item  |
 
-On disk, in `<data set>/parts/`, for each of train, val and test: `X_<part>.npy` (memory-mapped when loaded),
-`X_<part>.parquet` or `X_<part>.npz` (sparse); `y_`, `rows_`, `groups_<part>.npy`; and `info.json`.
+In `<data set>/parts/` are, for each of train, val and test, `X_<part>.npy` (memory-mapped when loaded), .parquet or
+.npz (sparse), and `y_`, `rows_`, `groups_<part>.npy`; and info.json, with their digest.
 """
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import md5
-from os.path import relpath
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 from numpy.typing import NDArray
-from pathspec import GitIgnoreSpec
 from scipy import sparse
 
-from deepmine import ROOT
 from deepmine.config.errors import UserError
+from deepmine.data.digests import folder_digest
+from deepmine.data.folders import rebuilt
 
 PARTS = ("train", "val", "test")
-ARRAYS = {
-    "image": ("u", 4),
-    "sequence": ("f", 3),
-    "text": ("U", 1),
-    "baskets": ("u", 2),
-}  # type of values, dimensions
+FILES = {"parts/info.json": '"digest"', "*.json": "", "*.csv": "", "*.html": ""}  # of a data set, for `rebuilt`
+ARRAYS = {"image": ("u", 4), "sequence": ("f", 3), "text": ("U", 1), "baskets": ("u", 2)}  # type of values, dimensions
 
 
 @dataclass(frozen=True)
@@ -77,7 +67,7 @@ class Dataset:
 
     def __post_init__(self) -> None:
         if not pd.Index(np.concatenate([part.rows for _, part in self.parts()])).is_unique:
-            raise ValueError("a row id stands in two parts, or twice in one")
+            raise ValueError("a row id is in two parts, or twice in one")
         for name, part in self.parts():
             problem = _problem(self.info["kind"], part)
             if problem:
@@ -89,18 +79,16 @@ class Dataset:
 
 
 def save(dataset: Dataset, folder: Path, more: Mapping[str, str] = MappingProxyType({})) -> None:
-    """Write a data set, whole or not at all; an older one in the same place is replaced.
+    """Write a data set; an older one in the same place stays until the new one is whole.
 
     Args:
         dataset: what to write.
-        folder: its place.
-        more: other files, by name, which stand beside the parts: how they were made, for people to read. No model
-            depends on them.
+        folder: where.
+        more: the text of other files, by name: how the data were made, for people. No model reads them.
     """
-    new = folder.with_name(f".{folder.name}.{os.getpid()}")
-    parts = new / "parts"
-    parts.mkdir(parents=True)
-    try:
+    with rebuilt(folder, FILES) as new:
+        parts = new / "parts"
+        parts.mkdir()
         for name, part in dataset.parts():
             _save_part(part, parts, name)
         sizes = {name: len(part) for name, part in dataset.parts()}
@@ -108,69 +96,46 @@ def save(dataset: Dataset, folder: Path, more: Mapping[str, str] = MappingProxyT
         (parts / "info.json").write_text(json.dumps(info, indent=2))
         for name, text in more.items():
             (new / name).write_text(text, encoding="utf-8")
-        with locked(folder):
-            if folder.exists():
-                shutil.rmtree(folder)
-            new.rename(folder)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-
-
-def locked(folder: Path) -> FileLock:
-    """A lock on a data set's place, held in a `with` block; who holds it may take it again."""
-    name = md5(str(folder.resolve()).encode(), usedforsecurity=False).hexdigest()
-    return FileLock(Path(tempfile.gettempdir()) / f"deepmine-{name}.lock", is_singleton=True)
 
 
 def load(folder: Path) -> Dataset:
     """Read a data set that `save` wrote.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or its files are not those that were written.
     """
-    return Dataset(require_info(folder), *(_load_part(folder / "parts", name) for name in PARTS))
+    info, parts = require_info(folder), folder / "parts"
+    if folder_digest(parts, leave_out="info.json") != info["digest"]:
+        raise UserError(
+            f"{folder} is damaged: a file in it is missing, or not as it was written. Delete it and make it again: "
+            f"rm -r {folder} && make prepare data={info.get('name', folder.name)}"
+        )
+    return Dataset(info, *(_load_part(parts, name) for name in PARTS))
 
 
 def read_info(folder: Path) -> dict[str, Any] | None:
-    """info.json of a prepared data set, or None where there is none."""
+    """info.json of a prepared data set, or None where there is none.
+
+    Raises:
+        UserError: it is damaged.
+    """
     path = folder / "parts/info.json"
-    return json.loads(path.read_text()) if path.is_file() else None
+    try:
+        return json.loads(path.read_text()) if path.is_file() else None
+    except ValueError:
+        raise UserError(f"{path} is damaged. Delete the data set, then prepare it again: rm -r {folder}") from None
 
 
 def require_info(folder: Path) -> dict[str, Any]:
     """info.json of a prepared data set.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or it is damaged.
     """
     info = read_info(folder)
     if info is None:
         raise UserError(f"There is no prepared data set in {folder}. Make it: make prepare data={folder.name}")
     return info
-
-
-def folder_digest(folder: Path) -> str:
-    """Names and content of all files below a folder, as DVC counts them: the md5 that a .dvc file gives for it.
-
-    What .dvcignore names is left out, unless it is the folder itself, such as a downloaded data set.
-    Algorithm: md5 of the JSON list of `{md5, relpath}`, sorted by path (dvc-data, `hashfile/tree.py`).
-    """
-    ignored = GitIgnoreSpec.from_lines((ROOT / ".dvcignore").read_text(encoding="utf-8").splitlines())
-    whole = ignored.match_file(relpath(folder, ROOT))
-    files = [p for p in folder.rglob("*") if p.is_file() and p.name != ".gitignore"]
-    kept = [p for p in files if whole or not ignored.match_file(relpath(p, ROOT))]
-    entries = [{"md5": file_digest(path), "relpath": path.relative_to(folder).as_posix()} for path in kept]
-    entries.sort(key=lambda entry: tuple(entry["relpath"].split("/")))
-    return md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
-
-
-def file_digest(path: Path) -> str:
-    """MD5 of a file, read in pieces."""
-    digest = md5(usedforsecurity=False)
-    with path.open("rb") as file:
-        while piece := file.read(2**20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def _save_part(part: Part, folder: Path, name: str) -> None:
@@ -212,5 +177,5 @@ def _problem(kind: str, part: Part) -> str | None:
     if sparse.issparse(part.X) != (kind == "baskets"):
         return f"X is {type(part.X).__name__}; baskets are sparse (CSR), other arrays are not"
     if part.X.dtype.kind != values or part.X.ndim != dimensions:
-        return f"X is {part.X.dtype} with {part.X.ndim} dimensions, wanted type {values!r} with {dimensions}"
+        return f"X is {part.X.dtype} with {part.X.ndim} dimensions; it must be of type {values!r} with {dimensions}"
     return None

@@ -1,10 +1,10 @@
-"""What preparing did: every row and cell that was touched is counted, none disappears in silence."""
+"""What preparing did: every row and cell that it changed is counted; none disappears silently."""
 
 from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """One thing that was done. `cells`: values changed in rows that stay."""
+    """One thing that was done; `cells` are the values changed in rows that stay."""
 
     step: str  # read, integrate, contract, clean, privacy, split, audit
     what: str  # a sentence: "age: 3 values above 110 emptied"
@@ -14,7 +14,7 @@ class Entry(NamedTuple):
 
 
 class Ledger(list[Entry]):
-    """The entries, in the order of what was done; they are kept in preparation.json and told in the report."""
+    """The entries in order, as they are kept in preparation.json and shown in the report."""
 
     def add(self, step: str, what: str, before: int, after: int, cells: int = 0) -> None:
         """Note one thing that was done."""

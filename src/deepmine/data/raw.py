@@ -1,8 +1,9 @@
-"""Readers of raw data: plug-ins, one format each.
+"""What a reader gives, and how it finds its files.
 
 A reader is a function `read(folder, **settings) -> Raw`, named as `source._target_` in conf/data/<name>.yaml.
 """
 
+import re
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,92 +17,67 @@ from numpy.typing import NDArray
 from deepmine.config.errors import UserError, nearest
 
 RESTORE = ".venv/bin/dvc pull --force data.dvc"
+IN_CACHE = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}$")  # DVC may link from data/ into its cache
 
 
 class Raw(NamedTuple):
-    """All rows of a source, before they are split.
+    """All rows of a source, before the split."""
 
-    `X`: array `(n, ...)`, sparse or not, or pandas frame of `n` rows. `y`: `(n,)`, or None where there is no target.
-    `rows`: `(n,)`, the id of each row, unique: texts, or int64 where the source names none. `parts`: `(n,)`, "train"
-    or "test", where the source publishes a split. `facts`: what else the reader knows, for info.json: `columns`, their
-    names, where `X` does not know them; and `ledger`, the entries of what it did. `groups`, `times`: `(n,)`, what keeps
-    rows together and what orders them, where the split goes by it.
-    """
-
-    X: Any
-    y: NDArray | None
-    rows: NDArray
-    parts: NDArray[np.str_] | None = None
-    facts: Mapping[str, Any] = MappingProxyType({})
-    groups: NDArray | None = None
+    X: Any  # array (n, ...), sparse or not, or a pandas frame
+    y: NDArray | None  # (n,)
+    rows: NDArray  # (n,), unique ids: text, or int64 where the source has none
+    parts: NDArray[np.str_] | None = None  # (n,), "train" or "test", where the source publishes a split
+    facts: Mapping[str, Any] = MappingProxyType({})  # for info.json, and the `ledger` of the reader
+    groups: NDArray | None = None  # (n,), with `times` where the split goes by them
     times: NDArray | None = None
 
     def take(self, index: NDArray) -> "Raw":
-        """Some of the rows, by number or by a mask."""
-
-        def some(values: Any) -> Any:
-            if values is None:
-                return None
-            return values.iloc[index].reset_index(drop=True) if hasattr(values, "iloc") else values[index]
-
-        return self._replace(
-            **{field: some(getattr(self, field)) for field in ("X", "y", "rows", "parts", "groups", "times")}
-        )
+        """Some of the rows, by position or by a mask."""
+        taken = {}
+        for name in ("X", "y", "rows", "parts", "groups", "times"):
+            if (value := getattr(self, name)) is not None:
+                taken[name] = value.iloc[index].reset_index(drop=True) if hasattr(value, "iloc") else value[index]
+        return self._replace(**taken)
 
 
 def published(X: NDArray, y: NDArray | None, X_test: NDArray, y_test: NDArray | None) -> Raw:
-    """The rows of a source that publishes its test rows apart; the id of a row is `train-` or `test-` and its place.
-
-    Raises:
-        UserError: rows of the two parts have another shape, or only one of them has a target.
-    """
+    """The rows of a published split, with ids `train-0`, ...; a `UserError` if the parts differ in shape or target."""
     if X.shape[1:] != X_test.shape[1:] or (y is None) != (y_test is None):
-        raise UserError(
-            f"Rows to train have shape {X.shape[1:]} and {'no' if y is None else 'a'} target, those to test "
-            f"{X_test.shape[1:]} and {'no' if y_test is None else 'a'} target; wanted the same for both."
-        )
-    numbers = np.concatenate([np.arange(len(X)), np.arange(len(X_test))])
+        kinds = [f"{a.shape[1:]} {'without' if b is None else 'with'} a target" for a, b in ((X, y), (X_test, y_test))]
+        raise UserError(f"Training rows have shape {kinds[0]}, test rows {kinds[1]}: they must agree.")
     parts = np.repeat(["train", "test"], [len(X), len(X_test)])
-    rows = np.array([f"{part}-{number}" for part, number in zip(parts, numbers, strict=True)])
+    rows = np.array([f"{part}-{n}" for part, some in (("train", X), ("test", X_test)) for n in range(len(some))])
     return Raw(np.concatenate([X, X_test]), None if y is None else np.concatenate([y, y_test]), rows, parts)
 
 
-def raw_file(folder: Path, name: str) -> Path:
-    """A raw file.
+def require_inside(path: Path, folder: Path) -> Path:
+    """The path; a `UserError` if it is outside the folder, or a link to anywhere else but DVC's cache."""
+    real = path.resolve()
+    if not real.is_relative_to(folder.resolve()) and not IN_CACHE.search(str(real)):
+        raise UserError(f"{path} is outside {folder}, so no version of it is kept. Copy it into {folder}.")
+    return path
 
-    Raises:
-        UserError: it is not there, or not below the folder.
-    """
+
+def raw_file(folder: Path, name: str) -> Path:
+    """The first file that `raw_files` finds."""
     return raw_files(folder, name)[0]
 
 
 def raw_files(folder: Path, name: str) -> list[Path]:
-    """The raw file of this name, or all that a pattern (`part-*.csv`) fits, sorted.
-
-    Raises:
-        UserError: there is none, or it would lie elsewhere.
-    """
-    if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise UserError(
-            f"{name} lies outside {folder}, so no version of it is kept and no stage notices a change. Copy it there."
-        )
-    if (folder / name).is_file():
-        return [folder / name]
-    if paths := sorted(path for path in folder.glob(name) if path.is_file()):
-        return paths
-    raise UserError(f"{folder / name} is not there. Restore what data.dvc lists: {RESTORE}")
+    """The file, or all that match a pattern (`part-*.csv`), sorted; a `UserError` if there is none below the folder."""
+    path = require_inside(folder / name, folder)
+    found = [path] if path.is_file() else sorted(path for path in folder.glob(name) if path.is_file())
+    if not found:
+        raise UserError(f"{path} is not there. Restore what data.dvc lists: {RESTORE}")
+    return [require_inside(path, folder) for path in found]
 
 
 def read_csv(path: Path, columns: Iterable[str] = (), **options: Any) -> pd.DataFrame:
-    """A CSV file with a header, packed or not, by pandas.
-
-    Raises:
-        UserError: it cannot be read, or has not these columns.
-    """
+    """A CSV file by pandas; a `UserError` if it is damaged or lacks one of these columns."""
     try:
         frame = pd.read_csv(path, **options)
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise UserError(f"{path} cannot be read as a table: {error}".splitlines()[0]) from None
+        raise UserError(f"{path} is damaged, or is not a CSV file in UTF-8: {error}".splitlines()[0]) from None
     for column in columns:
         if column not in frame:
             raise UserError(f"{path} has no column `{column}`. {nearest(column, frame.columns)}")

@@ -1,7 +1,7 @@
-"""Plain networks. Each takes the shape of one row and the number of outputs, both found in the data.
+"""Plain networks. Each takes the shape of one row and the number of outputs, both read from the data.
 
-Any `torch.nn.Module` class can be named as `net` in a model's YAML if it takes
-`(input_shape, n_outputs, **net_params)` and maps a batch `(n, *input_shape)` to `(n, n_outputs)`.
+A model's YAML can name any `torch.nn.Module` class as `net` if it takes `(input_shape, n_outputs, **net_params)` and
+maps a batch `(n, *input_shape)` to `(n, n_outputs)`.
 """
 
 from collections.abc import Sequence
@@ -9,17 +9,14 @@ from itertools import pairwise
 from math import prod
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
-NORMS: dict[str | None, Any] = {
-    None: lambda width: [],
-    "batch": lambda width: [nn.BatchNorm1d(width)],
-    "layer": lambda width: [nn.LayerNorm(width)],
-}
+NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 
 
 class MLP(nn.Module):
-    """Multilayer perceptron: fully connected layers, with normalisation, ReLU and dropout after each but the last."""
+    """Multilayer perceptron: fully connected layers; all but the last with normalisation, ReLU and dropout."""
 
     def __init__(
         self,
@@ -33,16 +30,17 @@ class MLP(nn.Module):
         widths = [prod(input_shape), *hidden]
         layers: list[nn.Module] = [nn.Flatten()]
         for n_in, n_out in pairwise(widths):
-            layers += [nn.Linear(n_in, n_out), *NORMS[norm](n_out), nn.ReLU(), nn.Dropout(dropout)]
+            normalize = [NORMS[norm](n_out)] if norm else []
+            layers += [nn.Linear(n_in, n_out), *normalize, nn.ReLU(), nn.Dropout(dropout)]
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], n_outputs))
 
     def forward(self, X: Tensor) -> Tensor:
-        """`(n, *input_shape)` to `(n, n_outputs)`; what a sequence is padded with counts as 0."""
+        """`(n, *input_shape)` to `(n, n_outputs)`; the padding of a sequence counts as 0."""
         return self.layers(X.nan_to_num() if X.ndim == 3 else X)
 
 
 class CNN(nn.Module):
-    """Convolutional network: blocks of convolution, ReLU and pooling, then fully connected layers."""
+    """Convolutional network: blocks of convolution, ReLU and max pooling, then an MLP."""
 
     def __init__(
         self,
@@ -55,17 +53,14 @@ class CNN(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        n_channels, *size = input_shape
+        widths, size = [input_shape[0], *channels], input_shape[1:]
         blocks: list[nn.Module] = []
-        for n_in, n_out in pairwise([n_channels, *channels]):
-            blocks += [
-                nn.Conv2d(n_in, n_out, kernel_size, padding="same"),
-                nn.ReLU(),
-                nn.MaxPool2d(pool, ceil_mode=True),
-            ]
+        for n_in, n_out in pairwise(widths):
+            blocks += [nn.Conv2d(n_in, n_out, kernel_size, padding="same"), nn.ReLU()]
+            blocks += [nn.MaxPool2d(pool, ceil_mode=True)]
             size = [-(-length // pool) for length in size]
         self.blocks = nn.Sequential(*blocks)
-        self.head = MLP((n_channels if not channels else channels[-1], *size), n_outputs, hidden, dropout)
+        self.head = MLP((widths[-1], *size), n_outputs, hidden, dropout)
 
     def forward(self, X: Tensor) -> Tensor:
         """`(n, channels, height, width)` to `(n, n_outputs)`."""
@@ -73,9 +68,11 @@ class CNN(nn.Module):
 
 
 class RNN(nn.Module):
-    """Recurrent network: a plain, LSTM or GRU cell over the steps, then a linear layer on its last states.
+    """Recurrent network: layers of plain, LSTM or GRU cells, then a linear layer on the state after the last step.
 
-    A sequence ends where NaN begins: what is padded changes nothing. An image is read row by row.
+    A sequence ends where NaN begins; padding changes no output. An image is read row by row. Each layer and direction
+    is a module of its own that runs over the padding too: the backward pass of torch's packed sequences takes time
+    quadratic in the number of steps on a CPU (1,000 steps: ten times as long).
     """
 
     def __init__(
@@ -90,32 +87,32 @@ class RNN(nn.Module):
     ) -> None:
         super().__init__()
         n_features = input_shape[-1] * (input_shape[0] if len(input_shape) == 3 else 1)
-        kind = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[cell]
-        between = dropout if num_layers > 1 else 0.0  # torch warns where there is no layer between
-        self.cell = kind(
-            n_features, hidden_size, num_layers, batch_first=True, bidirectional=bidirectional, dropout=between
-        )
+        kind, directions = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[cell], 1 + bidirectional
+        widths = [n_features] + [hidden_size * directions] * num_layers
+        self.layers: Any = nn.ModuleList()
+        for width in widths[:-1]:
+            self.layers.append(nn.ModuleList(kind(width, hidden_size, batch_first=True) for _ in range(directions)))
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(hidden_size * (2 if bidirectional else 1), n_outputs)
+        self.head = nn.Linear(widths[-1], n_outputs)
 
     def forward(self, X: Tensor) -> Tensor:
         """`(n, steps, features)` or `(n, channels, height, width)` to `(n, n_outputs)`."""
         if X.ndim == 4:
             X = X.transpose(1, 2).flatten(2)  # (n, height, channels * width)
-        lengths = (~X[..., 0].isnan()).sum(1).clamp(min=1)
-        packed: Any = X
-        if int(lengths.min()) < X.shape[1]:
-            packed = nn.utils.rnn.pack_padded_sequence(
-                X.nan_to_num(), lengths.cpu(), batch_first=True, enforce_sorted=False
-            )
-        states = self.cell(packed)[1]  # of the last real step: (layers * directions, n, hidden_size)
-        last = states[0] if isinstance(states, tuple) else states
-        directions = 2 if self.cell.bidirectional else 1
-        return self.head(self.dropout(last[-directions:].transpose(0, 1).flatten(1)))
+        last = (~X[..., 0].isnan()).sum(1, keepdim=True).clamp(min=1) - 1  # (n, 1): index of the last real step
+        X = X[:, : int(last.max()) + 1].nan_to_num()
+        steps = torch.arange(X.shape[1], device=X.device)
+        reverse = torch.where(steps <= last, last - steps, steps)  # (n, steps): padding stays where it is
+        outputs: list[Tensor] = []
+        for layer in self.layers:
+            X = self.dropout(torch.cat(outputs, 2)) if outputs else X
+            outputs = [layer[0](X)[0], *(_take(cell(_take(X, reverse))[0], reverse) for cell in layer[1:])]
+        ends = [_take(outputs[0], last), *(backward[:, :1] for backward in outputs[1:])]
+        return self.head(self.dropout(torch.cat(ends, 2)[:, 0]))
 
 
 class Autoencoder(nn.Module):
-    """Values squeezed through a narrow code and drawn again from it."""
+    """Compresses a row to a short code and reconstructs the row from it."""
 
     def __init__(
         self,
@@ -126,13 +123,14 @@ class Autoencoder(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.encoder = MLP(input_shape, code, hidden, dropout)
-        self.decoder = MLP((code,), n_outputs, list(reversed(hidden)), dropout)
-
-    def encode(self, X: Tensor) -> Tensor:
-        """`(n, *input_shape)` to its code `(n, code)`."""
-        return self.encoder(X)
+        self.encode = MLP(input_shape, code, hidden, dropout)  # (n, *input_shape) to (n, code)
+        self.decode = MLP((code,), n_outputs, list(reversed(hidden)), dropout)
 
     def forward(self, X: Tensor) -> Tensor:
-        """`(n, *input_shape)` to `(n, n_outputs)`, the same values again, flat."""
-        return self.decoder(self.encode(X))
+        """`(n, *input_shape)` to its reconstruction `(n, n_outputs)`, flat."""
+        return self.decode(self.encode(X))
+
+
+def _take(X: Tensor, index: Tensor) -> Tensor:
+    """Of each row of `(n, steps, features)` the steps in `(n, k)`: `(n, k, features)`."""
+    return X.gather(1, index[:, :, None].expand(-1, -1, X.shape[2]))

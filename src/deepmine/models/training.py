@@ -1,183 +1,219 @@
-"""How a network learns: the LightningModule, what it minimises, and the schedules of its learning rate."""
+"""How a network learns: a plain LightningModule, a subclass with many optimiser steps per call, and `run`."""
 
 import inspect
 import logging
+import math
 import signal
 import warnings
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping
+from numpy.typing import NDArray
+from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, LearningRateMonitor, ModelSummary, ProgressBar
+from pytorch_lightning.loggers.logger import DummyLogger
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 from tqdm import tqdm
 
-from deepmine.models.feeding import Chunks
+from deepmine.config.errors import UserError
 
-logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its banners; what matters is in the record
+logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its banners
 warnings.filterwarnings("ignore", "`isinstance.treespec", module="pytorch_lightning")
 warnings.filterwarnings("ignore", "You defined a `validation_step` but", module="pytorch_lightning")
+ROWS_PER_CALL = 2048
+ANY_PACE = {  # arguments of the Trainer that neither count batches nor change a step
+    "max_epochs", "min_epochs", "accelerator", "devices", "num_nodes", "strategy", "precision", "deterministic",
+    "benchmark", "inference_mode", "check_val_every_n_epoch", "num_sanity_val_steps", "logger", "default_root_dir",
+}  # fmt: skip
 
 
 class Training(pl.LightningModule):
-    """How a network learns: one optimiser step per batch, many batches per `training_step`.
+    """One optimiser step per batch, with Lightning's automatic optimisation.
 
-    Lightning costs about 0.3 ms a call and a `self.log` as much again, more than a small network's own step.
-    So a call gets a chunk of batches, and what is measured is summed on the device and read once an epoch.
+    Measurements are summed on the device and read once per epoch: one `self.log` takes longer than a small net's step.
     """
 
     def __init__(self, net: nn.Module, objective: Callable[..., dict[str, Tensor]], settings: dict[str, Any]) -> None:
         super().__init__()
-        self.automatic_optimization = False
         self.net, self.objective, self.settings = net, objective, settings
-        self.history: list[dict[str, float]] = []
-        self.on_epoch: Callable[[int, dict[str, float]], None] | None = None
+        self.sums: dict[str, Any] = {}
+
+    def training_step(self, batch: Sequence[Tensor], _: int) -> Tensor:
+        """The loss of `(rows, *input_shape)` against `(rows, ...)`."""
+        X, y = batch
+        return self._measure("train", self.settings["augment"](X) if self.settings["augment"] else X, y)
+
+    def validation_step(self, batch: Sequence[Tensor], _: int) -> None:
+        """Measure without learning."""
+        self._measure("val", *batch)
 
     def configure_optimizers(self) -> Any:
-        """The optimiser, in its fused form where it has one, and the schedule of its learning rate."""
-        kind, options = self.settings["optimizer"], self.settings["options"]
-        fused = {"fused": True} if "fused" in inspect.signature(kind).parameters else {}
-        optimizer = kind(self.net.parameters(), **options, **fused)
-        if self.settings["schedule"] == "constant":
+        """The optimiser, fused except for mixed precision, which could not be clipped, and its schedule."""
+        kind, lr, decay, name = (self.settings[key] for key in ("optimizer", "lr", "weight_decay", "schedule"))
+        fused = "fused" in inspect.signature(kind).parameters and "mixed" not in self.trainer.precision
+        optimizer = kind(self.net.parameters(), lr=lr, weight_decay=decay, **({"fused": True} if fused else {}))
+        if name == "constant":
             return optimizer
-        factor = partial(SCHEDULES[self.settings["schedule"]], self.share)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return [optimizer], [schedule]
+        calls = self.trainer.estimated_stepping_batches
+        if calls == math.inf:
+            raise UserError(f"schedule={name} needs to know the last step: set trainer.max_epochs or max_steps.")
+        steps = max(1, round(calls * self.settings["steps_per_call"]))
+        schedule: Any = CosineAnnealingLR(optimizer, steps)  # Loshchilov and Hutter, 2017
+        if name == "one_cycle":  # Smith, 2018: from a tenth up to `lr` in three tenths of the steps, then down to 0
+            schedule = OneCycleLR(optimizer, lr, steps, div_factor=10, cycle_momentum=False)
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
-    def share(self, step: int) -> float:
-        """How much of the training is done, 0 to 1, after so many optimiser steps."""
-        return min(1.0, step / max(1, (self.trainer.max_epochs or 1) * self.settings["steps"]))
+    def means(self, part: str) -> dict[str, float]:
+        """Means over the rows of `train` or `val` of all processes, since they were last asked for."""
+        if part not in self.sums:
+            return {}
+        sums, rows = self.sums.pop(part)
+        gathered: Any = self.all_gather(torch.cat([sums, sums.new_tensor([rows])]))
+        *sums, rows = gathered.reshape(-1, len(self.names) + 1).sum(0).tolist()
+        return {f"{part}_{name}": value / rows for name, value in zip(self.names, sums, strict=True)}
 
-    def training_step(self, chunk: list[Tensor], _: int) -> None:
-        """Learn from `(rows, *input_shape)` and `(rows, ...)`, batch by batch."""
+    def _measure(self, part: str, X: Tensor, y: Tensor) -> Tensor:
+        measured = self.objective(self.net(X), y)
+        sums, rows = self.sums.get(part, (0.0, 0))
+        self.sums[part] = sums + torch.stack([v.detach() for v in measured.values()]) * len(y), rows + len(y)
+        self.names = list(measured)
+        return measured["loss"]
+
+
+class FastTraining(Training):
+    """The same weights, to the bit, with many optimiser steps per call: each call of Lightning takes 0.3 ms."""
+
+    automatic_optimization = False
+
+    def training_step(self, batch: Sequence[Tensor], index: int) -> None:  # type: ignore[override]
+        """Learn from many batches, one after another."""
         optimizer: Any = self.optimizers()
         schedule: Any = self.lr_schedulers()
-        augment, clip = self.settings["augment"], self.settings["gradient_clip"]
-        for X, y in zip(*(tensor.split(self.settings["batch_size"]) for tensor in chunk), strict=True):
-            measured = self.objective(self.net(augment(X) if augment else X), y)
+        sizes = split(len(batch[0]), self.settings["batch_size"])
+        for rows in zip(*(tensor.split(sizes) for tensor in batch), strict=True):
+            loss = super().training_step(rows, index)
             optimizer.zero_grad()
-            self.manual_backward(measured["loss"])
-            if clip is not None:
-                nn.utils.clip_grad_norm_(self.net.parameters(), clip)
+            self.manual_backward(loss)
+            if self.settings["gradient_clip"]:
+                self.clip_gradients(optimizer, self.settings["gradient_clip"], "norm")
             optimizer.step()
-            if schedule is not None:
+            if schedule:
                 schedule.step()
-            self._count("train", measured, len(y))
 
-    def validation_step(self, chunk: list[Tensor], _: int) -> None:
-        """Measure without learning."""
-        X, y = chunk
-        self._count("val", self.objective(self.net(X), y), len(y))
 
-    def on_train_start(self) -> None:
-        """One line of progress, in a terminal alone (`disable=None`), from the first process alone."""
-        first = self.trainer.is_global_zero
-        self.bar = tqdm(total=self.trainer.max_epochs, unit="epoch", disable=None if first else True)
+class Epochs(pl.Callback):
+    """Reports each epoch, and keeps the weights of the lowest validation loss.
 
-    def on_train_end(self) -> None:
-        """Leave the line as it is."""
-        self.bar.close()
+    It runs before other callbacks. So it sees averaged weights if a callback validates them, and a callback that sets
+    weights when training ends, as averaging does, has the last word.
+    """
 
-    def on_train_epoch_start(self) -> None:
-        """Begin to count."""
-        self.counted: dict[str, Any] = {}
+    def __init__(self, on_epoch: Callable[[int, dict[str, float]], None] | None) -> None:
+        self.on_epoch, self.best = on_epoch, math.inf
+        self.history: list[dict[str, float]] = []
+        self.val: dict[str, float] = {}
+        self.weights: dict[str, Tensor] = {}
 
-    def on_validation_epoch_end(self) -> None:
-        """Give the callbacks what they watch."""
-        self.log_dict(self._means("val"), sync_dist=True)
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Begin a line of progress, for terminals only (`disable=None`)."""
+        hidden = not trainer.is_global_zero or trainer.progress_bar_callback is not None
+        self.bar = tqdm(total=trainer.max_epochs, unit="epoch", disable=hidden or None)
 
-    def on_train_epoch_end(self) -> None:
-        """Report the epoch's curves: what the objective measures, of `train`, and of `val` where there is one."""
-        values = self._means("train") | self._means("val")
-        self.history.append(values)
-        self.bar.set_postfix(values, refresh=False)
+    def on_validation_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
+        """Log the validation loss for other callbacks; copy the weights if it is the lowest."""
+        self.val = module.means("val")
+        if trainer.sanity_checking or not self.val:
+            return
+        module.log_dict(self.val, sync_dist=True)
+        if self.val["val_loss"] < self.best:
+            self.best = self.val["val_loss"]
+            self.weights = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
+        """Report the means of the epoch and whatever other callbacks logged."""
+        train = module.means("train")
+        module.log_dict(train, sync_dist=True)
+        others = {k: float(v) for k, v in trainer.callback_metrics.items() if not k.startswith(("train_", "val_"))}
+        self.history.append(train | self.val | others)
+        self.val = {}
+        self.bar.set_postfix(self.history[-1], refresh=False)
         self.bar.update()
-        if self.on_epoch is not None and self.trainer.is_global_zero:
-            self.on_epoch(len(self.history), values)
-
-    def _count(self, part: str, measured: dict[str, Tensor], n: int) -> None:
-        """Add what was measured on `n` rows; the sums stay on the device until the epoch ends."""
-        sums = torch.stack([value.detach() for value in measured.values()]) * n
-        names, before, rows = self.counted.get(part, (list(measured), 0.0, 0))
-        self.counted[part] = (names, before + sums, rows + n)
-
-    def _means(self, part: str) -> dict[str, float]:
-        if part not in self.counted:
-            return {}
-        names, sums, rows = self.counted[part]
-        sums = torch.cat([sums, torch.tensor([rows], dtype=sums.dtype, device=sums.device)])
-        *sums, rows = torch.as_tensor(self.all_gather(sums)).reshape(-1, len(names) + 1).sum(0).tolist()
-        return {f"{part}_{name}": value / rows for name, value in zip(names, sums, strict=True)}
-
-
-class BestWeights(Callback):
-    """Keeps the weights of the epoch with the lowest validation loss, and puts them back at the end."""
-
-    best = float("inf")
-    weights: dict[str, Tensor] | None = None
-
-    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Copy the weights if they are the best so far."""
-        loss = float(trainer.callback_metrics["val_loss"])
-        if loss < self.best:
-            self.best, self.weights = loss, {k: v.clone() for k, v in module.state_dict().items()}
+        if self.on_epoch is not None and trainer.is_global_zero:
+            self.on_epoch(len(self.history), self.history[-1])
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Put them back."""
-        if self.weights is not None:
+        """Restore the best weights, unless a callback has changed the network since."""
+        self.bar.close()
+        if self.weights.keys() == module.state_dict().keys():
             module.load_state_dict(self.weights)
 
 
-def run(module: Training, train: Chunks, val: Chunks | None, patience: int | None, trainer: Mapping[str, Any]) -> None:
-    """Train a network, in place; with validation rows, the weights of the best epoch are kept.
+class Rows:
+    """Calls of `size` rows; with a seed, shuffled anew each epoch. Each process gets an equal share."""
 
-    Args:
-        module: the network and how it learns.
-        train: the training rows.
-        val: the validation rows, if any.
-        patience: epochs without a better validation loss after which it ends; None: never.
-        trainer: arguments of Lightning's `Trainer`.
-    """
-    callbacks: list[Callback] = [] if val is None else [BestWeights()]
-    if val is not None and patience is not None:
-        callbacks.append(EarlyStopping("val_loss", patience=patience))
-    quiet = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
-    settings = {**dict.fromkeys(quiet, False), "num_sanity_val_steps": 0, **trainer}
+    def __init__(self, arrays: Sequence[NDArray], size: int, trainer: pl.Trainer, seed: int | None = None) -> None:
+        self.tensors = [torch.from_numpy(array) for array in arrays]
+        self.size, self.trainer, self.seed = size, trainer, seed
+
+    def sizes(self, size: int) -> list[int]:
+        """Sizes of the batches of an epoch, if each has `size` rows."""
+        return split(len(self.tensors[0]) // self.trainer.world_size, size)
+
+    def __len__(self) -> int:
+        return len(self.sizes(self.size))
+
+    def __iter__(self) -> Iterator[list[Tensor]]:
+        order, processes = torch.arange(len(self.tensors[0])), self.trainer.world_size
+        if self.seed is not None:
+            seed = self.seed + self.trainer.current_epoch
+            order = torch.randperm(len(order), generator=torch.Generator().manual_seed(seed))
+        order = order[: len(order) - len(order) % processes][self.trainer.global_rank :: processes]
+        for index in order.split(self.sizes(self.size)):
+            yield [tensor[index] for tensor in self.tensors]
+
+
+def split(n: int, size: int) -> list[int]:
+    """Sizes of the batches of `n` rows; a single last row joins the batch before it: batch norm needs two."""
+    full, rest = divmod(n, size)
+    if rest == 1 and full:
+        return [size] * (full - 1) + [size + 1]
+    return [size] * full + [rest] * (rest > 0)
+
+
+def run(net: nn.Module, objective: Any, settings: dict[str, Any], train: Any, val: Any, on_epoch: Any) -> list[dict]:
+    """Train a network in place on arrays `(X, y)`; return its curves. `settings` are the estimator's, and `seed`."""
+    flags, batch, steps = dict(settings["trainer"] or {}), settings["batch_size"], settings["steps_per_execution"]
+    given = deepcopy(flags.pop("callbacks", None) or [])  # they keep state: each fit needs new ones
+    callbacks = given if isinstance(given, list) else [given]
+    single = [f"{type(c).__name__} in trainer.callbacks" for c in callbacks if type(c) is not EarlyStopping]
+    single += [f"trainer.{flag}" for flag in flags if flag not in ANY_PACE or flags[flag] in ("16-mixed", "16", 16)]
+    many = 1 if single else max(1, ROWS_PER_CALL // batch)
+    steps = many if steps == "auto" else steps
+    if steps > 1 and single:
+        raise UserError(f"steps_per_execution={steps} does not work with {single[0]}. Set it to auto or 1.")
+    if val is not None and settings["patience"] is not None:
+        callbacks.append(EarlyStopping("val_loss", patience=settings["patience"], check_on_train_epoch_end=False))
+    kinds = {
+        "enable_checkpointing": Checkpoint,
+        "enable_progress_bar": ProgressBar,
+        "enable_model_summary": ModelSummary,
+    }
+    defaults: dict[str, Any] = {flag: any(isinstance(c, kind) for c in callbacks) for flag, kind in kinds.items()}
+    defaults["logger"] = any(isinstance(c, LearningRateMonitor) for c in callbacks) and DummyLogger()
+    defaults |= {"num_sanity_val_steps": 0, "gradient_clip_val": settings["gradient_clip"] if steps == 1 else None}
+    epochs = Epochs(on_epoch)
     try:
-        pl.Trainer(**settings, callbacks=callbacks).fit(module, train, val)
+        trainer = pl.Trainer(**{**defaults, **flags}, callbacks=[epochs, *callbacks])
+        rows = Rows(train, steps * batch, trainer, None if flags.get("overfit_batches") else settings["seed"])
+        settings["steps_per_call"] = len(rows.sizes(batch)) / len(rows)
+        module = (Training if steps == 1 else FastTraining)(net, objective, settings)
+        trainer.fit(module, rows, None if val is None else Rows(val, many * batch, trainer))
     except SystemExit as end:
         if isinstance(end.__context__, KeyboardInterrupt):  # Lightning makes Ctrl-C an exit
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from None
         raise
-
-
-def classify(output: Tensor, y: Tensor, label_smoothing: float) -> dict[str, Tensor]:
-    """Cross-entropy and accuracy of `(n, classes)` against class numbers `(n,)`."""
-    loss = F.cross_entropy(output, y, label_smoothing=label_smoothing)
-    return {"loss": loss, "accuracy": (output.argmax(1) == y).float().mean()}
-
-
-def regress(output: Tensor, y: Tensor) -> dict[str, Tensor]:
-    """Mean squared error of `(n, targets)` against `(n, targets)`."""
-    return {"loss": F.mse_loss(output, y)}
-
-
-def cosine(share: Callable[[int], float], step: int) -> float:
-    """Half a cosine from the learning rate down to nothing (Loshchilov and Hutter, 2017)."""
-    return 0.5 * (1 + float(np.cos(np.pi * share(step))))
-
-
-def one_cycle(share: Callable[[int], float], step: int) -> float:
-    """Up from a tenth over the first three tenths, then down to nothing, both along a cosine (Smith, 2018)."""
-    done = share(step)
-    if done < 0.3:
-        return 0.1 + 0.45 * (1 - float(np.cos(np.pi * done / 0.3)))
-    return 0.5 * (1 + float(np.cos(np.pi * (done - 0.3) / 0.7)))
-
-
-SCHEDULES = {"cosine": cosine, "one_cycle": one_cycle}
+    return epochs.history

@@ -67,8 +67,8 @@ def verdict(runs: Sequence[Record]) -> str:
 
 
 def _verdict(runs: Sequence[Record]) -> str:
-    found = {run.passport["trial"]["number"]: run for run in runs if run.metrics}
-    trials = [Trial(number, run.passport["command"][2:], run.metrics) for number, run in found.items()]
+    found = {run.provenance["trial"]["number"]: run for run in runs if run.metrics}
+    trials = [Trial(number, run.provenance["command"][2:], run.metrics) for number, run in found.items()]
     best, tags = summary(runs[0].config["task"], trials)
     if not best:
         return ""

@@ -1,174 +1,241 @@
 """The run record: a run is a folder of plain files, and MLflow is published from it.
 
-config.yaml       what decided the numbers, resolved           train
-passport.json     code, data, environment, seed; `record_id`   train
-patch.diff        uncommitted changes; empty if there were none  train
-metrics.jsonl     curves: one line per epoch                   train
-model.skops       the fitted pipeline                          train
-cv.csv, cv.json   the scores of each fold, if it was asked for    train
-status.json       RUNNING, FINISHED, FAILED or KILLED, why     train
-metrics.json      final scores, by part                        evaluate
-evaluation/       predictions, figures, curves, status.json    evaluate
+config.yaml       what decided the numbers, resolved               train
+provenance.json   code, data, environment, seed; `record_id`       train
+patch.diff        uncommitted changes; empty if there were none    train
+metrics.jsonl     curves: one line per epoch                       train
+model.skops       the fitted pipeline                              train
+cv.csv, cv.json   the scores of each fold, if asked for            train
+status.json       RUNNING, FINISHED, FAILED or KILLED, and why     train
+metrics.json      final scores, by part                            evaluate
+evaluation/       predictions, figures, curves, status.json        evaluate
+
+A run takes the folder that it was given if that is free. Else it is built in out/adhoc/<name>-<time>, and replaces the
+older record when it has ended well. A run that fails or is killed stays where it was built.
 """
 
 import json
 import os
 import platform
 import shutil
+import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import yaml
 
 from deepmine.config import compose
 from deepmine.config.errors import UserError
+from deepmine.data import digests, folders
+
+STAGE = '"stage"'  # in every status.json
+EVALUATION = {"status.json": STAGE, "*": ""}
+FILES = dict.fromkeys(("config.yaml", "patch.diff", "metrics.jsonl", "model.skops", "cv.csv", "cv.json"), "")
+FILES |= {"provenance.json": '"record_id"', "status.json": STAGE}  # by these texts `folders` knows a record,
+FILES |= {"metrics.json": '"test/', "evaluation/status.json": STAGE}  # also where git or DVC keeps these files alone
 
 
-@dataclass(frozen=True)
+@dataclass
 class Record:
-    """The record in a folder; what it holds is read from the files each time."""
+    """The record in a folder; what it holds is read from the files each time. UserError: a file is damaged."""
 
     folder: Path
 
     @property
     def config(self) -> dict[str, Any]:
         """What decided the numbers, with `experiment` and `choices`."""
-        return yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8"))
+        return _read(self.folder / "config.yaml", yaml.safe_load, digest=self.provenance["config"])
 
     @property
-    def passport(self) -> dict[str, Any]:
+    def provenance(self) -> dict[str, Any]:
         """Where the run comes from."""
-        return json.loads((self.folder / "passport.json").read_text())
+        return _read(self.folder / "provenance.json", keys=("record_id", "config", "data"))
+
+    @property
+    def name(self) -> str:
+        """The name of the folder that the run was given."""
+        return self.provenance.get("name", self.folder.name)
 
     @property
     def metrics(self) -> dict[str, float]:
         """Final scores, `{"test/accuracy": ...}`; empty before `evaluate`."""
-        path = self.folder / "metrics.json"
-        return json.loads(path.read_text()) if path.is_file() else {}
+        return _read(self.folder / "metrics.json") if (self.folder / "metrics.json").exists() else {}
 
     @property
     def curves(self) -> list[dict[str, Any]]:
         """One dict for each epoch: `epoch`, `time` (seconds since 1970) and its values."""
-        path = self.folder / "metrics.jsonl"
-        lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
-        return [json.loads(line) for line in lines if line.endswith("\n")]  # the last may be half-written
+        return list(_read(self.folder / "metrics.jsonl", _epochs).values())
 
     @property
     def cross_validation(self) -> dict[str, Any]:
         """`folds`, a dict for each, and `scores`, their means and deviations; empty without."""
-        path = self.folder / "cv.json"
-        return json.loads(path.read_text()) if path.is_file() else {}
+        return _read(self.folder / "cv.json") if (self.folder / "cv.json").exists() else {}
 
     @property
     def status(self) -> dict[str, Any]:
         """That of the stage that came last: `status`, `stage`, `started`, `ended`, `reason`."""
-        evaluation = read_status(self.folder / "evaluation/status.json")
-        return evaluation if evaluation and self.training["status"] == "FINISHED" else self.training
+        evaluation, training = self.folder / "evaluation/status.json", self.training
+        return read_status(evaluation) if evaluation.exists() and training["status"] == "FINISHED" else training
 
     @property
     def training(self) -> dict[str, Any]:
         """The status of `train` alone, with `fit_seconds` once the model is fitted."""
-        return read_status(self.folder / "status.json") or {"status": "UNKNOWN"}
+        return read_status(self.folder / "status.json")
 
     def log(self, epoch: int, values: dict[str, float]) -> None:
         """Append one epoch's values to the curves."""
         with (self.folder / "metrics.jsonl").open("a") as file:
             file.write(json.dumps({"epoch": epoch, "time": time.time(), **values}) + "\n")
 
+    def move(self, place: Path) -> None:
+        """Take the place that `claimed` holds; an older record there is replaced."""
+        if self.folder != place:
+            folders.replace(place, self.folder, FILES)
+            self.folder = place
+
 
 def find(folder: Path) -> Record:
     """The record in a folder.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or it is damaged.
     """
-    if not (folder / "passport.json").is_file():
+    if not (folder / "provenance.json").is_file():
         raise UserError(f"There is no run record in {folder}. Train it first, or name another folder: run=out/...")
-    return Record(folder)
+    run = Record(folder)
+    _ = run.config, run.metrics, run.curves, run.cross_validation, run.status
+    return run
 
 
 def find_all(out: Path, kinds: Sequence[str] = ("runs", "adhoc")) -> list[Record]:
-    """All records below `out`: those of the pipeline (`runs`), then those of single runs (`adhoc`), by name."""
-    return [Record(path.parent) for kind in kinds for path in sorted(out.glob(f"{kind}/*/passport.json"))]
+    """The records below `out`: those of the pipeline (`runs`), then single runs (`adhoc`), by name.
+
+    Damaged ones are named on stderr and left out.
+    """
+    found = []
+    for path in [path for kind in kinds for path in sorted(out.glob(f"{kind}/*/provenance.json"))]:
+        try:
+            found.append(find(path.parent))
+        except UserError as error:
+            print(f"left out: {error}", file=sys.stderr)
+    return found
 
 
-def start(folder: Path, settings: dict[str, Any], passport: dict[str, Any], patch: str) -> Record:
-    """A new record; an older one in the same folder is gone."""
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+@contextmanager
+def claimed(place: Path, drafts: Path) -> Iterator[Path]:
+    """Where to build the record of a run that is to end in `place`, which no other run may take meanwhile.
+
+    Raises:
+        UserError: another run has taken it, or what is there is no record.
+    """
+    folders.require_ours(place, FILES)
+    hint = f"Wait for it, or give this run a folder of its own: run={drafts / place.name}-2"
+    with folders.locked(place, 0, hint):
+        free = not place.exists() or not any(place.iterdir())
+        folder = place if free else drafts / f"{place.name}-{datetime.now():%Y%m%d-%H%M%S}-{token_hex(2)}"
+        try:
+            yield folder
+        except BaseException:
+            if folder.exists() and not free:
+                print(f"The record of this run is {folder}; {place} is as it was before.", file=sys.stderr)
+            raise
+
+
+def start(folder: Path, settings: dict[str, Any], provenance: dict[str, Any], patch: bytes) -> Record:
+    """A new record in a free folder; provenance.json comes last and makes it one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "status.json", _running("train"))
     compose.dump(folder / "config.yaml", settings)
-    write_json(folder / "passport.json", passport)
     (folder / "metrics.jsonl").touch()
-    (folder / "patch.diff").write_text(patch)
+    (folder / "patch.diff").write_bytes(patch)
+    config = digests.file_digest(folder / "config.yaml")
+    write_json(folder / "provenance.json", {**provenance, "config": config})
     return Record(folder)
+
+
+@contextmanager
+def evaluation(run: Record) -> Iterator[Path]:
+    """The folder for a new evaluation. The last one, if it is good, is replaced only when this one ends well."""
+    place = run.folder / "evaluation"
+    with ExitStack() as stack:
+        if (place / "status.json").exists() and run.status["status"] == "FINISHED":
+            place = stack.enter_context(folders.rebuilt(place, EVALUATION))
+        else:
+            folders.require_ours(place, EVALUATION)
+            shutil.rmtree(place, ignore_errors=True)
+        stack.enter_context(status(place / "status.json", "evaluate"))
+        yield place
 
 
 @contextmanager
 def status(path: Path, stage: str) -> Iterator[dict[str, Any]]:
     """Keep the status file of a stage true: RUNNING, then FINISHED, FAILED (an error) or KILLED (a signal).
 
-    What the block puts into the dict stands in the file at the end.
+    What the block puts into the dict is in the file at the end.
     """
-    now = {
-        "status": "RUNNING",
-        "stage": stage,
-        "started": _now(),
-        "pid": os.getpid(),
-        "host": platform.node(),
-    }
+    now = _running(stage)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, now)
     try:
         yield now
         now["status"] = "FINISHED"
-    except Exception as error:
-        now |= {
-            "status": "FAILED",
-            "reason": f"{type(error).__name__}: {error}",
-            "traceback": traceback.format_exc(),
-        }
-        raise
-    except BaseException as end:  # Ctrl-C, SIGTERM
-        now |= {
-            "status": "KILLED",
-            "reason": "Ctrl-C" if isinstance(end, KeyboardInterrupt) else f"exit: {end}",
-        }
+    except BaseException as end:
+        now |= {"status": "FAILED", "reason": f"{type(end).__name__}: {end}", "traceback": traceback.format_exc()}
+        if not isinstance(end, Exception):
+            now |= {"status": "KILLED", "reason": "Ctrl-C" if isinstance(end, KeyboardInterrupt) else f"exit: {end}"}
         raise
     finally:
         write_json(path, {**now, "ended": _now()})
 
 
-def read_status(path: Path) -> dict[str, Any] | None:
+def read_status(path: Path) -> dict[str, Any]:
     """The status of a stage; one that still says RUNNING although its process is gone was KILLED."""
-    if not path.is_file():
-        return None
-    found = json.loads(path.read_text())
+    found = _read(path, keys=("status", "stage", "started", "pid", "host"))
     if found["status"] == "RUNNING" and found["host"] == platform.node() and not _alive(found["pid"]):
-        found |= {"status": "KILLED", "reason": "its process ended without a word (killed, or out of memory)"}
+        found |= {"status": "KILLED", "reason": "its process ended without notice (killed, or out of memory)"}
     return found
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file, whole or not at all."""
-    new = path.with_name(f".{path.name}.new")
+    new = path.with_name(f".{path.name}.deepmine-new")
     new.write_text(json.dumps(value, indent=2) + "\n")
     new.replace(path)
+
+
+def _read(path: Path, parse: Callable[[str], Any] = json.loads, keys: Sequence[str] = (), digest: str = "") -> Any:
+    """A file that holds a mapping, with these keys and this md5 where they are given."""
+    try:
+        found = parse(path.read_text(encoding="utf-8"))
+        if digest not in ("", digests.file_digest(path)) or not set(keys) <= set(dict(found)):
+            raise ValueError("it is not as the run wrote it")
+    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
+        why = str(error).splitlines()[0]
+        raise UserError(f"{path} is damaged ({why}). Train that run again, or delete its folder.") from None
+    return found
+
+
+def _epochs(text: str) -> dict[int, dict[str, Any]]:
+    lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]  # the last may be half-written
+    return dict(enumerate(map(json.loads, lines)))
+
+
+def _running(stage: str) -> dict[str, Any]:
+    return {"status": "RUNNING", "stage": stage, "started": _now(), "pid": os.getpid(), "host": platform.node()}
 
 
 def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
+    except OSError as error:
+        return isinstance(error, PermissionError)
     return True
 
 

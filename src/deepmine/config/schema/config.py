@@ -32,7 +32,8 @@ class Data(Strict):
     folder: Text
     download: Download | None = None
     source: dict[str, Any]
-    contract: Contract | None = None
+    contract: Contract | None = None  # in YAML its name in conf/data/contract
+    on_violation: Literal["stop", "reject"] = "stop"
     clean: Clean = Clean()
     privacy: Privacy = Privacy()
     split: Split

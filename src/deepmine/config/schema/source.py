@@ -1,21 +1,20 @@
-"""What `source` and `download` in conf/data/<name>.yaml may hold. Light, as `schema_data.py`."""
+"""What `source.files` and `download` in conf/data/<name>.yaml may hold."""
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Strict(BaseModel):
-    """No key more, none less, and no guessing of types."""
+    """No unknown keys, and no conversion of types."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Form(Strict):
-    """How a file is read; what is not set is found out.
+    """How a file is written. All but `encoding` and `table` are DuckDB's options for CSV files.
 
-    `table`: one of those of an SQLite file. The others are DuckDB's for CSV
-    (https://duckdb.org/docs/current/data/csv/overview), but `thousands`, the sign between groups of digits.
+    https://duckdb.org/docs/current/data/csv/overview. `table`: a table of a database, or a query in its own SQL.
     """
 
     table: str | None = None
@@ -35,16 +34,19 @@ class Form(Strict):
 
 
 class FirstForm(Form):
-    """What a person says to `new-data` of a file that it cannot find out; `null_values`: texts that mean missing."""
+    """What a person tells `new-data` about a file. `baskets`: each line is one; `basket`, `item`: these columns are."""
 
     null_values: list[str] = []
+    baskets: bool = False
+    basket: str | None = None
+    item: str | None = None
 
 
 class File(Form):
     """A table of a source; `passengers.csv` is short for `{path: passengers.csv}`.
 
-    `path`: a file, or a pattern (`part-*.csv`) for files with the same columns. `url`: the environment variable that
-    holds the URL of a PostgreSQL database, which has the `table`.
+    `path`: a file, or a pattern (`part-*.csv`) for files with the same columns. `url`: the name of the environment
+    variable that holds the SQLAlchemy URL of a database.
     """
 
     path: str | None = None
@@ -57,42 +59,13 @@ class File(Form):
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
-        if (self.path is None) == (self.url is None):
-            raise ValueError("wanted either `path`, or `url` and `table`")
-        if self.url is not None and self.table is None:
-            raise ValueError("a database, `url`, wants `table` too")
+        if (self.path is None) == (self.url is None) or (self.url is not None and self.table is None):
+            raise ValueError("it must have either `path`, or `url` and `table`")
         return self
 
 
-Rule = Literal["first", "max", "mean", "drop"]
-
-
-class Join(Strict):
-    """A table to join: each row of those before it gets the one row with its key.
-
-    `using`: the key, as in SQL, or a list of columns, or `{there: here}` where the names differ, `there` in the tables
-    before. `conflict`: which value counts where a key has several, for all columns or `{column: rule}`, in which `*`
-    is all others; `drop` leaves the value empty.
-    """
-
-    table: str
-    using: dict[str, str] = {}
-    conflict: dict[str, Rule] = {}
-
-    @field_validator("using", mode="before")
-    @classmethod
-    def _names(cls, given: Any) -> Any:
-        names = [given] if isinstance(given, str) else given
-        return {name: name for name in names} if isinstance(names, list) else given
-
-    @field_validator("conflict", mode="before")
-    @classmethod
-    def _all(cls, given: Any) -> Any:
-        return {"*": given} if isinstance(given, str) else given
-
-
 class Download(Strict):
-    """Raw files that are fetched where they are not there; see `deepmine.data.readers.download.fetch`."""
+    """Raw files that are downloaded if missing; see `deepmine.data.readers.download.fetch`."""
 
     mirrors: list[str]
     files: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{32}$")]] = Field(min_length=1)

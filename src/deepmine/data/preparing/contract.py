@@ -1,4 +1,4 @@
-"""What a data set promised: inferred once, frozen as YAML, read by a person, and checked with pandera ever after."""
+"""The data contract: inferred once, corrected by a person, and checked at every preparation."""
 
 import math
 from collections.abc import Collection, Iterator, Mapping
@@ -12,105 +12,77 @@ from deepmine.config.errors import UserError
 from deepmine.data.ledger import Ledger
 from deepmine.data.preparing.privacy import personal
 
-CATEGORIES = 20  # at most so many different texts, each ten times on average, are categories
-KEYS = 20  # at least so many different values, and no other, promise to be unique
+CATEGORIES = 20  # texts with at most this many distinct values, ten rows each on average, are categories
+KEYS = 20  # a column with at least this many values, all distinct, is expected to stay unique
+BROKEN = ["row", "column", "rule"]
+DAY = pd.Timedelta(1, "D") - pd.Timedelta(1, "us")  # the last moment of a day
+Violation = tuple[str | None, str, Any]  # column, rule, and which rows break it; None: no single row is at fault
 
 
 def infer(frame: pd.DataFrame, protected: Collection[str] = ()) -> dict[str, Any]:
-    """The contract that these rows keep (`schema_data.Contract`, without defaults).
+    """The contract that these rows keep (`config.schema.data.Contract`, defaults left out).
 
-    Limits are rounded outward to three significant digits, shares upward to hundredths. Of a column that is `protected`
-    or looks personal neither texts nor limits are told: a contract lies in git.
+    Limits are rounded outward to three significant digits, shares up to hundredths. Of a `protected` or personal
+    column it holds no values and no limits, because it is committed to git.
     """
     hidden = {*personal(frame), *protected}
-    columns = {str(name): _promise(column, name in hidden) for name, column in frame.items()}
+    columns = {str(name): _infer_column(column, name in hidden) for name, column in frame.items()}
     return {"repeated_rows": _share(frame.duplicated()), "columns": columns}
 
 
 def check(frame: pd.DataFrame, contract: Mapping[str, Any]) -> pd.DataFrame:
-    """What breaks a contract: `row`, `column` and `rule` of each violation, row None where no row alone is to blame.
-
-    Args:
-        frame: `(n, columns)`, indexed by row id.
-        contract: `schema_data.Contract`.
-    """
-    found = pd.DataFrame(_columns(frame, contract["columns"]), columns=["row", "column", "rule"])
-    if len(found):  # rules about values make no sense of other columns
-        return found
-    return pd.concat(
-        [
-            pd.DataFrame(_rows(frame, contract), columns=["row", "column", "rule"]),
-            _values(frame, contract["columns"]),
-        ],
-        ignore_index=True,
-    )
+    """The violations: `row` (None where no single row is at fault), `column`, `rule`; `frame` is indexed by row id."""
+    found = list(_columns(frame, contract["columns"]))  # rules about values need columns of the right type
+    found = found or [*_rows(frame, contract), *_values(frame, contract["columns"])]
+    rows = [(row, *rule) for *rule, which in found for row in ([None] if which is None else frame.index[which])]
+    return pd.DataFrame(rows, columns=BROKEN)
 
 
-def enforce(frame: pd.DataFrame, contract: Mapping[str, Any], ledger: Ledger) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows that keep a contract, and what the others broke: `row`, `column`, `rule`.
-
-    A new column stops as one that is missing does: it would become a feature that nobody looked at.
+def enforce(frame: pd.DataFrame, contract: Mapping[str, Any], on_violation: str, ledger: Ledger) -> pd.DataFrame:
+    """The violations, each in a row of its own (see `check`).
 
     Raises:
-        UserError: a rule is broken and `on_violation` is `stop`, or no row alone is to blame, or no row is left. It
-            names columns, rules and row ids, and no value, since privacy comes later.
+        UserError: `on_violation` is `stop`, no single row is at fault, or no row is left. It names columns, rules and
+            row ids but no values, because it is raised before privacy rules apply.
     """
     broken = check(frame, contract)
     rejects = broken["row"].unique()
-    if len(broken) and (contract["on_violation"] == "stop" or broken["row"].isna().any() or len(rejects) == len(frame)):
+    if len(broken) and (on_violation == "stop" or broken["row"].isna().any() or len(rejects) == len(frame)):
         raise UserError(_message(broken))
-    kept = frame[~frame.index.isin(rejects)] if len(rejects) else frame
-    told = f"{len(rejects)} rows that break it set aside" if len(rejects) else "every row keeps it"
-    ledger.add("contract", told, len(frame), len(kept))
-    return kept, broken
+    what = f"{len(rejects)} rows break it, see rejects.csv" if len(rejects) else "all rows keep it"
+    ledger.add("contract", what, len(frame), len(frame) - len(rejects))
+    return broken
 
 
-def _promise(column: pd.Series, hidden: bool) -> dict[str, Any]:
-    """What one column keeps, without what is the default."""
+def _infer_column(column: pd.Series, hidden: bool) -> dict[str, Any]:
     values, kind = column.dropna(), _type(column)
-    promise = {"text": _texts, "date": _dates, "number": _numbers}[kind](values)
-    promise = {key: promise[key] for key in ("type", "infinite") if key in promise} if hidden else promise
-    if promise["type"] in ("integer", "text") and len(values) >= KEYS and values.is_unique:
-        promise["unique"] = True
-    if missing := _share(column.isna()):
-        promise["missing"] = missing
-    return promise
+    rule: dict[str, Any] = _numbers(values) if kind == "number" else {"type": kind}
+    distinct: Any = values.unique() if kind == "text" else []
+    if kind == "date" and len(values):
+        rule |= {"min": f"{values.min().year:04}-01-01", "max": f"{values.max().year:04}-12-31"}
+    if 0 < len(distinct) <= CATEGORIES and len(values) >= 10 * len(distinct):
+        rule["categories"] = sorted(map(str, distinct))
+    rule = {key: rule[key] for key in ("type", "infinite") if key in rule} if hidden else rule
+    if rule["type"] in ("integer", "text") and len(values) >= KEYS and values.is_unique:
+        rule["unique"] = True
+    return rule | ({"missing": _share(column.isna())} if column.isna().any() else {})
 
 
 def _numbers(values: pd.Series) -> dict[str, Any]:
-    """Limits; of numbers that are not whole also the quartiles, between which another delivery's median lies."""
+    """Limits; for fractions also the quartiles, because the median leaves them when the unit changes."""
     finite = values[np.isfinite(values)]
-    infinite = {"infinite": True} if len(finite) < len(values) else {}
+    rule: dict[str, Any] = {"type": "number"} | ({"infinite": True} if len(finite) < len(values) else {})
     if finite.empty:
-        return {"type": "number", **infinite}
-    limits = {"min": _rounded(finite.min(), ROUND_FLOOR), "max": _rounded(finite.max(), ROUND_CEILING)}
+        return rule
+    least, low, high, most = map(float, finite.quantile([0, 0.25, 0.75, 1]))
+    rule |= {"min": _rounded(least, ROUND_FLOOR), "max": _rounded(most, ROUND_CEILING)}
     if (finite % 1 == 0).all():
-        return {"type": "integer", **limits, **infinite}
-    low, high = finite.quantile([0.25, 0.75])
-    median = {"median": [_rounded(low, ROUND_FLOOR), _rounded(high, ROUND_CEILING)]}
-    return {"type": "number", **limits, **median, **infinite}
-
-
-def _dates(values: pd.Series) -> dict[str, Any]:
-    """Limits, to whole years."""
-    if values.empty:
-        return {"type": "date"}
-    return {"type": "date", "min": f"{values.min().year:04}-01-01", "max": f"{values.max().year:04}-12-31"}
-
-
-def _texts(values: pd.Series) -> dict[str, Any]:
-    """Categories of texts that are few; else a pattern where all have one shape, such as P0001."""
-    distinct = values.unique()
-    if 0 < len(distinct) <= CATEGORIES and len(values) >= 10 * len(distinct):
-        return {"type": "text", "categories": sorted(map(str, distinct))}
-    shapes = pd.Series(distinct, dtype="str").str.replace(r"[0-9]+", "0", regex=True).unique()
-    if len(shapes) != 1 or "0" not in shapes[0] or not shapes[0].replace("0", "").isalnum():
-        return {"type": "text"}
-    return {"type": "text", "pattern": shapes[0].replace("0", "[0-9]+")}
+        return rule | {"type": "integer"}
+    return rule | {"median": [_rounded(low, ROUND_FLOOR), _rounded(high, ROUND_CEILING)]}
 
 
 def _rounded(value: float, rounding: str) -> float | int:
-    number = float(Context(3, rounding).create_decimal(repr(float(value))))  # in decimals: 0.17 stays 0.17
+    number = float(Context(3, rounding).create_decimal(repr(value)))  # in decimals, so that 0.17 stays 0.17
     return int(number) if number.is_integer() else number
 
 
@@ -122,93 +94,62 @@ def _type(column: pd.Series) -> str:
     return {"M": "date"}.get(column.dtype.kind, "number" if column.dtype.kind in "biuf" else "text")
 
 
-def _columns(frame: pd.DataFrame, columns: Mapping[str, Any]) -> Iterator[tuple[None, str, str]]:
-    for name in [*columns, *(str(name) for name in frame if name not in columns)]:
-        wanted = columns.get(name, {"type": None})["type"]
+def _columns(frame: pd.DataFrame, columns: Mapping[str, Any]) -> Iterator[Violation]:
+    yield from ((str(name), "is not in the contract", None) for name in frame if name not in columns)
+    for name, rule in columns.items():
         found = _type(frame[name]) if name in frame else None
-        if found is None or wanted is None:
-            yield None, name, "is not there" if found is None else "is new; the contract does not name it"
-        elif found != {"integer": "number"}.get(wanted, wanted):
-            yield None, name, f"is of type {found}, wanted {wanted}"
+        if found != {"integer": "number"}.get(rule["type"], rule["type"]):
+            yield name, f"must be of type {rule['type']}, is {found}" if found else "is not in the data", None
 
 
-def _rows(frame: pd.DataFrame, contract: Mapping[str, Any]) -> Iterator[tuple[str | None, str | None, str]]:
+def _rows(frame: pd.DataFrame, contract: Mapping[str, Any]) -> Iterator[Violation]:
     if len(frame) < contract["rows"]:
-        yield None, None, f"has {len(frame)} rows, wanted {contract['rows']}"
-    share = contract["repeated_rows"]
-    if share < 1 and (repeated := frame.duplicated()).mean() > share:
-        rule = f"rows that equal an earlier one: at most {share:.0%}"
-        yield from ((row, None, rule) for row in (frame.index[repeated.to_numpy()] if share == 0 else [None]))
+        yield None, f"must be at least {contract['rows']}, are {len(frame)}", None
+    repeated, share = frame.duplicated().to_numpy(), contract["repeated_rows"]
+    if repeated.mean() > share:
+        yield None, f"must not repeat an earlier row in more than {share:.0%}", None if share else repeated
 
 
-def _values(frame: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
-    """The rules for values, checked by pandera: https://pandera.readthedocs.io"""
-    import pandera.pandas as pa
-
-    schema = pa.DataFrameSchema(
-        {name: pa.Column(checks=_checks(rule), nullable=True) for name, rule in columns.items()}
-    )
-    try:
-        schema.validate(frame, lazy=True, inplace=True)
-    except pa.errors.SchemaErrors as errors:
-        cases = errors.failure_cases
-        return pd.DataFrame({"row": cases["index"], "column": cases["column"], "rule": cases["check"]})
-    return pd.DataFrame(columns=["row", "column", "rule"])
+def _values(frame: pd.DataFrame, columns: Mapping[str, Any]) -> Iterator[Violation]:
+    for name, rule in columns.items():
+        missing, median, x = rule["missing"], rule["median"], frame[name]
+        yield from ((name, text, broken.to_numpy()) for text, broken in _broken(x, rule) if broken.any())
+        if missing and x.isna().mean() > missing:
+            yield name, f"must not be missing in more than {missing:.0%} of the rows", None
+        if median and not (median[0] <= (middle := x[np.isfinite(x)].median()) <= median[1] or np.isnan(middle)):
+            yield name, f"must have a median from {median[0]:.12g} to {median[1]:.12g} (another unit?)", None
 
 
-def _checks(rule: Mapping[str, Any]) -> list[Any]:
-    """One column's rules. A check of every value says which rows; one of the whole column says none."""
-    from pandera.pandas import Check
-
-    date, low, high = rule["type"] == "date", rule["min"], rule["max"]
-    missing, median = rule["missing"], rule["median"] or (None, None)
-    day = pd.Timedelta(days=1)
-    possible = {
-        "not infinite": rule["type"] in ("integer", "number") and not rule["infinite"] and Check(np.isfinite),
-        "a whole number": rule["type"] == "integer" and Check(lambda x: (x % 1 == 0) | np.isinf(x)),
-        f"at least {_plain(low)}": low is not None
-        and Check(lambda x: (x >= pd.Timestamp(low)) if date else (x >= low) | np.isinf(x)),
-        f"at most {_plain(high)}": high is not None
-        and Check(lambda x: (x < pd.Timestamp(high) + day) if date else (x <= high) | np.isinf(x)),
-        f"the median from {_plain(median[0])} to {_plain(median[1])} (another unit?)": rule["median"]
-        and Check(lambda x: np.isnan(_median(x)) or median[0] <= _median(x) <= median[1], ignore_na=False),
-        "one of the categories": rule["categories"] is not None and Check.isin(rule["categories"]),
-        f"like {rule['pattern']}": rule["pattern"] is not None and Check(lambda x: x.str.fullmatch(rule["pattern"])),
-        "unique": rule["unique"] and Check(lambda x: ~x.duplicated()),
-        "not missing": missing == 0 and Check(lambda x: x.notna(), ignore_na=False),
-        f"missing in at most {missing:.0%}": 0 < missing < 1
-        and Check(lambda x: x.isna().mean() <= missing, ignore_na=False),
-    }
-    for name, check_ in possible.items():
-        if check_:
-            check_.error = name
-    return [check_ for check_ in possible.values() if check_]
+def _broken(x: pd.Series, rule: Mapping[str, Any]) -> Iterator[tuple[str, pd.Series]]:
+    """The rules about single values of a column, and the rows that break them."""
+    there, low, high = x.notna(), rule["min"], rule["max"]
+    yield "must not be missing", ~there & (rule["missing"] == 0)
+    if rule["type"] in ("integer", "number"):
+        infinite = np.isinf(x)
+        yield "must be finite", infinite & (not rule["infinite"])
+        x = x.mask(infinite)
+        yield "must be a whole number", x.notna() & (x % 1 != 0) & (rule["type"] == "integer")
+    if low is not None:
+        yield f"must be at least {_plain(low)}", x < (pd.Timestamp(low) if isinstance(low, str) else low)
+    if high is not None:
+        yield f"must be at most {_plain(high)}", x > (pd.Timestamp(high) + DAY if isinstance(high, str) else high)
+    if rule["categories"] is not None:
+        yield "must be one of the categories", there & ~x.isin(rule["categories"])
+    yield "must be unique", there & x.duplicated() & rule["unique"]
 
 
-def _median(column: pd.Series) -> Any:
-    """Of the finite values; NaN without any."""
-    return column[np.isfinite(column)].median()
-
-
-def _plain(limit: float | str | None) -> str:
-    return f"{limit:.12g}" if isinstance(limit, float) else str(limit)
+def _plain(limit: float | str) -> str:
+    return limit if isinstance(limit, str) else f"{limit:.12g}"
 
 
 def _message(broken: pd.DataFrame) -> str:
-    """Each rule that is broken, with the ids of the first five rows."""
-    lines = []
+    """Each broken rule, with the ids of the first five rows."""
+    lines = ["The data break their contract in conf/data/contract:"]
     for group, rows in broken.groupby(["column", "rule"], dropna=False, sort=False)["row"]:
         column, rule = cast(tuple[Any, str], group)
-        ids = rows.dropna()
-        more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
-        which = f"; not so in {', '.join(map(str, ids.head(5)))}{more}" if len(ids) else ""
-        lines.append(f"  {'the rows' if pd.isna(column) else f'`{column}`'}: {rule}{which}")
-    aside = "" if broken["row"].isna().any() else " To set such rows aside: data.contract.on_violation=reject"
-    return "\n".join(
-        [
-            "The data break their contract, which stands in conf/data/contract:",
-            *lines,
-            "Correct the data, or the contract if the data and the query are right: by hand, or with "
-            f"make contract data=... overwrite=true.{aside}",
-        ]
-    )
+        ids = rows.dropna().astype(str)
+        which = f": {', '.join(ids.head(5))}" + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
+        lines.append(f"  {'rows' if pd.isna(column) else f'`{column}`'} {rule}{which if len(ids) else ''}")
+    reject = "" if broken["row"].isna().any() else " To leave these rows out: data.on_violation=reject"
+    advice = "Correct the data or, if they are right, the contract (make contract data=... overwrite=true)."
+    return "\n".join([*lines, advice + reject])

@@ -1,27 +1,32 @@
-"""What is this file? A first config for data that nobody has described yet."""
+"""What is this file? A first config for data that nobody has described yet; what can be two things is asked."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
-from deepmine.config.errors import UserError, nearest
+from deepmine.config.errors import UserError
 from deepmine.config.schema.source import File
-from deepmine.data.ledger import Ledger
-from deepmine.data.preparing import basket_files, privacy
-from deepmine.data.readers import image_folder, sources, table, transactions
+from deepmine.data.preparing import privacy
+from deepmine.data.readers import baskets, image_folder, table
+from deepmine.data.readers.files import quoted
 
-CLASSES = 20  # whole numbers with more different values are a quantity, not a class
-FEWEST = 5  # rows of a class: one in each part, and one to spare
-FREE = 0.5  # share of different texts from which on a column names its rows and describes none of them
+CLASSES = 20  # integers with more different values are a quantity, not a class
+FEWEST = 5  # rows of a class: one in each part, and some to spare
+FREE = 0.5  # share of different texts above which a column describes no group of rows
 FIRST_ROWS = 100_000  # training rows of the first models
-FINITE = 1e30  # the largest number that is taken for one
+FINITE = 1e30  # larger numbers are taken for infinite
 SIDE = 64  # pixels of an image, where they differ
 SPLIT: dict[str, Any] = {"strategy": "random", "val": 0.15, "test": 0.25, "seed": 0}
+ANSWERS = """Give the same command with an answer, which the YAML will keep (several in one `read`):
+  numbers  'read={{decimal: ","}}', 'read={{thousands: ","}}', or 'read={{null_values: [{word}]}}' for what is missing
+  text     'read={{dtype: {{<column>: VARCHAR}}}}', numbers (9E9, inf) 'read={{dtype: {{<column>: DOUBLE}}}}'
+  lines    'read={{names: [a, b]}}', 'read={{skiprows: 1}}', or 'read={{baskets: true}}' if each is a basket"""
 
 
 class Found(NamedTuple):
@@ -33,188 +38,145 @@ class Found(NamedTuple):
 
 
 def inspect(
-    name: str, folder: Path, file: str, target: str | None, read: Mapping[str, Any] = MappingProxyType({})
+    name: str,  # of the data set, an SQL identifier
+    folder: Path,  # where the files are
+    file: str,  # the file, or the folder that was copied
+    target: str | None,  # the column to predict
+    read: Mapping[str, Any] = MappingProxyType({}),  # what a person said about the file: `schema.source.FirstForm`
 ) -> Found:
-    """Look at raw files.
-
-    Args:
-        name: of the data set, an SQL identifier.
-        folder: where the files lie.
-        file: the file, or the folder that was copied.
-        target: the column to predict, if any.
-        read: how to read a table, where a person said so (`schema_source.FirstForm`).
-
-    Raises:
-        UserError: they cannot be read, what they hold can be two things, or there is no such column.
-    """
-    if not (folder / file).exists() and target is not None:
-        raise UserError(f"The classes of images are the names of their folders: take target={target} away.")
+    """Look at raw files; a `UserError` if they cannot be read, may be two things, or there is no such column."""
     if not (folder / file).exists():
-        return _images(name, folder)
-    if target is None and not read and (form := basket_files.form(folder / file)):
-        return _baskets(name, folder, file, form)
-    return _table(name, folder, file, target, read)
+        return _images(name, folder, target)
+    if not read.get("baskets") and "basket" not in read:
+        return _table(name, folder, file, target, read)
+    source = {"file": file, **{key: read[key] for key in ("basket", "item", "header") if key in read}}
+    source |= {"separator": read["delimiter"]} if "delimiter" in read else {}
+    rows = len(baskets.read(folder, **source).rows)
+    return Found(f"{rows} baskets from {file}", _declared("baskets", "rules", name, baskets, source), [])
 
 
-def _table(name: str, folder: Path, file: str, target: str | None, read: Mapping[str, Any]) -> Found:
-    source, notes = _source(name, folder, file, target, read)
-    X = table.read(folder, **source).X
-    if target is not None and target not in X:
-        raise UserError(f"{file} has no column `{target}`. {nearest(target, X.columns)}")
-    row_id, personal = _row_id(X, target), {c: why for c, why in privacy.personal(X).items() if c != target}
-    free = [column for column in _free_texts(X) if column not in (row_id, target, *personal)]
-    empty = [str(column) for column in X if column != target and X[column].isna().all()]
-    if not {*map(str, X)} - {row_id, target, *personal, *free, *empty}:
-        raise UserError(f"{file} has no column to learn from: {', '.join([*personal, *free, *empty])} say nothing.")
-    rare = _rare(f"`{target}` of {file}", X[target]) if target else {}
-    source["query"] = f"SELECT *{_exclude([*free, *empty])} FROM {sources.quoted(name)}{_where(target, list(rare))}"
-    settings = _declared("table", _task(X, target), name, table, {**source, "row_id": row_id, "target": target})
-    if personal:
-        settings["privacy"] = {"columns": dict.fromkeys(personal, "drop")}
-        notes += [f"`{column}` looks personal ({why}): dropped." for column, why in personal.items()]
-    if free:
-        notes.append(f"{', '.join(free)}: nearly each row has a text of its own there: left out.")
-    if empty:
-        notes.append(f"{', '.join(empty)}: no row has a value there: left out.")
-    notes += _left_out(rare, "rows")
-    for more, said in (_cleaning(X, target), _first_rows(len(X))):
-        settings |= more
-        notes += said
-    return Found(f"{len(X)} rows of {X.shape[1]} columns from {file}", settings, notes)
-
-
-def _source(
-    name: str, folder: Path, file: str, target: str | None, read: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[str]]:
-    """How the file is read, found out once and kept, so that the next one is read in the same way; and what is odd."""
-    given = {key: value for key, value in read.items() if key != "null_values"}
-    missing = ["", *read.get("null_values", [])]
-    with table.database() as db:
-        found = sources.load(db, folder, name, File(path=file, **given), missing, Ledger())
-        made = db.table(sources.quoted(name))
-        types = dict(zip(made.columns, map(str, made.types), strict=True))
-    if words := found.missing.get(str(target)):
-        found.doubts.append(f"`{target}`, which is to be predicted: {words} are no numbers. Missing, or classes?")
-    if found.doubts:
-        doubts = "\n".join(f"  {doubt}" for doubt in found.doubts)
+def _images(name: str, folder: Path, target: str | None) -> Found:
+    held = {path.suffix.lower() or path.name for path in folder.rglob("*") if path.is_file()}
+    if target is not None or not held & set(Image.registered_extensions()):
+        like = "MNIST: conf/data/mnist5k.yaml" if "-ubyte" in "".join(map(str, folder.rglob("*"))) else "docs/data.md"
         raise UserError(
-            f"{file} can be read in two ways:\n{doubts}\nSay to make new-data which: 'read={{thousands: \",\"}}' or "
-            "'read={null_values: [absent]}', or if it is text 'read={dtype: {<column>: VARCHAR}}'. The YAML keeps it."
+            f"A folder must hold images in folders by class, without `target`; this one holds {sorted(held)}. Give one "
+            f"file (path=/somewhere/x.csv), or copy the folder to data/{name} and write its YAML, like {like}."
         )
-    form, notes = {**given, **found.settings}, [f"{note}." for note in found.notes]
-    if types.get(str(target)) == "BOOLEAN" and sources.kind_by_name(file) == "csv":
-        form["dtype"] = {**form.get("dtype", {}), target: "VARCHAR"}
-        notes.append(f"`{target}` is read as text, so that its own words name the classes (source.files).")
-    source: dict[str, Any] = {"files": {name: {"path": file, **form} if form else file}}
-    return source | ({"null_values": missing} if len(missing) > 1 else {}), notes
-
-
-def _cleaning(X: pd.DataFrame, target: str | None) -> tuple[dict[str, Any], list[str]]:
-    """What must be cleaned before anything can learn, as settings and in words."""
-    infinite = {str(c): int(np.isinf(X[c]).sum()) for c in X.select_dtypes("number") if np.isinf(X[c]).any()}
-    clean: dict[str, Any] = {}
-    if infinite:
-        clean["impossible"] = {column: {"min": -FINITE, "max": FINITE} for column in infinite}
-    notes = [f"`{column}` is infinite in {count} rows, where it is emptied." for column, count in infinite.items()]
-    if target is not None and (missing := int(X[target].isna().sum()) + infinite.get(target, 0)):
-        clean["missing"] = {"drop_rows": [target]}
-        notes.append(f"`{target}` is missing in {missing} rows, which are dropped.")
-    return ({"clean": clean} if clean else {}), notes
-
-
-def _first_rows(rows: int) -> tuple[dict[str, Any], list[str]]:
-    """Of a large table the first models take some rows, so that they are there soon."""
-    train = round(rows * (1 - SPLIT["val"] - SPLIT["test"]))
-    if train <= FIRST_ROWS:
-        return {}, []
-    said = f"The first models learn from {FIRST_ROWS:,} of {train:,} training rows (train_fraction)."
-    return {"train_fraction": round(FIRST_ROWS / train, 4)}, [said]
-
-
-def _images(name: str, folder: Path) -> Found:
     notes: list[str] = []
     source: dict[str, Any] = {}
     try:
         raw = image_folder.read(folder)
-    except UserError:  # of several sizes, or not readable at all, which the next line says
-        source = {"size": [SIDE, SIDE]}
+    except UserError:  # of several sizes, or damaged, which the next call says
+        source["size"] = [SIDE, SIDE]
         raw = image_folder.read(folder, **source)
         notes.append(f"The images are of several sizes: all are scaled to {SIDE} x {SIDE} (source.size).")
     y = pd.Series(raw.y)
     train = y if raw.parts is None else y[raw.parts == "train"]
-    rare = _rare("The folder, where each folder is a class,", train)
-    rare |= dict.fromkeys(sorted(set(y) - set(train)), 0)
-    if rare:
+    if rare := _rare("The folder's classes", train, notes, "images", sorted(set(y) - set(train))):
         source["leave_out"] = list(rare)
-        notes += _left_out(rare, "images")
     settings = _declared("image", "classification", name, image_folder, source)
-    if raw.parts is not None:
-        settings["split"] |= {"strategy": "published", "test": None}
+    settings["split"] |= {} if raw.parts is None else {"strategy": "published", "test": None}
     kept = y[~y.isin(list(rare))]
-    title = f"{len(kept)} images of {kept.nunique()} classes"
-    return Found(title, settings, notes)
+    return Found(f"{len(kept)} images of {kept.nunique()} classes", settings, notes)
 
 
-def _baskets(name: str, folder: Path, file: str, form: basket_files.Form) -> Found:
-    raw = transactions.read(folder, file, **form.settings)
-    settings = _declared("baskets", "rules", name, transactions, {"file": file, **form.settings})
-    return Found(f"{len(raw.rows)} baskets from {file}", settings, form.notes)
+def _table(name: str, folder: Path, file: str, target: str | None, read: Mapping[str, Any]) -> Found:
+    form = {key: value for key, value in read.items() if key != "null_values"}
+    source: dict[str, Any] = {"null_values": ["", *read["null_values"]]} if "null_values" in read else {}
+    raw = table.read(folder, {name: File(path=file, **form)}, target=target, **source)
+    if asked := "".join(f"  {entry.what.removeprefix(file + ': ')}\n" for entry in raw.facts["ledger"][1:]):
+        word = re.search(r"([^\s;]+) may mean missing", asked)
+        raise UserError(f"{file} may be misread:\n{asked}{ANSWERS.format(word=word[1] if word else 'absent')}")
+    X, y, notes = raw.X, pd.Series(raw.y), []
+    if set(y.dropna()) <= {"true", "false"} and len(y) and file.removesuffix(".gz").endswith((".csv", ".tsv", ".txt")):
+        form["dtype"] = {**form.get("dtype", {}), target: "VARCHAR"}
+        notes.append(f"`{target}` is read as text, so that its own words name the classes (source.files).")
+        y = pd.Series(table.read(folder, {name: File(path=file, **form)}, target=target, **source).y)
+    if "_target_" in [*X, target]:
+        raise UserError(f"{file} has a column `_target_`, a name that configs use for classes. Rename it.")
+    pairs = target is None and not read and X.shape[1] == 2 and X.iloc[:, 0].duplicated().any()
+    if pairs and X.dtypes.iloc[1] == "str":
+        basket = f"'read={{basket: {X.columns[0]}, item: {X.columns[1]}}}'"
+        raise UserError(
+            f"Does each row of {file} name a basket and an item in it: {basket}, or not: 'read={{header: true}}'?"
+        )
+    named = [str(c) for c in X if re.search(r"(^|_|\b)(id|key|nr|number)$", str(c), re.IGNORECASE)]
+    row_id = next((c for c in named if X[c].is_unique and X[c].notna().all()), None)
+    personal = privacy.personal(X)
+    texts = [str(c) for c in X if X[c].dtype == "str" and c != row_id and c not in personal]
+    free = [c for c in texts if X[c].nunique() > max(CLASSES, FREE * X[c].notna().sum())]
+    empty = [str(c) for c in X if X[c].isna().all()]
+    left = [str(c) for c in X if c != row_id and c not in [*personal, *free, *empty]]
+    is_text = target is not None and not left and len(free) == 1
+    if not left and not is_text:
+        raise UserError(f"{file} has no column to learn from beside {', '.join([*personal, *free, *empty]) or 'none'}.")
+    rare = _rare(f"`{target}` of {file}", y, notes) if target else {}
+    rows = row_id or next(free_name for n in range(9) if (free_name := "row" + "_" * n) not in X)
+    left_out = ", ".join(map(quoted, empty if is_text else [*free, *empty]))
+    texts_of = (
+        f"{quoted(free[0])}, {quoted(str(target))}" if is_text else f"* EXCLUDE ({left_out})" if left_out else "*"
+    )
+    chosen = (
+        f"{quoted(row_id)}, {texts_of}"
+        if is_text and row_id
+        else texts_of
+        if row_id
+        else f"rowid AS {rows}, {texts_of}"
+    )
+    values = ", ".join(f"{v:.0f}" if isinstance(v, float) else "'" + str(v).replace("'", "''") + "'" for v in rare)
+    where = f" WHERE {quoted(str(target))} NOT IN ({values}) OR {quoted(str(target))} IS NULL" if rare else ""
+    source |= {"files": {name: {"path": file, **form} if form else file}, "row_id": rows, "target": target}
+    source |= {"query": f"SELECT {chosen} FROM {quoted(name)}{where}"} | ({"text": free[0]} if is_text else {})
+    settings = _declared("text" if is_text else "table", _task(y, target), name, table, source)
+    if personal and not is_text:
+        settings["privacy"] = {"columns": dict.fromkeys(personal, "drop")}
+        notes += [f"`{column}` looks personal ({why}): dropped." for column, why in personal.items()]
+    notes += [f"{', '.join(free)}: nearly every row has its own text: left out."] * (bool(free) and not is_text)
+    notes += [f"{', '.join(empty)}: no row has a value: left out."] * bool(empty)
+    dates = [c for c in left if X[c].dtype.kind == "M"]
+    notes += [f"To predict later rows, set split: {{strategy: time, time: {c}}}." for c in dates[:1]]
+    infinite = {str(c): int(np.isinf(v).sum()) for c, v in X.select_dtypes("number").items() if np.isinf(v).any()}
+    lost = int(y.isna().sum()) if target else 0
+    if y.dtype.kind == "f" and np.isinf(y).any():
+        infinite[str(target)] = int(np.isinf(y).sum())
+        lost += infinite[str(target)]
+    clean: dict[str, Any] = {"impossible": {c: {"min": -FINITE, "max": FINITE} for c in infinite}} if infinite else {}
+    clean |= {"missing": {"drop_rows": [target]}} if lost else {}
+    settings |= {"clean": clean} if clean else {}
+    notes += [f"`{column}` is infinite in {count} rows, where it is emptied." for column, count in infinite.items()]
+    notes += [f"`{target}` is missing in {lost} rows, which are dropped."] * bool(lost)
+    train = round(len(X) * (1 - SPLIT["val"] - SPLIT["test"]))
+    if train > FIRST_ROWS:
+        settings["train_fraction"] = round(FIRST_ROWS / train, 4)
+        notes.append(f"The first models learn from {FIRST_ROWS:,} of {train:,} training rows (train_fraction).")
+    return Found(f"{len(X)} rows of {X.shape[1]} columns from {file}", settings, notes)
 
 
 def _declared(kind: str, task: str, name: str, reader: Any, source: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "kind": kind,
-        "task": task,
-        "folder": name,
-        "source": {"_target_": f"{reader.__name__}.read", **source},
-        "split": SPLIT | ({"strategy": "stratified"} if task == "classification" else {}),
-    }
+    split = SPLIT | ({"strategy": "stratified"} if task == "classification" else {})
+    source = {"_target_": f"{reader.__name__}.read", **source}
+    return {"kind": kind, "task": task, "folder": name, "source": source, "split": split}
 
 
-def _task(X: pd.DataFrame, target: str | None) -> str:
+def _task(y: pd.Series, target: str | None) -> str:
     if target is None:
         return "clustering"
-    values = X[target].dropna()
-    whole = not pd.api.types.is_numeric_dtype(values) or (values % 1 == 0).all()
-    return "classification" if whole and (values.nunique() <= CLASSES or values.dtype == "str") else "regression"
+    text = not pd.api.types.is_numeric_dtype(y.dropna().infer_objects())
+    return "classification" if text or ((y.dropna() % 1 == 0).all() and y.nunique() <= CLASSES) else "regression"
 
 
-def _row_id(X: pd.DataFrame, target: str | None) -> str | None:
-    """The first column that is named like an id and names each row once."""
-    named = [c for c in X if re.search(r"(^|_|\b)(id|key|nr|number)$", str(c), re.I) and c != target]
-    return next((str(c) for c in named if X[c].is_unique and X[c].notna().all()), None)
-
-
-def _free_texts(X: pd.DataFrame) -> list[str]:
-    texts = [str(c) for c in X if X[c].dtype == "str"]
-    return [c for c in texts if X[c].nunique() > max(CLASSES, FREE * X[c].notna().sum())]
-
-
-def _rare(what: str, values: pd.Series) -> dict[Any, int]:
+def _rare(what: str, y: pd.Series, notes: list[str], rows: str = "rows", absent: Sequence[str] = ()) -> dict[Any, int]:
     """The classes that are too small to learn, and their rows."""
-    if pd.api.types.is_datetime64_any_dtype(values):
-        raise UserError(f"{what} holds dates; wanted a target of classes or numbers.")
-    if _task(values.to_frame("y"), "y") != "classification":
+    if _task(y, "y") != "classification":
         return {}
-    counts = values.value_counts()
-    if counts.max() < FEWEST:
-        raise UserError(f"{what} is no target: no value of it stands in {FEWEST} rows or more.")
+    counts = y.value_counts()
     if (counts >= FEWEST).sum() < 2:
-        raise UserError(f"{what} has one class of {FEWEST} rows or more: nothing is to be predicted.")
-    return counts[counts < FEWEST].to_dict()
-
-
-def _left_out(rare: dict[Any, int], rows: str) -> list[str]:
-    counted = ", ".join(f"{name}: {count}" for name, count in rare.items())
-    return [f"Left out: classes with fewer than {FEWEST} {rows} ({counted})."] if rare else []
-
-
-def _exclude(columns: list[str]) -> str:
-    return f" EXCLUDE ({', '.join(map(sources.quoted, columns))})" if columns else ""
-
-
-def _where(target: str | None, rare: list[Any]) -> str:
-    if target is None or not rare:
-        return ""
-    values = ", ".join(f"{v:.0f}" if isinstance(v, float) else "'" + str(v).replace("'", "''") + "'" for v in rare)
-    return f" WHERE {sources.quoted(target)} NOT IN ({values}) OR {sources.quoted(target)} IS NULL"
+        raise UserError(
+            f"{what} cannot be predicted: {(counts >= FEWEST).sum()} of its classes have {FEWEST} {rows} or more."
+        )
+    rare = counts[counts < FEWEST].to_dict() | dict.fromkeys(absent, 0)
+    if rare:
+        counted = ", ".join(f"{name}: {count}" for name, count in rare.items())
+        notes.append(f"Left out: classes with fewer than {FEWEST} {rows} ({counted}).")
+    return rare

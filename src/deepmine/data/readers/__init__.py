@@ -1,1 +1,1 @@
-"""Files to `Raw`: plug-ins, one format each. A reader is `read(folder, **settings) -> Raw`."""
+"""Files to `Raw`: one reader for each format. A reader is `read(folder, **settings) -> Raw`."""

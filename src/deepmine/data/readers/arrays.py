@@ -1,11 +1,16 @@
-"""Arrays that NumPy saved: `.npy`, mapped into memory instead of loaded, or `.npz`, which holds several by name."""
+"""Arrays: NumPy's `.npy`, mapped into memory, or `.npz`, which holds several by name; or IDX, MNIST's format.
 
+IDX: two zero bytes, the type (8: bytes), the number of dimensions, their sizes, the values; gzip or plain.
+https://yann.lecun.com/exdb/mnist/
+"""
+
+import gzip
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tokenize import TokenError
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,122 +19,95 @@ from numpy.typing import NDArray
 from deepmine.config.errors import UserError, nearest
 from deepmine.data.raw import Raw, published, raw_file
 
-CHANNELS = (1, 3, 4)
-UNREADABLE = (ValueError, OSError, EOFError, RuntimeError, TokenError, zipfile.BadZipFile, zlib.error)  # by NumPy
+DAMAGED = (ValueError, OSError, EOFError, RuntimeError, TokenError, IndexError, zipfile.BadZipFile, zlib.error)
+MUST = {
+    "image": "at least one image of integers 0 to 255 in 3 or 4 dimensions, such as (X * 255).round().astype('uint8')",
+    "sequence": "numbers in 2 or 3 dimensions, with NaN only from where a sequence ends",
+    "table": "numbers in 2 dimensions",
+}
 
 
 def read(
     folder: Path,
-    kind: Literal["image", "sequence", "table"],
-    X: str,
-    y: str | None = None,
-    X_test: str | None = None,
+    kind: Literal["image", "sequence", "table"],  # ${data.kind}
+    X: str,  # a file, `digits.npy` or `images-idx3-ubyte.gz`, or an array in a file of several, `digits.npz:images`
+    y: str | None = None,  # the target of each row, (n,)
+    X_test: str | None = None,  # the test rows of a published split
     y_test: str | None = None,
-    columns: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,  # names of the features; None: x0, x1, ...
 ) -> Raw:
-    """The arrays as the data set contract wants them; a row's id is its place in the file.
+    """The arrays in the shape that a data set of this kind needs; a row's id is its place in the file.
 
-    Args:
-        folder: where the files lie.
-        kind: that of the data set, `${data.kind}`. `image`: integers 0 to 255, `(n, height, width)`, or with 1, 3 or
-            4 channels as second or last axis; `sequence`: numbers `(n, steps, features)` or `(n, steps)`, NaN after
-            the end of a shorter one; `table`: numbers `(n, columns)`.
-        X: a file, `digits.npy`, or an array in a file of several, `digits.npz:images`.
-        y: the target of each row, `(n,)`.
-        X_test: the test rows of a published split.
-        y_test: their target.
-        columns: names of the features of a table or sequence; None: x0, x1, ...
-
-    Raises:
-        UserError: a file cannot be read, holds Python objects, or not what `kind` says.
+    `image`: `(n, height, width)`, or with 1, 3 or 4 channels as second or last axis. `sequence`: `(n, steps, features)`
+    or `(n, steps)`. `table`: `(n, columns)`. A `UserError` if a file is damaged or holds something else.
     """
-    rows, target = _pair(folder, kind, X, y)
-    raw = Raw(rows, target, np.arange(len(rows)).astype(str))
-    if X_test is not None:
-        raw = published(rows, target, *_pair(folder, kind, X_test, y_test))
+    train = _pair(folder, kind, X, y)
+    raw = Raw(*train, np.arange(len(train[0])).astype(str))
+    raw = raw if X_test is None else published(*train, *_pair(folder, kind, X_test, y_test))
     if kind == "image":
         return raw
-    n_features = rows.shape[-1]
-    names = [f"x{number}" for number in range(n_features)] if columns is None else list(columns)
-    if len(names) != n_features or len(set(names)) != n_features:
-        raise UserError(f"`data.source.columns` has {len(set(names))} names for the {n_features} features of {X}.")
+    names = [f"x{n}" for n in range(raw.X.shape[-1])] if columns is None else list(columns)
+    if len(names) != raw.X.shape[-1] or len(set(names)) < len(names):
+        raise UserError(
+            f"`data.source.columns` must be {raw.X.shape[-1]} different names, one for each feature of {X}."
+        )
+    table = {"X": pd.DataFrame(raw.X, columns=names)} if kind == "table" else {"facts": {"columns": names}}
+    return raw._replace(**table)
+
+
+def _pair(folder: Path, kind: str, X_name: str, y_name: str | None) -> tuple[NDArray, NDArray | None]:
+    X = _array(folder, X_name)
+    shaped = _shaped(X, kind) if X.dtype.kind in "buif" and X.size else None
+    if shaped is None:
+        raise UserError(f"{X_name} must hold {MUST[kind]}, but holds {X.dtype} of shape {X.shape}.")
+    if y_name is None:
+        return shaped, None
+    y = _array(folder, y_name)
+    fits = y.shape in ((len(X),), (len(X), 1)) and y.dtype.kind in "buifUS"
+    if not fits or (y.dtype.kind == "f" and not np.isfinite(y).all()):
+        must = f"one finite number or text for each of the {len(X)} rows (of a column for each class: y.argmax(axis=1))"
+        raise UserError(f"{y_name} must hold {must}, but holds {y.dtype} of shape {y.shape}.")
+    return shaped, y.reshape(-1).astype({"b": int, "u": int, "i": int, "S": str}.get(y.dtype.kind, y.dtype))
+
+
+def _shaped(X: NDArray, kind: str) -> NDArray | None:
+    """Numbers in the shape and type of their kind; None if they do not fit it."""
     if kind == "table":
-        return raw._replace(X=pd.DataFrame(np.asarray(raw.X), columns=names))
-    return raw._replace(facts={"columns": names})
-
-
-def _pair(folder: Path, kind: str, X: str, y: str | None) -> tuple[NDArray, NDArray | None]:
-    shaped: Callable[[str, NDArray], NDArray] = {"image": _image, "sequence": _sequence, "table": _table}[kind]
-    rows = shaped(X, _array(folder, X))
-    return rows, None if y is None else _target(y, _array(folder, y), len(rows))
+        return X.astype(np.float64, copy=False) if X.ndim == 2 else None
+    if kind == "image":
+        X = X[:, None] if X.ndim == 3 else X
+        if X.ndim != 4 or X.dtype.kind == "f" or (X.dtype != np.uint8 and (X.min() < 0 or X.max() > 255)):
+            return None
+        last = X.shape[1] not in (1, 3, 4) and X.shape[3] in (1, 3, 4)
+        return (X.transpose(0, 3, 1, 2) if last else X).astype(np.uint8, copy=False)
+    X = X[:, :, None] if X.ndim == 2 else X
+    ended = np.isnan(X).all(axis=2) if X.ndim == 3 else np.ones((1, 1), bool)
+    fits = (
+        not ended[:, 0].any() and (ended[:, :-1] <= ended[:, 1:]).all() and (np.isfinite(X).all(axis=2) | ended).all()
+    )
+    return X.astype(np.float32, copy=False) if fits else None
 
 
 def _array(folder: Path, name: str) -> NDArray:
     file, _, key = name.partition(":")
     path = raw_file(folder, file)
     try:
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(stored, np.ndarray) and not key:
-            return stored
-        names = [] if isinstance(stored, np.ndarray) else stored.files
-        if key in names or (not key and len(names) == 1):
-            return stored[key or names[0]]
-    except UNREADABLE:
-        raise UserError(
-            f"{path} is damaged, of another format, or holds Python objects (pickles), which are never read. Save it "
-            "again as numbers or text: np.save(file, X, allow_pickle=False)."
-        ) from None
-    if not names:
-        raise UserError(f"{path} holds one array, which has no name: write `{file}` instead of `{name}`.")
-    raise UserError(f"`{name}` names no array of {path}: write `{file}:` and its name. {nearest(key, names)}")
-
-
-def _image(name: str, X: NDArray) -> NDArray:
-    X = X[:, None] if X.ndim == 3 else X
-    if X.ndim == 4 and X.shape[1] not in CHANNELS and X.shape[3] in CHANNELS:
-        X = X.transpose(0, 3, 1, 2)
-    whole = X.dtype.kind in "bui" and (X.dtype == np.uint8 or (X.min(initial=0) >= 0 and X.max(initial=0) <= 255))
-    if X.ndim != 4 or not whole:
-        raise UserError(
-            f"{name} should hold integers from 0 to 255 of shape (n, channels, height, width), but holds {X.dtype} of "
-            f"shape {X.shape}. Values from 0 to 1 become such by (X * 255).round().astype('uint8')."
+        stored: Any = (
+            np.load(path, mmap_mode="r", allow_pickle=False) if path.suffix in (".npy", ".npz") else _idx(path)
         )
-    return X.astype(np.uint8, copy=False)
+        held = {"": stored} if isinstance(stored, np.ndarray) else stored
+        if key in held or (not key and len(held) == 1):
+            return held[key or next(iter(held))]
+    except DAMAGED:
+        what = "is damaged, in another format, or holds Python objects (pickles), which are never read"
+        raise UserError(f"{path} {what}. Restore it, or save it again.") from None
+    raise UserError(f"`{name}` is not an array of {path}. {nearest(name, [f'{file}:{n}'.rstrip(':') for n in held])}")
 
 
-def _sequence(name: str, X: NDArray) -> NDArray:
-    X = _floats(name, X[:, :, None] if X.ndim == 2 else X, 3).astype(np.float32, copy=False)
-    ended = np.isnan(X).all(axis=2)
-    begun_again = ended & ~np.logical_and.accumulate(ended[:, ::-1], axis=1)[:, ::-1]
-    broken = (~np.isfinite(X).all(axis=2) & ~ended) | begun_again
-    if broken.any() or ended[:, 0].any():
-        row = int(np.argmax(broken.any(axis=1) | ended[:, 0]))
-        raise UserError(
-            f"{name}, row {row}, has missing or infinite values before its end. NaN marks the end of a sequence: fill "
-            "them, or leave the sequence out."
-        )
-    return X
-
-
-def _table(name: str, X: NDArray) -> NDArray:
-    return _floats(name, X, 2).astype(np.float64, copy=False)
-
-
-def _floats(name: str, X: NDArray, dimensions: int) -> NDArray:
-    if X.ndim != dimensions or X.dtype.kind not in "buif":
-        raise UserError(
-            f"{name} should hold numbers in {dimensions} dimensions, but holds {X.dtype} of shape {X.shape}."
-        )
-    return X
-
-
-def _target(name: str, y: NDArray, n: int) -> NDArray:
-    if y.shape not in ((n,), (n, 1)) or y.dtype.kind not in "buifUS":
-        raise UserError(
-            f"{name} should hold one number or text for each of the {n} rows, but holds {y.dtype} of shape {y.shape}. "
-            "Columns of 0 and 1, one for each class, become such by y.argmax(axis=1)."
-        )
-    if y.dtype.kind == "f" and (missing := int((~np.isfinite(y)).sum())):
-        raise UserError(f"{name} is missing or infinite in {missing} of {n} rows. Leave these rows out.")
-    whole = {"b": np.int64, "u": np.int64, "i": np.int64, "S": np.str_}.get(y.dtype.kind, y.dtype)
-    return y.reshape(n).astype(whole)
+def _idx(path: Path) -> NDArray[np.uint8]:
+    packed = path.suffix == ".gz"
+    content = np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8) if packed else np.memmap(path, np.uint8, "r")
+    start = 4 + 4 * int(content[3])
+    if content[:3].tobytes() != bytes([0, 0, 8]):
+        raise ValueError
+    return content[start:].reshape(content[4:start].view(">u4").astype(int))

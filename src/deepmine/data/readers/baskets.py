@@ -1,95 +1,86 @@
-"""Baskets: who has which items. Two CSV files: the baskets, and the names of the items.
+"""Baskets: a text file with a basket on each line (`milk,bread,butter`), or a CSV file with a column of baskets."""
 
-One file, with a basket on each line or an item on each line, is read by `deepmine.data.readers.transactions`.
-"""
-
+import csv
+import gzip
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from deepmine.config.errors import UserError, nearest
+from deepmine.data.ledger import Entry
 from deepmine.data.raw import Raw, raw_file, read_csv
 
 
 def read(
     folder: Path,
-    baskets: str,
-    items: str,
-    leave_out: Sequence[str] = (),
-    min_items: int = 1,
+    file: str,  # text in UTF-8, packed (.gz) or not
+    basket: str | None = None,  # with `item`, columns of a CSV file. None: each line is one; its number is its id
+    item: str | None = None,
+    separator: str | None = None,  # between items of a line (None: a comma), or of a cell of `item` (None: it is one)
+    names: str | None = None,  # a CSV file of two columns: what stands for an item in `file`, and its name
+    header: bool = False,  # whether to skip the first line, where each line is a basket
+    leave_out: Sequence[str] = (),  # items that are not goods (postage, discounts); removed before items are counted
+    min_items: int = 1,  # baskets with fewer are left out
     max_items: int | None = None,
 ) -> Raw:
-    """One row per basket, one column per item, 1 where the basket holds it.
+    """One row per basket, one column per item, sorted by name, 1 where the basket holds it.
 
-    Args:
-        folder: where the files lie.
-        baskets: CSV with two columns: the id of the basket, unique; the ids of its items, separated by blanks.
-        items: CSV with two columns: the id of the item, unique; its name.
-        leave_out: names of items that are none (postage, discounts); taken out before baskets are counted.
-        min_items: a basket with fewer is left out.
-        max_items: a basket with more is left out; None: any number.
+    Blanks around an item do not count, nor does an item that is repeated, nor a line without any.
 
     Raises:
-        UserError: a file cannot be read, an id is there twice or not at all, or no basket is left.
+        UserError: a file is damaged, a column or name is missing, or no basket is left.
     """
-    names = _two_columns(folder, items)
-    held = _two_columns(folder, baskets)
-    ids = held.str.split()
-    codes = pd.Index(names.index).get_indexer(pd.Index(ids.explode().dropna()))
-    if (codes < 0).any():
-        missing = ids.explode().dropna().iloc[int(np.argmax(codes < 0))]
-        raise UserError(f"{folder / baskets} holds the item {missing!r}, which {items} does not name.")
-    ends = np.concatenate([[0], np.cumsum([len(some) for some in ids])])
-    X = csr_matrix((np.ones(len(codes), np.uint8), codes, ends), (len(held), len(names)))  # MLflow takes no csr_array
-    X.sum_duplicates()
-    return select(X, held.index.to_numpy(np.str_), names.to_numpy(), folder / baskets, leave_out, min_items, max_items)
-
-
-def select(
-    X: csr_matrix,
-    rows: NDArray[np.str_],
-    names: NDArray,
-    path: Path,
-    leave_out: Sequence[str],
-    min_items: int,
-    max_items: int | None,
-) -> Raw:
-    """The baskets of `path`, without the items in `leave_out` and then those with too few items or too many.
-
-    Args:
-        X: `(n, items)`, not 0 where a basket holds an item.
-        rows: `(n,)`, the id of each basket.
-        names: `(items,)`.
-        path: where they were read, for messages.
-        leave_out: as in `read`, with `min_items` and `max_items`.
-
-    Raises:
-        UserError: `leave_out` names no item, or no basket is left.
-    """
-    for name in leave_out:
-        if name not in names:
-            raise UserError(f"`leave_out` names {name!r}, but {path} has no such item. {nearest(name, names)}")
-    X.data[:] = 1
-    items_kept = np.flatnonzero(~np.isin(names, list(leave_out)))
-    X = X[:, items_kept]
-    sizes = np.diff(X.indptr)
-    keep = np.flatnonzero((sizes >= min_items) & (sizes <= (X.shape[1] if max_items is None else max_items)))
-    if not len(keep):
-        raise UserError(f"{path} has no basket of {min_items} to {max_items} items.")
-    return Raw(X[keep], None, rows[keep], facts={"columns": names[items_kept].tolist()})
-
-
-def _two_columns(folder: Path, file: str) -> pd.Series:
-    """The second column of a CSV file, by the first."""
     path = raw_file(folder, file)
-    table = read_csv(path, dtype=str, keep_default_na=False)
-    if table.shape[1] != 2:
-        raise UserError(f"{path} should have two columns, an id and what it stands for; it has {table.shape[1]}.")
-    ids = table.iloc[:, 0]
-    if ids.duplicated().any():
-        raise UserError(f"{path} should have each id once; {ids[ids.duplicated()].iloc[0]!r} is there twice.")
-    return pd.Series(table.iloc[:, 1].to_numpy(), index=ids.to_numpy())
+    if (basket is None) != (item is None):
+        raise UserError("Set both `basket` and `item` in data.source, or neither where each line is a basket.")
+    pairs = _rows(path, basket, item, separator) if basket and item else _lines(path, separator or ",", header)
+    pairs = pairs.assign(item=pairs["item"].str.strip())[pairs["item"].str.strip() != ""]
+    if names is not None:
+        known = read_csv(raw_file(folder, names), dtype=str, keep_default_na=False)
+        codes = known.iloc[:, 0]
+        if known.shape[1] != 2 or codes.duplicated().any() or not set(pairs["item"]) <= set(codes):
+            raise UserError(f"{folder / names} must have two columns, and name each item of {file} once.")
+        pairs = pairs.assign(item=pairs["item"].map(dict(zip(codes, known.iloc[:, 1], strict=True))))
+    if pairs.empty:
+        raise UserError(f"{path} holds no items.")
+    places, rows = pd.factorize(pairs["basket"])
+    numbers, columns = pd.factorize(pairs["item"], sort=True)
+    for name in leave_out:
+        if name not in columns:
+            raise UserError(f"`leave_out` names {name!r}, but {path} has no such item. {nearest(name, columns)}")
+    X = csr_matrix((np.ones(len(pairs), np.uint8), (places, numbers)))  # MLflow does not take csr_array
+    X.data[:] = 1  # 256 of an item are 0
+    goods = np.flatnonzero(~columns.isin(list(leave_out)))
+    X = X[:, goods]
+    sizes = np.diff(X.indptr)
+    kept = np.flatnonzero((sizes >= min_items) & (sizes <= (X.shape[1] if max_items is None else max_items)))
+    if not len(kept):
+        raise UserError(f"{path} has no basket of {min_items} to {max_items} items.")
+    what = (
+        f"{len(rows)} baskets of {len(columns)} items, {len(kept)} of them with {min_items} to {max_items} items kept"
+    )
+    ledger = [Entry("read", what, len(rows), len(kept))]
+    facts = {"columns": columns[goods].tolist(), "ledger": ledger}
+    return Raw(X[kept], None, rows.to_numpy(np.str_)[kept], facts=facts)
+
+
+def _lines(path: Path, separator: str, header: bool) -> pd.DataFrame:
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig", newline="") as lines:
+            reader = csv.reader(lines, delimiter=separator)
+            pairs = [(str(reader.line_num), item) for line in reader for item in line if reader.line_num > header]
+    except (OSError, EOFError, ValueError, TypeError, csv.Error, zlib.error) as error:
+        raise UserError(f"{path} is damaged, or not text in UTF-8 with items between {separator!r}: {error}") from None
+    return pd.DataFrame(pairs, columns=["basket", "item"], dtype="str")
+
+
+def _rows(path: Path, basket: str, item: str, separator: str | None) -> pd.DataFrame:
+    table = read_csv(path, (basket, item), dtype="str", keep_default_na=False, encoding="utf-8-sig")
+    pairs = table[[basket, item]].set_axis(["basket", "item"], axis=1)
+    if (lost := (pairs["basket"] == "") | ((pairs["item"] == "") & (separator is None))).any():
+        raise UserError(f"{path}: `{basket}` or `{item}` is empty in row {lost.argmax() + 1} of the table.")
+    return pairs if separator is None else pairs.assign(item=pairs["item"].str.split(separator)).explode("item")

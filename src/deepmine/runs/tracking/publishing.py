@@ -19,8 +19,8 @@ from mlflow.models import infer_signature
 
 from deepmine import ROOT
 from deepmine.config import compose, trust
-from deepmine.config.errors import UserError
-from deepmine.data import dataset
+from deepmine.config.errors import UserError, shown
+from deepmine.data import dataset, digests
 from deepmine.data.preparing import report
 from deepmine.models import pipelines as models
 from deepmine.runs.record import Record
@@ -48,11 +48,11 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
     """
     client = store.connect(uri)
     try:
-        with store.lock(record.passport["record_id"]):
+        with store.lock(record.provenance["record_id"]):
             run_id = _find_or_create(client, record, uri)
             try:
                 _send_curves(client, record, run_id)
-                digest = dataset.folder_digest(record.folder)
+                digest = digests.folder_digest(record.folder)
                 if client.get_run(run_id).data.tags.get(PUBLISHED) != digest:
                     _send_files(client, record, run_id)
                     if send_model and record.status["status"] == "FINISHED":
@@ -63,38 +63,38 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
                 _set_status(client, record, run_id)
                 parents.conclude(client, run_id)
     except (MlflowException, OSError) as error:  # OSError: of the network, or of a proxy that refuses an upload
-        raise UserError(f"MLflow at {uri} refused: {str(error).splitlines()[0]}") from error
+        raise UserError(shown(f"MLflow at {uri} refused: {str(error).splitlines()[0]}")) from error
     return run_id
 
 
 def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> str:
     """The run of this record in the MLflow experiment of its data set."""
-    settings, papers = record.config, record.passport
+    settings, provenance = record.config, record.provenance
     experiment = store.experiment(client, settings["choices"]["data"], uri)
     views.share(client, experiment, settings["task"])
-    git = papers["git"]
+    git = provenance["git"]
     tags = {
         "experiment": settings["experiment"],
         "dataset": settings["choices"]["data"],
         "model": settings["choices"]["model"],
         "task": settings["task"],
         "dirty": git.get("dirty", "no git"),
-        "mlflow.user": papers["user"],
+        "mlflow.user": provenance["user"],
         "mlflow.source.name": "deepmine.train",
         "mlflow.source.git.commit": git["commit"] or "none",
         "mlflow.source.git.branch": git.get("branch", "none"),
     }
     start = _milliseconds(record.training["started"])
-    if trial := papers.get("trial"):
-        tags |= {"trial": trial["number"], "overrides": "\n".join(papers["command"][2:])}
+    if trial := provenance.get("trial"):
+        tags |= {"trial": trial["number"], "overrides": "\n".join(provenance["command"][2:])}
         tags[store.PARENT] = parents.parent(client, experiment, trial["sweep"], tags, start)
-    run = store.find_or_create_run(client, experiment, papers["record_id"], tags, record.folder.name, start)
+    run = store.find_or_create_run(client, experiment, provenance["record_id"], tags, record.name, start)
     if run.data.params:
         return run.info.run_id
     params = [Param(key, value) for key, value in _flat(settings)]
     client.log_batch(run.info.run_id, params=params)
-    source = CodeDatasetSource({"data.dvc": str(papers["data"]["data.dvc"]), "raw": papers["data"]["raw"]})
-    data: Any = MetaDataset(source, name=settings["choices"]["data"], digest=papers["data"]["digest"])  # type: ignore[abstract]
+    source = CodeDatasetSource({"data.dvc": str(provenance["data"]["data.dvc"]), "raw": provenance["data"]["raw"]})
+    data: Any = MetaDataset(source, name=settings["choices"]["data"], digest=provenance["data"]["digest"])  # type: ignore[abstract]
     context = InputTag("mlflow.data.context", "training")
     client.log_inputs(run.info.run_id, [DatasetInput(data._to_mlflow_entity(), [context])])
     return run.info.run_id
@@ -133,7 +133,7 @@ def _send_files(client: mlflow.MlflowClient, record: Record, run_id: str) -> Non
 
 def _prepared(record: Record) -> Path | None:
     """The data set that the run was made on; None when it is gone, or another one by now."""
-    facts = record.passport["data"]
+    facts = record.provenance["data"]
     info = dataset.read_info(Path(facts["dataset"]))
     return Path(facts["dataset"]) if info is not None and info["digest"] == facts["digest"] else None
 
@@ -152,7 +152,7 @@ def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, truste
     if prepared is not None:
         example = dataset.load(prepared).train.X[:5]
         signature = infer_signature(example, pipeline.predict(example) if predicts else pipeline.transform(example))
-    versions = record.passport["versions"]
+    versions = record.provenance["versions"]
     with mlflow.start_run(run_id=run_id):
         mlflow.sklearn.log_model(
             pipeline,
@@ -173,7 +173,7 @@ def _send_folds(client: mlflow.MlflowClient, record: Record, parent: str) -> Non
     for fold in record.cross_validation.get("folds", []):
         tags = {**{key: run.data.tags[key] for key in SHARED}, "kind": "fold", store.PARENT: parent}
         name = f"{run.info.run_name}-fold-{fold['fold']}"
-        identity = f"{record.passport['record_id']}-fold-{fold['fold']}"
+        identity = f"{record.provenance['record_id']}-fold-{fold['fold']}"
         child = store.find_or_create_run(client, run.info.experiment_id, identity, tags, name, begin)
         scores = {f"cv/{key}": value for key, value in fold.items() if key not in ("fold", "rows")}
         known = child.data.metrics

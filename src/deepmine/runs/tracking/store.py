@@ -4,20 +4,23 @@ Where it is: `tracking.uri`. What is sent to it: `tracking.py`.
 """
 
 import logging
+import os
+import re
 import sqlite3
 import tempfile
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 import mlflow
-from filelock import FileLock
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from deepmine.config.errors import UserError
+from deepmine.config.errors import UserError, shown
+from deepmine.data.folders import locked
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # as MLflow marks experiments that train models
@@ -26,6 +29,7 @@ RECORD_ID = "deepmine.record_id"
 PARENT = "mlflow.parentRunId"
 PROBES = ("health", "api/2.0/mlflow/experiments/search?max_results=1")  # the second needs the server's database
 PATIENCE = 6  # seconds for each of them: what hangs later costs MLflow's own timeout, three times
+PATIENCE_LOCKED = 120  # seconds that another process may take to create a store, or to publish a record
 
 
 def connect(uri: str) -> mlflow.MlflowClient:
@@ -35,20 +39,24 @@ def connect(uri: str) -> mlflow.MlflowClient:
         UserError: it does not answer.
     """
     if uri.startswith(SQLITE):
-        _create(Path(uri.removeprefix(SQLITE)))
+        try:
+            _create(Path(uri.removeprefix(SQLITE)))
+        except OSError as error:
+            raise UserError(f"The MLflow store {uri} cannot be created: {error.strerror}.") from None
     elif uri.startswith("http"):
         try:
             for probe in PROBES:
-                _ask(f"{uri.rstrip('/')}/{probe}")
+                _ask(f"{re.sub('://[^/]*@', '://', uri).rstrip('/')}/{probe}")  # urlopen takes no password in a URI
         except (URLError, OSError) as error:
-            raise UserError(f"The MLflow server {uri} does not answer: {getattr(error, 'reason', error)}.") from None
+            why = getattr(error, "reason", error)
+            raise UserError(f"The MLflow server {shown(uri)} does not answer: {why}.") from None
     mlflow.set_tracking_uri(uri)
     return mlflow.MlflowClient(uri)
 
 
-def lock(name: str) -> FileLock:
-    """One process at a time, held in a `with` block."""
-    return FileLock(Path(tempfile.gettempdir()) / f"deepmine-{name}.lock")
+def lock(name: str) -> AbstractContextManager[None]:
+    """One of this user's processes at a time, held in a `with` block."""
+    return locked(Path(tempfile.gettempdir()) / f"deepmine-{os.getuid()}" / name, PATIENCE_LOCKED)
 
 
 def experiment(client: mlflow.MlflowClient, name: str, uri: str) -> str:
@@ -92,8 +100,7 @@ def _create(path: Path) -> None:
 
     MLflow lets each process create the tables of a missing file: eight at once break it for ever.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
+    with locked(path, PATIENCE_LOCKED):
         if path.exists():
             return
         new = path.with_name(f".{path.name}.new")

@@ -1,0 +1,92 @@
+"""Digests of files and folders, as DVC counts them; and whether raw files are those that data.dvc lists.
+
+Those of large folders are kept in out/.digests and hold while the size and the times of a file stay the same.
+"""
+
+import json
+import sys
+import time
+from contextlib import suppress
+from functools import cache
+from hashlib import file_digest as hashed
+from hashlib import md5
+from os.path import relpath
+from pathlib import Path
+
+import yaml
+from pathspec import GitIgnoreSpec
+
+from deepmine import ROOT
+
+LARGE = 2**25  # bytes; less is read in some 50 ms, each time
+RACY = 2 * 10**9  # nanoseconds; what changed so recently may change again within the same time stamp
+
+
+def file_digest(path: Path) -> str:
+    """MD5 of a file."""
+    with path.open("rb") as file:
+        return hashed(file, lambda: md5(usedforsecurity=False)).hexdigest()
+
+
+def folder_digest(folder: Path, leave_out: str = "") -> str:
+    """Names and content of all files below a folder but one: the md5 that a .dvc file gives for it.
+
+    Algorithm: md5 of the JSON list of `{md5, relpath}`, sorted by path (dvc-data, `hashfile/tree.py`).
+    """
+    found = sorted(file_digests(folder).items(), key=lambda entry: entry[0].split("/"))
+    entries = [{"md5": digest, "relpath": name} for name, digest in found if name != leave_out]
+    return md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """MD5 of each file below a folder, by its path there.
+
+    What .dvcignore names is left out, unless it is the folder itself, such as a downloaded data set.
+    """
+    ignored = GitIgnoreSpec.from_lines((ROOT / ".dvcignore").read_text(encoding="utf-8").splitlines())
+    whole = ignored.match_file(relpath(folder, ROOT))
+    name = md5(str(folder.resolve()).encode(), usedforsecurity=False).hexdigest()
+    notes, before, stamps, found = ROOT / f"out/.digests/{name}.json", {}, {}, {}
+    with suppress(OSError, ValueError):
+        before = json.loads(notes.read_text())
+    for path in folder.rglob("*"):
+        if path.is_file() and path.name != ".gitignore" and (whole or not ignored.match_file(relpath(path, ROOT))):
+            name, stat = path.relative_to(folder).as_posix(), path.stat()
+            stamps[name] = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+            stamp, digest = before.get(name, (None, ""))
+            found[name] = digest if stamp == stamps[name] else file_digest(path)
+    noted = {name: [stamp, found[name]] for name, stamp in stamps.items() if stamp[2] < time.time_ns() - RACY}
+    if noted != before and sum(size for size, *_ in stamps.values()) > LARGE:
+        with suppress(OSError):
+            notes.parent.mkdir(parents=True, exist_ok=True)
+            notes.write_text(json.dumps(noted))
+    return found
+
+
+def data_dvc() -> str | None:
+    """The md5 that data.dvc gives for all of data/."""
+    path = ROOT / "data.dvc"
+    return yaml.safe_load(path.read_text())["outs"][0]["md5"] if path.is_file() else None
+
+
+@cache
+def compare_with_dvc(folder: Path) -> None:
+    """Say once, on stderr, which raw files of a data set are not those that data.dvc lists."""
+    whole, data, below = data_dvc(), (ROOT / "data").resolve(), f"{folder.resolve().name}/"
+    if whole is None or folder.resolve().parent != data:
+        return
+    listing, differ = ROOT / ".dvc/cache/files/md5" / whole[:2] / whole[2:], []
+    if listing.is_file():
+        listed = {file["relpath"]: file["md5"] for file in json.loads(listing.read_text())}
+        listed = {path.removeprefix(below): digest for path, digest in listed.items() if path.startswith(below)}
+        found = file_digests(folder) if listed else {}  # else it is new, or downloaded
+        for path in sorted(path for path in listed.keys() | found if listed.get(path) != found.get(path)):
+            differ.append(f"{path} ({'added' if path not in listed else 'changed' if path in found else 'missing'})")
+    elif folder_digest(data) != whole:  # the cache is elsewhere
+        differ = ["see .venv/bin/dvc data status --granular"]
+    if differ:
+        text = (
+            f"warning: {folder} is not as data.dvc lists it: {', '.join(differ[:5])}{', ...' if differ[5:] else ''}. "
+        )
+        text += f"Your change? .venv/bin/dvc add data. Damage? rm -r {folder} && .venv/bin/dvc pull --force data.dvc"
+        print(text, file=sys.stderr)

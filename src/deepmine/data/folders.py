@@ -1,0 +1,83 @@
+"""Folders that a stage writes whole: by one process at a time, built beside their place, then renamed into it.
+
+Temporary names are `.<name>.deepmine-*`. The next writer clears away what a killed one left there.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from fnmatch import fnmatch
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from deepmine import ROOT
+from deepmine.config.errors import UserError
+
+
+@contextmanager
+def locked(path: Path, patience: float = 3600, hint: str = "Try again later.") -> Iterator[None]:
+    """Lock a file or folder; its holder may lock it again. UserError: another holds it after `patience` seconds."""
+    file, old = _beside(path, "lock"), _beside(path, "old")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()  # fails at once where filelock would try again until its time is up
+    lock = FileLock(file, is_singleton=True)
+    try:
+        lock.acquire(timeout=patience)
+    except Timeout:
+        raise UserError(f"{path} is being written by {file.read_text()}. {hint}") from None
+    try:
+        file.write_text(f"process {os.getpid()} since {datetime.now():%H:%M on %d %B}")
+        if old.is_dir():  # a writer was killed in `replace`
+            shutil.rmtree(old) if path.exists() else old.rename(path)
+        yield
+    finally:
+        if lock.lock_counter == 1:
+            file.unlink(missing_ok=True)  # filelock sees when the file that it waited for is gone
+        lock.release()
+
+
+@contextmanager
+def rebuilt(folder: Path, files: Mapping[str, str]) -> Iterator[Path]:
+    """A new folder to fill, which takes the place of `folder` if the block ends well."""
+    require_ours(folder, files)
+    with locked(folder):
+        new = _beside(folder, "new")
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir()
+        try:
+            yield new
+            replace(folder, new, files)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+def replace(folder: Path, new: Path, files: Mapping[str, str]) -> None:
+    """Move `new` to the place of an older folder, whose lock the caller holds."""
+    require_ours(folder, files)
+    if folder.exists():
+        folder.rename(_beside(folder, "old"))
+    new.rename(folder)
+    shutil.rmtree(_beside(folder, "old"), ignore_errors=True)
+
+
+def require_ours(folder: Path, files: Mapping[str, str]) -> None:
+    """Raise a UserError unless a folder is absent, empty or ours.
+
+    It is ours if it holds nothing but `files` (globs), and in one of them the text that is given for it.
+    """
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else ["it"] * folder.exists()
+    known = [*(name.partition("/")[0] for name in files), ".*.deepmine-*"]
+    others = [name for name in names if not any(fnmatch(name, glob) for glob in known)]
+    marks = [(folder / name, text) for name, text in files.items() if text and (folder / name).is_file()]
+    marked = any(text in path.read_text(errors="replace") for path, text in marks)
+    if folder.is_symlink() or ROOT.is_relative_to(folder.resolve()) or others or (names and not marked):
+        what = ", ".join(others[:3]) or "it"
+        raise UserError(f"{folder} is not replaced: Deepmine did not write {what}. Name another folder.")
+
+
+def _beside(path: Path, ending: str) -> Path:
+    whole = Path(os.path.abspath(path))
+    return whole.parent / f".{whole.name}.deepmine-{ending}"
