@@ -185,7 +185,9 @@ def test_a_good_experiment_is_accepted(conf: Path, text: bytes, seed: int) -> No
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "must have the two keys"),
+        ("", "conf/pipeline.yaml cannot be used"),
+        ("datasets: []\nexperiments: [a]", "cannot be used: .*`experiments`"),
+        ("datasets: []\nexperiments: {a: {}}", "`experiments.a.data`"),
         ("datasets: []\nexperiments:\n  none_such: {data: titanic}", "no conf/experiment/"),
     ],
 )

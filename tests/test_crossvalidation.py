@@ -7,8 +7,10 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from conftest import cut, prepared
 from deepmine import ROOT
@@ -16,7 +18,7 @@ from deepmine.commands import evaluate
 from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data import dataset
-from deepmine.data.dataset import Part
+from deepmine.data.dataset import Dataset, Part
 from deepmine.models import pipelines
 from deepmine.runs import cross_validation, provenance, record
 from deepmine.runs.tracking import publishing
@@ -25,98 +27,110 @@ from deepmine.runs.tracking import publishing
 class Spy(LogisticRegression):
     """Remembers the rows that it sees: the first column is the row's number."""
 
-    seen: list[tuple[str, set]] = []  # noqa: RUF012 (shared with the clones on purpose)
+    seen: list[tuple[set, set]] = []  # noqa: RUF012 (shared with the clones on purpose)
 
-    def fit(self, X, y):
-        Spy.seen.append(("fit", set(X[:, 0])))
+    def fit(self, X, y, eval_set):
+        Spy.seen.append((set(X[:, 0]), set(eval_set[0][:, 0])))
         return super().fit(X, y)
 
-    def predict_proba(self, X):
-        Spy.seen.append(("predict", set(X[:, 0])))
-        return super().predict_proba(X)
 
-
-def part(n: int = 60, start: int = 0, classes: int = 2) -> Part:
+def part(n: int = 60, start: int = 0, classes: int = 2, groups: bool = False) -> Part:
     numbers = np.arange(start, start + n)
-    return Part(numbers[:, None].astype(float), numbers % classes, numbers.astype(str))
+    X, y = numbers[:, None].astype(np.float32), numbers % classes
+    return Part(pd.DataFrame(X.astype(float)), y, numbers.astype(str), y * 30 + numbers // 5 if groups else None)
 
 
-def splitting(strategy: str = "stratified", seed: int = 0) -> dict:
-    return {"strategy": strategy, "seed": seed}
+def split(strategy: str, train: Part | None = None, seed: int = 0) -> Dataset:
+    """A data set of 60 training rows, 20 validation rows and 20 test rows, in this order."""
+    info = {"kind": "table", "split": {"strategy": strategy, "seed": seed}}
+    return Dataset(info, train or part(), part(20, 1000), part(20, 2000))
 
 
-def folds_of(name: str, folds: int = 3) -> pd.DataFrame:
-    cfg = compose.compose(f"experiment={name}", "trainer.max_epochs=2")
-    settings, data = compose.decisive(cfg), cut(prepared(cfg.choices.data))
-    pipeline = pipelines.build(settings["steps"], settings["model"])
-    return cross_validation.cross_validate(pipeline, cfg.task, data.train, data.val, data.info["split"], folds)
+def numbers(rows: Part) -> set:
+    return set(rows.X[0])
 
 
-def test_each_training_row_is_held_out_once_and_no_other_row_is_seen() -> None:
+def cv(pipeline: Pipeline, data: Dataset, folds: int, folder: Path, task: str = "classification") -> pd.DataFrame:
+    cross_validation.run(folder, pipeline, task, data, folds)
+    return pd.read_csv(folder / "cv.csv")
+
+
+@pytest.mark.parametrize("strategy", ["stratified", "random", "published"])
+def test_each_training_row_is_held_out_once_and_no_other_row_is_seen(strategy: str, tmp_path: Path) -> None:
     Spy.seen.clear()
-    train, val = part(), part(10, start=100)
-    pipeline = Pipeline([("model", Spy())])
-    scores = cross_validation.cross_validate(pipeline, "classification", train, val, splitting(), 4)
-    fits = [rows for what, rows in Spy.seen if what == "fit"]
-    held_out = [rows for what, rows in Spy.seen if what == "predict"]
-    assert len(fits) == 4 and all(not learn & held for learn, held in zip(fits, held_out, strict=True))
+    pipeline, data = (
+        Pipeline([("array", FunctionTransformer(pd.DataFrame.to_numpy)), ("model", Spy())]),
+        split(strategy),
+    )
+    scores = cv(pipeline, data, 4, tmp_path)
+    held_out = [numbers(rows) for _, _, rows in cross_validation.cut(data, "classification", 4)]
+    assert [learn for learn, _ in Spy.seen] == [set(range(60)) - rows for rows in held_out]
+    assert all(val == set(range(1000, 1020)) for _, val in Spy.seen)
     assert set.union(*held_out) == set(range(60)) and sum(map(len, held_out)) == 60
     assert list(scores["fold"]) == [1, 2, 3, 4] and list(scores["rows"]) == [15] * 4
     assert not hasattr(pipeline[-1], "coef_")
 
 
 @pytest.mark.parametrize("name", ["titanic_tree", "titanic_mlp", "mnist_mlp"])
-def test_a_tree_and_a_net_give_the_same_folds_each_time(name: str) -> None:
-    one = folds_of(name)
-    pd.testing.assert_frame_equal(one, folds_of(name))
+def test_a_tree_and_a_net_give_the_same_folds_each_time(name: str, tmp_path: Path) -> None:
+    cfg = compose.compose(f"experiment={name}", "trainer.max_epochs=2")
+    settings, data = compose.decisive(cfg), cut(prepared(cfg.choices.data))
+    pipeline = pipelines.build(settings["steps"], settings["model"])
+    one = cv(pipeline, data, 3, tmp_path)
+    pd.testing.assert_frame_equal(one, cv(pipeline, data, 3, tmp_path))
     assert {"fold", "rows", "accuracy", "log_loss"} <= set(one) and one["accuracy"].between(0, 1).all()
 
 
 @pytest.mark.parametrize("strategy", ["stratified", "published"])
 def test_classes_keep_their_shares(strategy: str) -> None:
-    train = part(60, classes=3)
-    for _, held_out in cross_validation.cut(train, "classification", splitting(strategy), 5):
-        assert np.bincount(train.y[held_out]).tolist() == [4, 4, 4]
+    for _, _, held_out in cross_validation.cut(split(strategy, part(classes=3)), "classification", 5):
+        assert np.bincount(held_out.y).tolist() == [4, 4, 4]
 
 
 def test_another_seed_of_the_split_gives_other_folds() -> None:
-    one, two = (cross_validation.cut(part(), "classification", splitting("random", seed), 3) for seed in (0, 1))
-    assert not np.array_equal(one[0][1], two[0][1])
+    one, two = (next(cross_validation.cut(split("random", seed=seed), "classification", 3)) for seed in (0, 1))
+    assert numbers(one[2]) != numbers(two[2])
 
 
-def test_a_series_is_only_scored_on_what_comes_later() -> None:
-    for learn, held_out in cross_validation.cut(part(), "regression", splitting("time"), 4):
-        assert learn.max() < held_out.min()
+def test_a_fold_of_a_time_series_never_sees_its_own_future() -> None:
+    folds = list(cross_validation.cut(split("time"), "regression", 4))
+    assert len(folds) == 4
+    for learn, val, held_out in folds:
+        assert max(numbers(learn)) < min(numbers(val)) and max(numbers(val)) < min(numbers(held_out))
+        assert len(val) == round((len(learn) + len(val)) * 20 / 80)  # the share of the data set's own validation rows
 
 
 def test_a_group_is_held_out_whole() -> None:
-    train = part()
-    grouped = Part(train.X, train.y, train.rows, train.y * 30 + np.arange(60) // 5)
-    for learn, held_out in cross_validation.cut(grouped, "classification", splitting("group"), 4):
-        assert not set(grouped.groups[learn]) & set(grouped.groups[held_out])
+    for learn, _, held_out in cross_validation.cut(split("group", part(groups=True)), "classification", 4):
+        assert not set(learn.groups) & set(held_out.groups)
 
 
 @pytest.mark.parametrize(
     ("train", "strategy", "says"),
     [
-        (part(60, classes=30), "stratified", "cv=5 needs 5 training rows of the smallest class, but there are 2"),
-        (part(3), "random", "cv=5 needs 5 training rows, but there are 3"),
-        (part(5), "time", "cv=5 needs 6 training rows, but there are 5"),
+        (part(60, classes=30), "stratified", "number of members in each class"),
+        (Part(part().X, (np.arange(60) > 57) * 1, part().rows), "stratified", "has only 2 members"),
+        (part(3), "random", "number of samples: n_samples=3"),
+        (part(5), "time", "number of samples=5"),
+        (part(6), "time", "learn from a single row of 6"),
+        (part(10, groups=True), "group", "number of groups: 4"),
     ],
 )
 def test_too_few_rows_are_named(train: Part, strategy: str, says: str) -> None:
-    with pytest.raises(UserError, match=says):
-        cross_validation.cut(train, "classification", splitting(strategy), 5)
+    with pytest.raises(UserError, match=f"cv=5 does not suit the training rows: .*{says}"):
+        next(cross_validation.cut(split(strategy, train), "classification", 5))
 
 
-def test_mean_and_deviation_are_those_of_the_folds(tmp_path: Path) -> None:
-    scores = pd.DataFrame({"fold": [1, 2, 3], "rows": 5, "accuracy": [0.5, 0.7, 0.9], "roc_auc": [0.5, np.nan, 0.6]})
-    summary = cross_validation.summarise(scores)
-    assert summary == pytest.approx({"cv/accuracy": 0.7, "cv/accuracy_std": 0.2})
-    cross_validation.write(tmp_path, scores)
+def test_mean_and_deviation_are_those_of_the_folds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter(
+        [{"accuracy": 0.5, "roc_auc": 0.5}, {"accuracy": 0.7, "roc_auc": np.nan}, {"accuracy": 0.9, "roc_auc": 0.6}]
+    )
+    monkeypatch.setattr(cross_validation.metrics, "score", lambda *_, **__: next(scores))
+    table = cv(Pipeline([("model", DummyClassifier())]), split("random"), 3, tmp_path)
     written = json.loads((tmp_path / "cv.json").read_text())
-    assert written["folds"][1] == {"fold": 2, "rows": 5, "accuracy": 0.7} and written["scores"] == summary
-    assert pd.read_csv(tmp_path / "cv.csv")["accuracy"].tolist() == [0.5, 0.7, 0.9]
+    assert written["scores"] == pytest.approx({"cv/accuracy": 0.7, "cv/accuracy_std": 0.2})
+    assert written["folds"][1] == {"fold": 2, "rows": 20, "accuracy": 0.7}
+    assert table["accuracy"].tolist() == [0.5, 0.7, 0.9]
 
 
 @pytest.mark.parametrize(

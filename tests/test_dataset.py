@@ -109,7 +109,7 @@ def test_the_contract_checks_the_values() -> None:
     good = image_part(["a"]), image_part(["b"])
     with pytest.raises(ValueError, match="part test of kind image: X is float64"):
         Dataset({"kind": "image"}, *good, image_part(["c"], float))
-    with pytest.raises(ValueError, match="not data of kind table"):
+    with pytest.raises(UserError, match="ndarray, which is not data of kind table"):
         Dataset({"kind": "table"}, *good, image_part(["c"]))
     dense = Part(np.zeros((1, 2), np.uint8), None, np.array(["a"]))
     with pytest.raises(ValueError, match="baskets are sparse"):
@@ -220,6 +220,10 @@ def test_it_is_prepared_again_only_when_files_settings_or_code_changed(
     assert "204 train" in capsys.readouterr().out
     prepare.ensure(cfg)
     assert capsys.readouterr().out == ""
+    account = tmp_path / "out/datasets/penguins/preparation.json"
+    account.write_text(account.read_text()[:99])
+    prepare.ensure(cfg)
+    assert "204 train" in capsys.readouterr().out
     raw.write_text("".join(raw.read_text().splitlines(keepends=True)[:-20]))
     prepare.ensure(cfg)
     assert "192 train" in capsys.readouterr().out

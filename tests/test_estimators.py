@@ -74,8 +74,9 @@ def fit(cfg: DictConfig, train: Part, val: Part) -> Pipeline:
 
 
 def answer(pipeline: Pipeline, task: str, part: Part) -> np.ndarray:
-    arrays = tasks.find(task).predict(pipeline, part)
-    return arrays.get("probabilities", arrays["predicted"])
+    found = tasks.find(task).predict(pipeline, part)
+    probabilities = getattr(found, "probabilities", None)
+    return found.predicted if probabilities is None else probabilities
 
 
 @pytest.mark.parametrize(("name", "data"), sorted(set(pairs()) - listed()))

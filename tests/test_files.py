@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from deepmine.commands.prepare import require_raw
 from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data.preparing import prepare
@@ -365,6 +366,14 @@ def test_files_and_links_outside_the_folder_are_refused(tmp_path: Path, name: st
     (own / "folder").symlink_to(other)
     with pytest.raises(UserError, match="is outside .*own, so no version of it is kept"):
         arrays.read(own, "table", name.format(other=other))
+
+
+@pytest.mark.parametrize("folder", ["/etc", "../..", "link"])
+def test_a_folder_outside_data_is_refused(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "link").symlink_to("/etc")
+    cfg = compose.compose("data=mnist", "~experiment", f"data.folder={folder}", f"paths.data={tmp_path}", trains=False)
+    with pytest.raises(UserError, match="is outside"):
+        require_raw(cfg)
 
 
 def test_links_into_the_cache_of_dvc_are_followed(tmp_path: Path) -> None:

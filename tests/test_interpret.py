@@ -1,4 +1,6 @@
-"""What a model leans on: on made-up data of which one knows it."""
+"""What a model depends on: on made-up data of which one knows it."""
+
+import re
 
 import numpy as np
 import pandas as pd
@@ -16,8 +18,8 @@ from deepmine.config import compose
 from deepmine.data.dataset import Dataset, Part
 from deepmine.models import pipelines
 from deepmine.models.transformers import Dense, Flatten, SequenceScaler, SequenceSummary, TextEncoder
-from deepmine.tasks import anomalies, classification, regression
-from deepmine.tasks.explain import attributions, dependence, importance, trees
+from deepmine.tasks import anomalies, regression
+from deepmine.tasks.explain import attributions, feature_names, importance, trees
 
 TABLE = {"kind": "table", "columns": ["noise", "tells", "flat"]}
 
@@ -67,8 +69,8 @@ SECOND = FunctionTransformer(lambda X: X[:, 1])  # its two features at step 1, w
     [
         (table(), FunctionTransformer(), TABLE, ["tells"], ["column"]),
         (sequences(), SECOND, {"kind": "sequence", "columns": ["a", "b"]}, ["step 1", "b"], ["feature", "step"]),
-        (texts(), LETTERS, {"kind": "text"}, ["last letter"], ["letter"]),
-        (images(), Flatten(), {"kind": "image"}, ["patch at pixel 4,2"], ["patch"]),
+        (texts(), LETTERS, {"kind": "text"}, ["letter 1 from the end"], ["letter"]),
+        (images(), Flatten(), {"kind": "image"}, ["patch at pixel 5,2"], ["patch"]),
     ],
     ids=["table", "sequence", "text", "image"],
 )
@@ -80,38 +82,37 @@ def test_the_part_that_tells_is_found(part: Part, step, info: dict, tells: list,
     first, others = ranked[: len(kinds)], ranked[len(kinds) :]
     assert first["input"].tolist() == tells and first["importance"].between(0.3, 0.7).all()
     assert others["importance"].max() < 0.2  # letter 3 is the last of some texts
-    assert importance.in_words(ranked, "accuracy").startswith(f"It leans most on {tells[0]} (0.")
+    says = rf"Most important: {tells[0]}[ .].*Shuffling it lowers test accuracy by 0\.\d+\."
+    assert re.match(says, importance.in_words(ranked, "accuracy"))
     pd.testing.assert_frame_equal(found, importance.importance(pipeline, part, info, "accuracy"))
-    assert len(importance.importance_figure(found, part.X, "accuracy").axes) >= len(kinds)
+    assert importance.figure(found, part.X, "accuracy").axes
 
 
-def test_a_model_that_leans_on_nothing_says_so() -> None:
+def test_a_model_that_depends_on_nothing_says_so() -> None:
     part = table()
     found = importance.importance(classifier(part_of(part.X * 0, part.y)), part, TABLE, "accuracy")
     assert "no more than chance" in importance.in_words(found, "accuracy")
-    assert dependence.most_important_numbers(found, part.X) == []
 
 
 def test_an_exchange_moves_values_between_the_rows_that_have_them() -> None:
-    X, order = sequences().X, np.random.default_rng(1).permutation(200)
-    new = importance._values([(step, 1) for step in range(6)], X, order)
+    X, sources = sequences().X, np.random.default_rng(1).permutation(200)
+    new = importance.exchanged(X, (slice(None), 1), sources)
     np.testing.assert_array_equal(np.isnan(new), np.isnan(X))
     np.testing.assert_array_equal(new[:, :, 0], X[:, :, 0])
-    np.testing.assert_array_equal(np.sort(new[:, :, 1], axis=0), np.sort(X[:, :, 1], axis=0))
-    there = ~np.isnan(X[:, :, 1])
-    assert (new[:, :, 1] != X[:, :, 1])[there].all()  # none is its own donor
+    both = ~np.isnan(X[:, :, 1]) & ~np.isnan(X[sources][:, :, 1])
+    np.testing.assert_array_equal(new[:, :, 1], np.where(both, X[sources][:, :, 1], X[:, :, 1]))
 
 
 def test_letters_are_exchanged_from_either_end() -> None:
-    X, order = np.array(["anna", "bo", "", "ünal"]), np.arange(4)
-    assert importance._letter(-1, X, order).tolist() == ["annl", "ba", "", "ünao"]
-    assert importance._letter(2, X, order).tolist() == ["anaa", "bo", "", "ünnl"]
+    X, sources = np.array(["anna", "bo", "", "ünal"]), np.array([1, 2, 3, 0])
+    assert importance.exchanged(X, -1, sources).tolist() == ["anno", "bo", "", "ünaa"]
+    assert importance.exchanged(X, 2, sources[::-1]).tolist() == ["anna", "bo", "", "ünal"]
+    assert importance.exchanged(X, 0, sources).tolist() == ["bnna", "bo", "", "anal"]
 
 
 def test_steps_are_taken_together_where_there_are_many() -> None:
-    info = {"kind": "sequence", "columns": ["a"]}
-    names = [name for _, name, _ in importance._inputs(np.zeros((2, 50, 1)), info)]
-    assert names[0] == "steps 0-2" and names[-1] == "steps 48-49" and len(names) == 17
+    names = [name for _, name, _ in importance._inputs(np.zeros((2, 50, 1)), {"kind": "sequence", "columns": ["a"]})]
+    assert names[0] == "steps 0-2" and names[-1] == "steps 48-49" and len(names) == importance.RUNS
 
 
 def test_patches_cover_an_image_once() -> None:
@@ -122,17 +123,18 @@ def test_patches_cover_an_image_once() -> None:
 
 
 def test_the_rows_looked_at_are_limited() -> None:
-    X, y = importance._some(table(3000), 1000)
-    assert len(X) == len(y) == 1000 and X.index[[0, -1]].tolist() == [0, 2999]
+    part, seen = table(3000), []
+    model = make_pipeline(FunctionTransformer(lambda X: seen.append(len(X)) or X), LogisticRegression())
+    importance.importance(model.fit(part.X, part.y), part, TABLE, "accuracy")
+    assert max(seen[1:]) == importance.ROWS
 
 
 def test_partial_dependence_of_a_line_is_its_slope() -> None:
     part = table()
     line = make_pipeline(FunctionTransformer(), LinearRegression()).fit(part.X, 3 * part.X["tells"] + 1)
-    grid, [mean] = dependence._dependence(line, part.X, "tells")
-    np.testing.assert_allclose(mean, 3 * grid + 1, atol=1e-6)
-    [axes] = dependence.figure(line, part.X, ["tells"]).axes
-    assert axes.get_ylabel() == "mean prediction"
+    [axes] = importance.partial_dependence(line, part.X, ["tells"]).axes[-1:]
+    drawn = axes.lines[0].get_xydata()
+    np.testing.assert_allclose(drawn[:, 1], 3 * drawn[:, 0] + 1, atol=1e-6)
 
 
 def test_pixels_that_matter_are_found_and_add_up() -> None:
@@ -146,7 +148,7 @@ def test_pixels_that_matter_are_found_and_add_up() -> None:
     scale = FunctionTransformer(lambda X: (np.asarray(X) / 255).astype(np.float32))
     net = LightningClassifier(lr=0.01, random_state=0, trainer={"max_epochs": 60})
     pipeline = make_pipeline(scale, net).fit(X, y)
-    added = attributions.attributions(pipeline, X[:20], y[:20])
+    added = attributions.attributions(pipeline, scale.transform(X[:20]), y[:20])
     assert added.shape == (20, 1, 4, 4)
     assert np.unravel_index(np.abs(added).mean(axis=(0, 1)).argmax(), (4, 4)) == (1, 2)
     with torch.inference_mode():
@@ -163,7 +165,7 @@ def test_what_steps_add_is_in_the_unit_of_the_target_and_padding_adds_nothing(ce
     y = 50 + 10 * X[:, 0, 0].astype(float)
     net = LightningRegressor("deepmine.models.networks.RNN", {"cell": cell, "hidden_size": 8}, lr=0.05, random_state=0)
     pipeline = make_pipeline(SequenceScaler(), net.set_params(trainer={"max_epochs": 30})).fit(X, y)
-    added = attributions.attributions(pipeline, X, pipeline.predict(X))
+    added = attributions.attributions(pipeline, pipeline[:-1].transform(X), pipeline.predict(X))
     np.testing.assert_array_equal(np.isnan(added), np.isnan(X))
     assert np.nanmean(np.abs(added), axis=0).argmax() == 0  # feature 0 at step 0
     scaler = pipeline[0].scaler_
@@ -181,48 +183,34 @@ def test_what_letters_add_is_drawn_on_them() -> None:
     data = Dataset({"kind": "text"}, *(Part(part.X, part.y, np.char.add(n, part.rows)) for n in "abc"))
     predicted = pipeline.predict(part.X)
     assert np.mean(predicted == part.y) > 0.95
-    added = attributions.attributions(pipeline, part.X, predicted).sum(axis=2)
+    added = attributions.attributions(pipeline, pipeline[:-1].transform(part.X), predicted).sum(axis=2)
     lengths = np.char.str_len(part.X)
     last = added[np.arange(len(added)), lengths - 1]
     assert np.mean(last == np.nanmax(added, axis=1)) > 0.9
     figure = attributions.figure(pipeline, data, predicted)
-    drawn = "".join(text.get_text() for text in figure.axes[0].texts)
-    assert drawn == "".join(part.X[attributions._examples(part.y, True)])
+    says, text = figure.axes[0].get_title(loc="center").split("\n")
+    assert text in part.X and says in ("a as a", "e as e") and len(figure.axes) == 8
 
 
-def test_examples_are_spread_over_classes_or_rows() -> None:
-    y = np.repeat(["a", "b"], [100, 3])
-    assert attributions._examples(y, True).tolist() == [0, 33, 66, 99, 100, 101, 102]
-    assert attributions._examples(np.arange(15.0), False).tolist() == [0, 2, 4, 6, 8, 10, 12, 14]
-    assert len(attributions._examples(np.arange(30), True)) == attributions.EXAMPLES
-
-
-def test_only_networks_on_arrays_have_attributions() -> None:
-    part = images(20)
-    flat = make_pipeline(Flatten(), LogisticRegression()).fit(part.X, part.y)
-    assert not attributions.explains(flat, part.X)
-
-
-def test_the_most_confident_mistakes_come_first_with_what_they_are() -> None:
-    y, guesses, sure = np.array(["a", "b", "a"]), np.array(["b", "b", "b"]), np.array([0.6, 0.9, 0.8])
-    outcome = {"y": y, "predicted": guesses, "probabilities": np.stack([1 - sure, sure], axis=1)}
-    for X, columns in ((pd.DataFrame({"size": [1.0, 2, 3]}), ["size"]), (np.array(["x", "y", "z"]), ["text"])):
-        found = classification.confident_mistakes(part_of(X, y), **outcome)
-        assert list(found) == ["row", *columns, "actual", "predicted", "confidence"]
-        assert found["row"].tolist() == ["2", "0"] and found["confidence"].tolist() == [0.8, 0.6]
-    assert found["text"].tolist() == ["z", "x"]
-
-
-def test_a_tree_on_sequences_speaks_in_their_units() -> None:
+def test_a_tree_on_sequences_names_steps_and_features() -> None:
     X = 100 + 10 * sequences().X[:, :3]
-    tree = make_pipeline(SequenceSummary(["values"]), StandardScaler(), DecisionTreeRegressor(max_depth=1))
+    tree = make_pipeline(SequenceSummary(["values"]), DecisionTreeRegressor(max_depth=1))
     tree.fit(X, np.where(X[:, 1, 1] > 105, 7.0, 3.0))
-    rules = trees.rules_table(tree, X, ["a", "b"])
+    names = feature_names(tree, X, ["a", "b"])
+    rules = trees.rules(tree[-1], names)
     assert rules["rule"].str.fullmatch(r"step1_b (<=|>) 105(\.\d)?").all() and set(rules["prediction"]) == {3.0, 7.0}
-    texts = [text.get_text() for text in trees.tree_figure(tree, X, ["a", "b"]).axes[0].texts]
-    assert any("predicts 7.0" in text for text in texts)
-    leaves = trees.tree_figure(tree.set_params(decisiontreeregressor__max_depth=5).fit(X, X[:, 1, 1]), X, ["a", "b"])
-    assert "(...)" in {text.get_text().strip() for text in leaves.axes[0].texts}
+    assert "share" not in rules and rules["rows"].sum() == len(X)
+    deep = tree.set_params(decisiontreeregressor__max_depth=5).fit(X, X[:, 1, 1])
+    assert "(...)" in {text.get_text().strip() for text in trees.figure(deep[-1], names).axes[0].texts}
+
+
+def test_rules_hold_for_the_rows_that_they_count() -> None:
+    """A later threshold on the same side of a column replaces a wider one."""
+    X = pd.DataFrame({"x": np.arange(100.0), "z": np.random.default_rng(0).normal(size=100)})
+    tree = DecisionTreeClassifier(max_depth=5, random_state=0).fit(X, (X["x"] // 20 % 2 + (X["z"] > 0)).astype(int))
+    rules = trees.rules(tree, list(X))
+    assert [len(X.query(rule)) for rule in rules["rule"]] == rules["rows"].tolist()
+    assert rules["share"].between(0.3, 1).all()
 
 
 def test_the_column_that_makes_a_row_strange_is_named_behind_any_step() -> None:
@@ -231,21 +219,9 @@ def test_the_column_that_makes_a_row_strange_is_named_behind_any_step() -> None:
     rows["noise"], rows["tells"] = [9.0, 0], [0.0, 9]
     numbers = FunctionTransformer(lambda X: X[["noise", "tells"]] @ np.array([[1.0, 1], [1, -1]]))  # a code that mixes
     pipeline = make_pipeline(numbers, IsolationForest(random_state=0)).fit(X)
-    fall = anomalies.falls(pipeline, X, rows)
-    assert fall.idxmax(axis=1).tolist() == ["noise", "tells"] and fall.max(axis=1).min() > 0.1
-    assert (fall[["flat", "colour"]] == 0).all(axis=None)
-
-
-def test_of_many_classes_those_are_drawn_that_a_column_moves_most() -> None:
-    X = pd.DataFrame({"x": np.repeat(np.arange(40.0), 5), "noise": np.tile(np.arange(5.0), 40)})
-    y = np.where(X["x"] < 20, X["x"] // 2, 10 + X["noise"]).astype(int)
-    tree = make_pipeline(DecisionTreeClassifier(random_state=0)).fit(X, y)
-    picture = dependence.figure(tree, X, ["x", "noise"])
-    first, second = picture.axes
-    assert len(first.lines) == len(second.lines) == dependence.LEGIBLE + 1  # and the tenths of the rows
-    [legend] = picture.legends
-    assert legend.get_title().get_text() == "most moved of 15 classes"
-    assert [text.get_text() for text in legend.get_texts()] == list("0123456789")  # the others move by half at most
+    first, second = anomalies.reasons(pipeline, X, rows)
+    assert first.startswith("noise 9.0 (typical ") and second.startswith("tells 9.0 (typical ")
+    assert "flat" not in first + second and "colour" not in first + second
 
 
 def test_a_regression_on_a_table_has_partial_dependence_too() -> None:
@@ -253,17 +229,16 @@ def test_a_regression_on_a_table_has_partial_dependence_too() -> None:
     line = make_pipeline(StandardScaler(), LinearRegression()).fit(part.X, 3 * part.X["tells"])
     parts = [Part(part.X, 3 * part.X["tells"].to_numpy(), np.char.add(name, part.rows)) for name in "abc"]
     data = Dataset({**TABLE, "target": "y"}, *parts)
-    outcomes = {name: regression.predict(line, rows) for name, rows in data.parts()}
-    regression.enrich(line, data, outcomes, 0)
-    drawn = {name for name, _ in regression.figures(line, data, outcomes)}
-    assert drawn == {"predictions", "residuals", "importance", "partial_dependence"}
-    assert list(regression.knowledge(line, data, outcomes).tables["largest_errors"]) == [
+    parts = {name: regression.predict(line, rows) for name, rows in data.parts()}
+    found = regression.report(line, data, parts)
+    assert {name for name, _ in found.figures} == {"predictions", "importance", "partial_dependence"}
+    assert list(found.tables["largest_errors"]) == [
         *("row", "noise", "tells", "flat", "actual", "predicted", "residual")
     ]
 
 
 BOTH = {"confusion_matrix", "roc_pr_calibration", "importance"}
-FITS = {"predictions", "residuals", "forecast", "importance"}
+FITS = {"predictions", "forecast", "importance"}
 
 
 @pytest.mark.parametrize(
@@ -280,17 +255,15 @@ FITS = {"predictions", "residuals", "forecast", "importance"}
         ("sunspots_tree", FITS | {"tree"}),
     ],
 )
-def test_a_supervised_model_shows_what_suits_it(name: str, pictures: set, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_supervised_model_shows_what_suits_it(name: str, pictures: set) -> None:
     cfg = compose.compose(f"experiment={name}", "trainer.max_epochs=1")
     settings, data = compose.decisive(cfg), cut(prepared(cfg.choices.data))
     pipeline = pipelines.build(settings["steps"], settings["model"])
     pipelines.fit(pipeline, cfg.task, data.train, data.val, lambda *_: None)
     task = tasks.find(cfg.task)
-    outcomes = {part: task.predict(pipeline, rows) for part, rows in data.parts()}
-    task.enrich(pipeline, data, outcomes, 0)
-    monkeypatch.setattr(importance, "importance", None)  # once is enough
-    assert {name for name, _ in task.figures(pipeline, data, outcomes)} == pictures
-    found = task.knowledge(pipeline, data, outcomes)
+    found = task.report(pipeline, data, {part: task.predict(pipeline, rows) for part, rows in data.parts()})
+    assert {name for name, _ in found.figures} == pictures
+    assert 1 <= len(found.findings) <= 3
     assert found.tables["importance"]["importance"].is_monotonic_decreasing
     assert ("rules" in found.tables) == ("tree" in pictures)
     assert {"confident_mistakes", "largest_errors"} & set(found.tables)

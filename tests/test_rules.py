@@ -17,17 +17,19 @@ from mlxtend.frequent_patterns import association_rules, fpgrowth
 from scipy.sparse import csr_array, csr_matrix
 from scipy.stats import false_discovery_control, fisher_exact
 from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
 from conftest import ROOT, prepared
+from deepmine.data.dataset import Dataset, Part
 from deepmine.data.raw import Raw
 from deepmine.data.readers import baskets
 from deepmine.models import association_rules as rules_module
 from deepmine.models import itemsets as search
 from deepmine.models.association_rules import AssociationRules
 from deepmine.models.itemsets import mine, pack
-from deepmine.tasks import metrics
 from deepmine.tasks import rules as task
+from deepmine.tasks.rules import Recommended
 
 RETAIL = ROOT / "data/online_retail_customers"
 Sets = dict[frozenset[int], int]
@@ -323,14 +325,9 @@ def test_one_item_of_each_basket_is_hidden_always_the_same() -> None:
 
 def test_scores_count_hits_and_rules_that_hold() -> None:
     measured = {name: np.array([0.5, np.nan, 1.0]) for name in ("support", "confidence", "lift")}
-    scores = metrics.score(
-        "rules",
-        y=np.array([3, 1, -1]),
-        recommended=np.array([[2, 3], [2, -1], [1, 2]]),
-        measured=measured,
-        holds=np.array([True, False, True]),
-    )
-    assert scores == pytest.approx(
+    found, holds = np.array([[2, 3], [2, -1], [-1, 2]]), np.array([True, False, True])
+    some = Recommended(np.array([3, 1, -1]), found[:, 0], found, csr_array((3, 4)), measured, holds)
+    assert task.TASK.score(some) == pytest.approx(
         {"hit_rate": 0.5, "support": 0.75, "confidence": 0.75, "lift": 0.75, "generalising": 2 / 3, "n_rules": 3}
     )
 
@@ -338,22 +335,23 @@ def test_scores_count_hits_and_rules_that_hold() -> None:
 def test_the_baseline_recommends_the_most_popular_items_that_a_basket_lacks() -> None:
     data = prepared("online_retail_customers")
     rest, hidden = task.hide(csr_array(data.test.X))
-    guess = task.baseline(data, {"test": {"y": hidden, "baskets": rest, "recommended": np.zeros((1, 5))}}, 0)
+    guess = task.baseline(data, {"test": Recommended(hidden, hidden, np.zeros((1, 5)), rest)}, 0)
     held = Counter(data.train.X.indices.tolist())
     for basket in range(0, len(hidden), 100):
         lacks = [item for item in held if rest[basket, item] == 0]
         wanted = sorted((held[item] for item in lacks), reverse=True)[:5]
-        assert [held[item] for item in guess["recommended"][basket].tolist()] == wanted
-        assert all(rest[basket, item] == 0 for item in guess["recommended"][basket])
+        assert [held[item] for item in guess.recommended[basket].tolist()] == wanted
+        assert all(rest[basket, item] == 0 for item in guess.recommended[basket])
 
 
 def test_predictions_name_their_items() -> None:
     data = SimpleNamespace(info={"columns": ["tea", "cup"]})
-    outcomes = {"test": {"y": np.array([1, -1]), "predicted": np.array([0, 1])}}
-    task.enrich(None, data, outcomes, 0)
-    assert {k: v.tolist() for k, v in outcomes["test"]["columns"].items()} == {
+    some = Recommended(np.array([1, -1]), np.array([0, 1]), np.array([[0, -1], [1, 0]]), csr_array((2, 2)))
+    found = task.enrich(None, data, {"test": some}, 0)["test"].columns
+    assert {name: items.tolist() for name, items in found.items()} == {
         "actual": ["cup", ""],
         "predicted": ["tea", "cup"],
+        "recommended_2": ["", "tea"],
     }
 
 
@@ -366,19 +364,14 @@ def test_mining_leaves_nothing_to_chance() -> None:
 @pytest.mark.parametrize(
     ("held", "settings", "says"),
     [
-        (
-            np.eye(8),
-            {"min_support": 0.5},
-            "no two items are together in so many of the 8 .*such as model.min_support=0.1",
-        ),
-        (
-            np.eye(8) + np.eye(8)[::-1],
-            {"min_confidence": 1, "alpha": 1e-9},
-            "4 sets .*model.alpha=1e-09.* confidence first",
-        ),
-        (np.ones((8, 2)), {}, "^$"),
+        (np.eye(8), {"min_support": 0.5}, "no sets .* reach model.min_support=0.5. Lower it, for example to 0.1."),
+        (np.eye(8) + np.eye(8)[::-1], {"min_confidence": 1, "alpha": 1e-9}, "4 sets .* model.alpha=1e-09. Change that"),
     ],
 )
 def test_where_there_are_no_rules_it_is_said_why(held: np.ndarray, settings: dict, says: str) -> None:
-    model = AssociationRules(**settings).fit(held)
-    assert re.search(says, task.hint([model]))
+    pipeline = make_pipeline(AssociationRules(**settings)).fit(csr_array(held.astype(np.uint8)))
+    names = [str(n) for n in range(8)]
+    parts = [Part(csr_array(held.astype(np.uint8)), None, np.char.add(n, names)) for n in "abc"]
+    data = Dataset({"kind": "baskets", "columns": names}, *parts)
+    found = task.report(pipeline, data, {name: task.predict(pipeline, part) for name, part in data.parts()})
+    assert re.search(says, found.hint) and found.findings[-1] == found.hint and not list(found.figures)

@@ -20,7 +20,8 @@ from deepmine.data.preparing.split import split
 from deepmine.data.raw import Raw
 from deepmine.data.readers import sequences, series, table
 from deepmine.models.transformers import SequenceScaler, SequenceSummary, TextEncoder
-from deepmine.tasks import metrics, regression
+from deepmine.tasks import regression
+from deepmine.tasks.regression import Estimated
 
 LINES = "id,part,speaker,t,a,b\n7,train,x,0,1,2\n3,test,y,1,5,6\n7,train,x,1,3,4\n3,test,y,0,7,8\n3,test,y,2,9,10\n"
 COLUMNS = {"sequence": "id", "step": "t", "target": "speaker", "part": "part"}
@@ -304,10 +305,10 @@ def test_a_step_refuses_another_number_of_features() -> None:
 
 
 def test_the_scores_of_a_regression() -> None:
-    scores = metrics.score("regression", y=np.array([1.0, 2, 3, 6]), predicted=np.array([1.0, 2, 5, 3]))
+    scores = regression.TASK.score(Estimated(np.array([1.0, 2, 3, 6]), np.array([1.0, 2, 5, 3])))
     wanted = {"mae": 1.25, "rmse": np.sqrt(13 / 4), "r2": 1 - 13 / 14, "median_absolute_error": 1, "max_error": 3}
     assert scores == pytest.approx(wanted)
-    assert "r2" not in metrics.score("regression", y=np.array([1.0]), predicted=np.array([1.0]))
+    assert "r2" not in regression.TASK.score(Estimated(np.array([1.0]), np.array([1.0])))
 
 
 def made(info: dict) -> Dataset:
@@ -319,26 +320,18 @@ def made(info: dict) -> Dataset:
 
 def test_the_baseline_is_the_mean_or_for_a_series_the_value_before() -> None:
     data = made({})
-    np.testing.assert_array_equal(regression.baseline(data, {}, 0)["predicted"], [data.train.y.mean()] * 4)
+    np.testing.assert_array_equal(regression.baseline(data, {}, 0).predicted, [data.train.y.mean()] * 4)
     data = made({"persistence": 1})
-    np.testing.assert_array_equal(regression.baseline(data, {}, 0)["predicted"], data.test.y - 1)
+    np.testing.assert_array_equal(regression.baseline(data, {}, 0).predicted, data.test.y - 1)
 
 
-@pytest.mark.parametrize(("info", "drawn"), [({}, 3), ({"persistence": 1}, 4)])
+@pytest.mark.parametrize(("info", "drawn"), [({}, 2), ({"persistence": 1}, 3)])
 def test_what_a_regression_found_is_said_and_drawn(info: dict, drawn: int) -> None:
     data = made({"columns": ["a", "b"], **info})
     pipeline = make_pipeline(SequenceSummary(["last"]), Ridge()).fit(data.train.X, data.train.y)
-    outcomes = {name: {"y": part.y, "predicted": part.y - 0.5} for name, part in data.parts()}
-    regression.enrich(pipeline, data, outcomes, 0)
-    found = regression.knowledge(pipeline, data, outcomes)
-    assert "It is better (" in found.findings[1] and "too low by 0.5" in found.findings[2]
-    assert found.findings[3].startswith("It leans most on step 2 (")
+    parts = {name: Estimated(part.y, part.y - 0.5) for name, part in data.parts()}
+    found = regression.report(pipeline, data, parts)
+    assert "Mean absolute error on test rows: 0.5; predicting" in found.findings[1]
+    assert "too low by 0.5" in found.findings[1] and "step 2" in set(found.tables["importance"]["input"][:2])
     assert list(found.tables["largest_errors"]["residual"]) == [0.5] * 4
-    assert len(list(regression.figures(pipeline, data, outcomes))) == drawn
-
-
-@pytest.mark.parametrize(
-    ("train", "val", "says"), [(0.95, 0.8, "overfits"), (0.4, 0.35, "underfits"), (0.8, 0.75, "fits")]
-)
-def test_how_a_regression_fits_is_said_in_words(train: float, val: float, says: str) -> None:
-    assert regression.fit_in_words(train, val).startswith(f"It {says}: ")
+    assert len(list(found.figures)) == drawn

@@ -1,4 +1,4 @@
-"""Pictures of a run, and the tables that `dvc plots` draws."""
+"""The style of every figure, those that several tasks share, and the tables that `dvc plots` draws."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,89 +15,63 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-# colours that most colour-blind people can tell apart (Okabe and Ito, https://jfly.uni-koeln.de/color/)
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+# colours that most colour-blind people can tell apart: Okabe and Ito, https://jfly.uni-koeln.de/color/, then Paul Tol's
+COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#882255", "#999933", "#44aa99"]
 STYLE: Any = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlelocation": "left",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e6e6e6",
-    "axes.prop_cycle": cycler(color=COLOURS),
-    "figure.constrained_layout.use": True,
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
+    **dict.fromkeys(("axes.grid", "axes.axisbelow", "figure.constrained_layout.use"), True),
+    **{"axes.titlelocation": "left", "grid.color": "#e6e6e6", "axes.prop_cycle": cycler(color=COLOURS)},
 }
 DPI = 110
 
 
-def palette(n: int) -> Any:
-    """`n` colours; from 11 on some are pale, from 21 on they come again."""
-    if n <= len(COLOURS):
-        return COLOURS[:n]
-    many: Any = matplotlib.colormaps["tab10" if n <= 10 else "tab20"]
-    return [many.colors[number % len(many.colors)] for number in range(n)]
-
-
 def draw(folder: Path, figures: Iterable[tuple[str, Figure]]) -> None:
-    """Write figures to `folder`/<name>.png, in the style of the house."""
+    """Write figures to `folder`/<name>.png; each is made only now, inside the style."""
     folder.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(STYLE):
-        for name, figure in figures:  # drawn one by one, inside the style
+        for name, figure in figures:
             figure.savefig(folder / f"{name}.png", dpi=DPI)
 
 
-def curves_of(curves: list[dict[str, Any]]) -> Iterator[tuple[str, Figure]]:
-    """The figure of a model's epochs; none for a model without."""
-    if curves:
-        yield "learning_curves", learning_curves(curves)
+def curves(epochs: list[dict[str, Any]]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each quantity measured by epoch, without its part: columns `epoch`, `part` (train, val) and the quantity."""
+    keys = dict.fromkeys(key for line in epochs for key in line if key.startswith(("train_", "val_")))
+    for name in dict.fromkeys(key.partition("_")[2] for key in keys):
+        parts = [(line["epoch"], part, line.get(f"{part}_{name}")) for line in epochs for part in ("train", "val")]
+        yield name, pd.DataFrame(parts, columns=["epoch", "part", name]).dropna()
 
 
-def learning_curves(curves: list[dict[str, Any]]) -> Figure:
-    """Each quantity over the epochs, training and validation in one frame."""
-    quantities = _quantities(curves)
-    figure = Figure(figsize=(4.2 * len(quantities), 3.2))
-    for axes, quantity in zip(figure.subplots(1, len(quantities), squeeze=False)[0], quantities, strict=True):
-        for part in ("train", "val"):
-            points = [(line["epoch"], line[f"{part}_{quantity}"]) for line in curves if f"{part}_{quantity}" in line]
-            if points:
-                axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=part)
-        _mark_best(axes, curves, quantity)
-        axes.set(xlabel="epoch", title=quantity)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.legend(frameon=False)
+def learning_curves(epochs: list[dict[str, Any]]) -> Iterator[tuple[str, Figure]]:
+    """Each quantity over the epochs, training and validation in one frame; nothing for a model without epochs."""
+    if tables := dict(curves(epochs)):
+        figure = Figure(figsize=(4.2 * len(tables), 3.2))
+        best = min(epochs, key=lambda line: line.get("val_loss", np.inf))["epoch"]
+        for axes, (name, table) in zip(figure.subplots(1, len(tables), squeeze=False)[0], tables.items(), strict=True):
+            for part, rows in table.groupby("part", sort=False):
+                axes.plot(rows["epoch"], rows[name], marker="o", markersize=3, label=part)
+            if "val_loss" in epochs[0]:
+                axes.axvline(best, color="#999999", linewidth=1, linestyle=":", label="kept")
+            axes.set(xlabel="epoch", title=name)
+            axes.legend(frameon=False)
+        yield "learning_curves", figure
+
+
+def two_components(points: NDArray, shares: NDArray, title: str, groups: NDArray | None) -> Figure:
+    """Rows by their first two components, coloured by group; `shares` are those of the variance."""
+    figure = Figure(figsize=(7, 4.6))
+    axes = figure.add_subplot()
+    for group in [None] if groups is None else np.unique(groups):
+        here = points if group is None else points[groups == group]
+        axes.scatter(here[:, 0], here[:, 1], s=28, alpha=0.75, label=f"{group} ({len(here)})")
+    axes.set(xlabel=f"first component, {shares[0]:.0%} of the variance", ylabel=f"second component, {shares[1]:.0%}")
+    axes.set_title(title)
+    if groups is not None:
+        figure.legend(loc="outside right upper", frameon=False)
     return figure
-
-
-def write_curves(folder: Path, curves: list[dict[str, Any]]) -> None:
-    """Each quantity as a table for `dvc plots`: epoch, part, value."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for quantity in _quantities(curves):
-        rows = [
-            {"epoch": line["epoch"], "part": part, quantity: line[f"{part}_{quantity}"]}
-            for line in curves
-            for part in ("train", "val")
-            if f"{part}_{quantity}" in line
-        ]
-        pd.DataFrame(rows).to_csv(folder / f"{quantity}.csv", index=False, lineterminator="\n")
 
 
 def show_image(axes: Axes, image: NDArray) -> None:
     """Draw one image `(channels, height, width)`, values 0 to 255, grey or in colour."""
     axes.axis("off")
-    if len(image) == 1:
-        axes.imshow(image[0], cmap="gray_r", vmin=0, vmax=255)
-    else:
-        axes.imshow(np.moveaxis(image[:3], 0, -1).astype(np.uint8))
-
-
-def _mark_best(axes: Axes, curves: list[dict[str, Any]], quantity: str) -> None:
-    """A line at the epoch whose weights were kept."""
-    losses = [line.get("val_loss", float("nan")) for line in curves]
-    if not np.isnan(losses).any():
-        axes.axvline(curves[int(np.argmin(losses))]["epoch"], color="#999999", linewidth=1, linestyle=":", label="kept")
-
-
-def _quantities(curves: list[dict[str, Any]]) -> list[str]:
-    """What was measured each epoch, without the part: loss, accuracy."""
-    return list(dict.fromkeys(k.partition("_")[2] for line in curves for k in line if k.startswith(("train_", "val_"))))
+    colours: Any = {"cmap": "gray_r", "vmin": 0, "vmax": 255} if len(image) == 1 else {}
+    axes.imshow(image[0] if len(image) == 1 else np.moveaxis(image[:3], 0, -1).astype(np.uint8), **colours)

@@ -14,12 +14,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from deepmine import tasks
 from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data import folders
 from deepmine.runs import ranking, record
 from deepmine.runs.record import Record
-from deepmine.tasks import metrics
 
 FILES = {"compare.md": "# Comparison", "*.csv": ""}  # of out/compare
 RULE = "Ranked by the validation rows, or by the folds where every run has them; test scores rank nothing."
@@ -52,7 +52,7 @@ def comparable(runs: Iterable[Record]) -> dict[str, list[Record]]:
     groups: dict[tuple[str, str, str, str], list[Record]] = defaultdict(list)
     for run in runs:
         folder, task = Path(run.provenance["data"]["dataset"]).name, run.config["task"]
-        space = compose.digest(run.config["steps"]) if metrics.in_transformed_space(task) else ""
+        space = compose.digest(run.config["steps"]) if tasks.find(task).in_transformed_space else ""
         groups[folder, task, run.provenance["data"]["digest"], space].append(run)
     names: dict[str, list[Record]] = {}
     for (folder, task, digest, space), group in sorted(groups.items()):
@@ -66,7 +66,7 @@ def leaderboard(runs: list[Record]) -> pd.DataFrame:
     run's own baseline on the test rows, `baseline_...`; all test scores; `fit_seconds`. Empty columns are left out.
     """
     task = runs[0].config["task"]
-    first, *others = metrics.columns(task)
+    first, *others = tasks.find(task).columns
     rows = {}
     for run in ranking.ranked(runs, task):
         scores = run.metrics
@@ -94,7 +94,7 @@ def _write(tables: dict[str, pd.DataFrame], folder: Path) -> None:
         table.to_csv(folder / f"{name.replace(', ', '-').replace(' ', '-')}.csv", lineterminator="\n")
         header, *rows = _cells(table)
         lines = [header, ["---", "---", *["---:"] * (len(header) - 2)], *rows]
-        text += ["", f"## {name}", "", *("| " + " | ".join(line) + " |" for line in lines)]
+        text += ["", f"## {name}", "", *("| " + " | ".join(map(tasks.escaped, line)) + " |" for line in lines)]
     (folder / "compare.md").write_text("\n".join(text) + "\n", encoding="utf-8")
 
 

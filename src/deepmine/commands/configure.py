@@ -1,7 +1,7 @@
 """Compose every experiment of conf/pipeline.yaml to one file each, for DVC to watch.
 
-A stage of `dvc repro` depends on the *composed* config of its experiment. So an edit under conf/ re-runs
-exactly the experiments whose settings it really changes: a comment none, another model in a defaults list its own.
+A stage of `dvc repro` depends on the *composed* config of its experiment. So an edit under conf/ re-runs exactly the
+experiments whose settings it changes: a comment re-runs none, another model in a defaults list one.
 
 make configure
 """
@@ -36,18 +36,20 @@ def main(cfg: DictConfig) -> None:
 
 
 def _check(name: str, composed: DictConfig, pipeline: dict) -> None:
-    """Does conf/pipeline.yaml say the truth about an experiment?"""
+    """Does conf/pipeline.yaml agree with the file of an experiment?"""
     listed, chosen = pipeline["experiments"][name]["data"], composed.choices.data
     if listed != chosen or chosen not in pipeline["datasets"]:
         raise UserError(
             f"conf/pipeline.yaml lists `data: {listed}` for {name}, but its file chooses {chosen}. "
-            f"Write `data: {chosen}` there, and have {chosen} under `datasets`."
+            f"Write `data: {chosen}` there, and list {chosen} under `datasets`."
         )
     if composed.cv:
-        raise UserError(f"conf/experiment/{name}.yaml sets `cv`, whose folds DVC does not keep. Ask for it by hand.")
+        raise UserError(
+            f"conf/experiment/{name}.yaml sets `cv`, whose folds DVC does not track. Set it on the command line."
+        )
     if Path(composed.folders.dataset).name != chosen:
         raise UserError(
-            f"conf/experiment/{name}.yaml changes settings of `data`, so it would not compare with the others on "
+            f"conf/experiment/{name}.yaml changes settings of `data`, so its scores would not compare with others on "
             f"{chosen}. Give it a data set of its own: copy conf/data/{chosen}.yaml."
         )
 

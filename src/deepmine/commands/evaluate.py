@@ -1,13 +1,12 @@
-"""Predict with a trained model, score it on every part beside a baseline, and draw what a person should see.
+"""Score a trained model on every part of its data beside a baseline, and report what it found.
 
-make evaluate experiment=titanic_tree
+deepmine evaluate experiment=titanic_tree
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
 from rich.box import SIMPLE_HEAD
@@ -22,7 +21,6 @@ from deepmine.data import dataset, folders
 from deepmine.data.dataset import Dataset
 from deepmine.runs import record
 from deepmine.runs.record import Record
-from deepmine.tasks import Knowledge, markdown
 
 
 def main(cfg: DictConfig) -> None:
@@ -34,55 +32,43 @@ def main(cfg: DictConfig) -> None:
 
 
 def evaluate(run: Record, trusted: Sequence[str]) -> None:
-    """Score the model of a record on the data that it was trained on, and show what it learned.
+    """Score the model of a record on the data that it was trained on, and report what it found.
 
-    Raises:
-        UserError: the prepared data are not those that the model was trained on.
+    Raises UserError if the prepared data are not those that the model was trained on.
     """
     from deepmine import figures
     from deepmine.models import pipelines
-    from deepmine.tasks import metrics
 
     with record.evaluation(run) as folder:
-        settings, data = run.config, _same_data(run)
-        task = tasks.find(settings["task"])
+        data, task, seed = _same_data(run), tasks.find(run.config["task"]), run.config["seed"]
         pipeline = pipelines.load(run.folder / "model.skops", trusted)
-        outcomes = {name: task.predict(pipeline, part) for name, part in data.parts()}
-        if hasattr(task, "enrich"):
-            task.enrich(pipeline, data, outcomes, settings["seed"])
-        guesses = task.baseline(data, outcomes, settings["seed"])
-        scored = {**outcomes, **({"baseline/test": guesses} if guesses else {})}
-        scores = {f"{n}/{k}": v for n, a in scored.items() for k, v in metrics.score(settings["task"], **a).items()}
-        scores |= run.cross_validation.get("scores", {})
-        _write_predictions(folder / "predictions.csv", data.test.rows, outcomes["test"])
-        figures.draw(folder / "figures", task.figures(pipeline, data, outcomes))
-        figures.draw(folder / "figures", figures.curves_of(run.curves))
-        figures.write_curves(folder / "curves", run.curves)
-        _write_knowledge(folder / "knowledge", run, scores, task.knowledge(pipeline, data, outcomes))
-        record.write_json(run.folder / "metrics.json", scores)
-        if hasattr(task, "hint") and (hint := task.hint(pipeline)):
-            print(hint)
+        parts = {name: task.predict(pipeline, part) for name, part in data.parts()}
+        parts = task.enrich(pipeline, data, parts, seed)
+        guess = task.baseline(data, parts, seed)
+        scored = parts | ({"baseline/test": guess} if guess else {})
+        scores = {f"{name}/{key}": value for name, part in scored.items() for key, value in task.score(part).items()}
+        found = task.report(pipeline, data, parts)
+        _write_predictions(folder / "predictions.csv", data, parts["test"])
+        figures.draw(folder / "figures", chain(found.figures, figures.learning_curves(run.curves)))
+        (folder / "curves").mkdir()
+        for name, table in figures.curves(run.curves):
+            table.to_csv(folder / f"curves/{name}.csv", index=False, lineterminator="\n")
+        _write_knowledge(folder / "knowledge", run.name, found)
+        record.write_json(run.folder / "metrics.json", scores | run.cross_validation.get("scores", {}))
+        print(found.hint, end="\n" if found.hint else "")
 
 
 def show(run: Record) -> None:
     """Print the final scores: train, validation and test side by side, and the baseline's."""
-    from deepmine.tasks.metrics import columns
-
     settings, scores = run.config, run.metrics
-    table = Table(
-        title=f"{settings['choices']['model']} on {settings['choices']['data']}",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-    )
+    title = f"{settings['choices']['model']} on {settings['choices']['data']}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("metric")
-    parts = [*dataset.PARTS, "baseline/test"]
-    for part in parts:
+    for part in (parts := [*dataset.PARTS, "baseline/test"]):
         table.add_column(part.replace("baseline/test", "baseline (test)"), justify="right")
-    folds = len(run.cross_validation.get("folds", []))
-    if folds:
+    if folds := len(run.cross_validation.get("folds", [])):
         table.add_column(f"{folds} folds", justify="right")
-    for key in columns(settings["task"]):
+    for key in tasks.find(settings["task"]).columns:
         cells = [f"{scores[f'{p}/{key}']:.4f}" if f"{p}/{key}" in scores else "" for p in parts]
         if f"cv/{key}" in scores:
             cells.append(f"{scores[f'cv/{key}']:.3f} ± {scores[f'cv/{key}_std']:.3f}")
@@ -101,24 +87,22 @@ def _same_data(run: Record) -> Dataset:
     return data
 
 
-def _write_predictions(path: Path, rows: np.ndarray, arrays: dict[str, Any]) -> None:
-    """One line per test row: its id, what it is, what was predicted, the probability of each class, and `columns`."""
-    table = {"row": rows, "actual": arrays.get("y")}
-    table |= {} if np.ndim(arrays["predicted"]) > 1 else {"predicted": arrays["predicted"]}
-    table |= arrays.get("columns", {})
-    for number, name in enumerate(arrays.get("classes", [])):
-        table[f"p_{name}"] = arrays["probabilities"][:, number]
+def _write_predictions(path: Path, data: Dataset, some: tasks.Predicted) -> None:
+    """One line for each test row: its id, the target, what was predicted, and what the task adds."""
+    table = {"row": data.test.rows, "actual": some.y}
+    table |= {"predicted": some.predicted} if some.predicted.ndim == 1 else {}
+    table |= some.columns
     pd.DataFrame(table).to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
 
 
-def _write_knowledge(folder: Path, run: Record, scores: dict[str, float], found: Knowledge) -> None:
-    """Each table as CSV, and knowledge.md: the findings, then the tables' first rows."""
+def _write_knowledge(folder: Path, name: str, found: tasks.Report) -> None:
+    """Each table as CSV, and knowledge.md: the findings, then the first rows of each table."""
     folder.mkdir()
-    text = [f"# {run.name}", "", *(f"- {finding}" for finding in found.findings)]
-    for name, table in found.tables.items():
-        table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
-        text += ["", f"## {name.replace('_', ' ')}", "", *markdown(table.head(20))]
-        text += [f"\n{len(table) - 20} more rows in {name}.csv."] if len(table) > 20 else []
+    text = [f"# {name}", "", *(f"- {tasks.escaped(finding)}" for finding in found.findings)]
+    for title, table in found.tables.items():
+        table.to_csv(folder / f"{title}.csv", index=False, float_format="%.6g", lineterminator="\n")
+        text += ["", f"## {title.replace('_', ' ')}", "", *tasks.markdown(table.head(20))]
+        text += [f"\n{len(table) - 20} more rows in {title}.csv."] if len(table) > 20 else []
     (folder / "knowledge.md").write_text("\n".join(text) + "\n", encoding="utf-8")
 
 

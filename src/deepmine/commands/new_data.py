@@ -112,7 +112,8 @@ def _write_config(name: str, raw: Path, file: str, target: str | None, read: Any
 
     found = inspect.inspect(name, raw, file, target, read)
     print(*found.notes, sep="\n")
-    head = f"# {found.title}.\n#   make train data={name} model={FIRST_MODELS[found.settings['task']][0]}\n"
+    model = "logistic" if found.settings["kind"] == "text" else FIRST_MODELS[found.settings["task"]][0]
+    head = f"# {found.title}.\n#   make train data={name} model={model}\n"
     compose.dump(compose.CONF / f"data/{name}.yaml", _literal(found.settings), head)
     contract.main(compose.compose("~experiment", f"data={name}", trains=False))
 
@@ -139,7 +140,7 @@ def _train(name: str) -> str:
     from deepmine.commands import compare, train
 
     data = compose.compose("~experiment", f"data={name}", trains=False).data
-    models = FIRST_MODELS[data.task] + ["cnn"] * (data.kind == "image" and data.task == "classification")
+    models = ["logistic"] if data.kind == "text" else FIRST_MODELS[data.task] + ["cnn"] * (data.kind == "image")
     settings = [compose.compose("~experiment", f"data={name}", f"model={model}") for model in models]
     for cfg in settings:
         train.train(cfg)

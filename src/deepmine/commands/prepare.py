@@ -4,6 +4,7 @@ make prepare data=titanic
 """
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from deepmine.config.errors import UserError
 from deepmine.data import dataset
 from deepmine.data.digests import compare_with_dvc, file_digest, folder_digest
 from deepmine.data.folders import locked
-from deepmine.data.raw import RESTORE
+from deepmine.data.raw import RESTORE, require_inside
 
 if TYPE_CHECKING:
     from deepmine.data.preparing.prepare import Prepared
@@ -51,7 +52,9 @@ def ensure(cfg: DictConfig) -> None:
     """Prepare the data set, unless it was made from the same files, settings and code already."""
     raw_folder, folder = require_raw(cfg), Path(cfg.folders.dataset)
     with locked(folder):  # of two trials of a sweep the second finds what the first made
-        account = json.loads((folder / ACCOUNT).read_text()) if (folder / ACCOUNT).is_file() else {}
+        account: dict[str, Any] = {}
+        with suppress(OSError, ValueError):  # absent or damaged: it is prepared again
+            account = json.loads((folder / ACCOUNT).read_text())
         if account.get("made_from") != _made_from(compose.plain(cfg)["data"], raw_folder):
             main(cfg)
 
@@ -62,7 +65,8 @@ def require_raw(cfg: DictConfig) -> Path:
     Raises:
         UserError: it does not exist.
     """
-    data, folder = Path(cfg.paths.data), Path(cfg.paths.data, cfg.data.folder)
+    data = Path(cfg.paths.data)
+    folder = require_inside(data / cfg.data.folder, data)
     if "download" in cfg.data and cfg.data.download is not None:
         from deepmine.data.readers import download
 

@@ -38,7 +38,7 @@ def train(cfg: DictConfig) -> Path:
 
     settings, data_folder, place = compose.decisive(cfg), Path(cfg.folders.dataset), Path(cfg.folders.run)
     info, raw = dataset.require_info(data_folder), Path(cfg.paths.data, cfg.data.folder)
-    pipeline = pipelines.build(settings["steps"], settings["model"])
+    pipeline = pipelines.build(settings["steps"], settings["model"], cfg.trusted)
     with record.claimed(place, Path(cfg.paths.out, "adhoc")) as folder:
         origin = provenance.collect(cfg.seed, cfg.threads, data_folder, info, raw, cfg.trial, place.name)
         run = record.start(folder, {**compose.names(cfg), **settings}, *origin)

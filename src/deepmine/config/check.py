@@ -1,13 +1,14 @@
 """Does a composed config fit: its keys and types, the parameters of the classes it names, and data, task and model?"""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from deepmine import ROOT
+from deepmine.config import trust
 from deepmine.config.errors import UserError, nearest
 from deepmine.config.schema.config import SUPERVISED, Config
 from deepmine.config.signature import signature
@@ -30,14 +31,14 @@ def check(config: Mapping[str, Any], choices: Choices, trains: bool = True) -> N
     _validate_call("pytorch_lightning.trainer.trainer.Trainer", config["trainer"], "trainer", choices)
     trees = {"data.source": config["data"]["source"], "steps": config.get("steps"), "model": config["model"]}
     for section, tree in trees.items():
-        for key, node in _targets(tree, section):
+        for key, node in trust.check_config(tree, section, config["trusted"]):
             arguments = {k: v for k, v in node.items() if not k.startswith("_")}
             given = {"folder": ROOT, **arguments} if key == "data.source" else arguments
-            _validate_call(_trusted(node["_target_"], config["trusted"], key), given, key, choices)
+            _validate_call(node["_target_"], given, key, choices)
             for name in [name for name in CLASSES if isinstance(node.get(name), str)]:
-                named = _trusted(node[name], config["trusted"], f"{key}.{name}")
+                trust.check_name(node[name], config["trusted"], f"{key}.{name}")
                 given = CLASSES[name] | (node.get(f"{name}_params") or {})
-                _validate_call(named, given, f"{key}.{name}_params", choices, named_by=f"{key}.{name}")
+                _validate_call(node[name], given, f"{key}.{name}_params", choices, named_by=f"{key}.{name}")
 
 
 def _suits(config: Mapping[str, Any], choices: Choices) -> None:
@@ -63,26 +64,6 @@ def _suits(config: Mapping[str, Any], choices: Choices) -> None:
     if "steps" not in config:
         does = f"`{choices['model']}` with preprocessing={choices['preprocessing']} does not take data of kind {kind}"
         raise UserError(f"Model {does}, such as `{choices['data']}`. {able()}")
-
-
-def _targets(node: Any, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every mapping with a `_target_` inside a node, with its place."""
-    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    if isinstance(node, dict) and "_target_" in node:
-        for wrong in [k for k in node if k.startswith("_") and k not in ("_target_", "_tasks_", "_takes_")]:
-            raise UserError(f"`{key}.{wrong}` may not be set: a config could run code or read any file with it.")
-        yield key, node
-    for name, child in items:
-        yield from _targets(child, f"{key}.{name}")
-
-
-def _trusted(target: str, trusted: list[str], key: str) -> str:
-    if not str(target).startswith(tuple(trusted)):
-        raise UserError(
-            f"`{key}` names {target}, which is not trusted. Trusted names start with {', '.join(trusted)}; "
-            "add yours to `trusted` in conf/config.yaml if you know the package."
-        )
-    return target
 
 
 def _validate_call(target: str, given: dict[str, Any], key: str, choices: Choices, named_by: str = "") -> None:

@@ -19,10 +19,12 @@ import hydra
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
+from pydantic import ValidationError
 
 from deepmine import ROOT
 from deepmine.config import arguments, check, exits
 from deepmine.config.errors import UserError, nearest
+from deepmine.config.schema.config import Pipeline
 
 CONF = ROOT / "conf"
 DECISIVE = ("seed", "threads", "task", "data", "steps", "model")  # what a run's numbers depend on; and `cv`, if set
@@ -147,10 +149,12 @@ def dump(path: Path, value: Any, head: str = "") -> None:
 
 def pipeline() -> dict[str, Any]:
     """conf/pipeline.yaml: the data sets and experiments that `dvc repro` runs."""
-    listed = yaml.safe_load((CONF / "pipeline.yaml").read_bytes())
-    if not isinstance(listed, dict) or set(listed) != {"datasets", "experiments"}:
-        raise UserError("conf/pipeline.yaml must have the two keys `datasets` and `experiments`.")
-    return listed
+    try:
+        return Pipeline.model_validate(yaml.safe_load((CONF / "pipeline.yaml").read_bytes())).model_dump()
+    except ValidationError as invalid:
+        error = invalid.errors()[0]
+        place = ".".join(map(str, error["loc"]))
+        raise UserError(f"conf/pipeline.yaml cannot be used: {error['msg']} (`{place}`).") from None
 
 
 def limit_threads(threads: int) -> None:

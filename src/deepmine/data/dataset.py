@@ -170,9 +170,10 @@ def _problem(kind: str, part: Part) -> str | None:
     n = part.X.shape[0]
     if n != len(part) or (part.y is not None and len(part.y) != len(part)):
         return f"{n} rows of X, {len(part)} ids, {None if part.y is None else len(part.y)} targets"
-    if kind == "table" or isinstance(part.X, pd.DataFrame):
-        is_table = kind == "table" and isinstance(part.X, pd.DataFrame)
-        return None if is_table else f"X is a {type(part.X).__name__}, which is not data of kind {kind}"
+    if (kind == "table") != isinstance(part.X, pd.DataFrame):
+        raise UserError(f"The reader gave a {type(part.X).__name__}, which is not data of kind {kind}. Correct `kind`.")
+    if kind == "table":
+        return None
     values, dimensions = ARRAYS[kind]
     if sparse.issparse(part.X) != (kind == "baskets"):
         return f"X is {type(part.X).__name__}; baskets are sparse (CSR), other arrays are not"

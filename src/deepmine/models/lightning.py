@@ -18,6 +18,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from deepmine.config import trust
+
 ROWS_PER_CALL = 2048
 CONTAMINATION = 0.1  # share of the training rows that count as anomalies
 OnEpoch = Callable[[int, dict[str, float]], None]
@@ -116,9 +118,12 @@ class LightningEstimator(TransformerMixin, BaseEstimator):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Build the network again and fill in its weights."""
+        """Build the network again and fill in its weights; raise `UserError` if the file names a class not trusted."""
         weights = state.pop("weights_", None)
         super().__setstate__(state)
+        for place, name in (("net", self.net), ("optimizer", self.optimizer)):
+            if isinstance(name, str):
+                trust.check_name(name, trust.loading.get(), place)
         if weights is not None:
             self.net_ = self._build().eval()
             self.net_.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})

@@ -1,109 +1,115 @@
 """The model contract: a scikit-learn Pipeline, whatever is in it, built from config and saved without pickle."""
 
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile, ZipInfo
 
-import hydra
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 
+from deepmine.config import trust
 from deepmine.config.errors import UserError
 from deepmine.config.schema.config import SUPERVISED
 from deepmine.data.dataset import Part
 
 TORCH_ARRAYS = "sklearn.externals.array_api_compat.torch"
+sys.modules.setdefault(TORCH_ARRAYS, None)  # type: ignore[arg-type]  # skops imports all of scikit-learn: without torch
+import skops.io  # noqa: E402                                         # that takes 0.3 s instead of 1.3 s
+
+if sys.modules[TORCH_ARRAYS] is None:
+    del sys.modules[TORCH_ARRAYS]
 
 
-def build(steps: Mapping[str, Any], model: Mapping[str, Any]) -> Pipeline:
-    """The pipeline that a config describes, not fitted.
+def build(steps: Mapping[str, Any], model: Mapping[str, Any], trusted: Sequence[str] = ()) -> Pipeline:
+    """The pipeline that a config describes, not fitted; each class is checked before anything is called.
 
-    Args:
-        steps: name and config of each transformer before the model, in order; None leaves one out.
-        model: config of the estimator at the end, which is then the step `model`.
-
-    Raises:
-        UserError: scikit-learn refuses a parameter's value.
+    The model comes after `steps`, of which None leaves one out. Raises `UserError` if a name, key or value is refused.
     """
-    settings = {k: v for k, v in model.items() if k not in ("_takes_", "_tasks_")}
-    nodes = {k: node for k, node in {**steps, "model": settings}.items() if node is not None}
-    pipeline = Pipeline([(k, hydra.utils.instantiate(node, _convert_="all")) for k, node in nodes.items()])
+    classes = {}
+    for section, config in (("steps", steps), ("model", model)):
+        for key, node in trust.check_config(config, section, trusted):
+            classes[node["_target_"]] = trust.resolve(node["_target_"], trusted, key)
+    nodes = {**steps, "model": {k: v for k, v in model.items() if k not in ("_takes_", "_tasks_")}}
+    pipeline = Pipeline([(name, _create(node, classes)) for name, node in nodes.items() if node is not None])
     for name, estimator in pipeline.get_params().items():  # the steps, and the estimators inside them
         if hasattr(estimator, "_parameter_constraints"):
-            for key, allowed in estimator._parameter_constraints.items():  # YAML has no tuples
-                if tuple in list(allowed) and isinstance(getattr(estimator, key), list):
-                    setattr(estimator, key, tuple(getattr(estimator, key)))
+            tuples = [key for key, allowed in estimator._parameter_constraints.items() if tuple in list(allowed)]
+            lists = {key: value for key in tuples if isinstance(value := getattr(estimator, key), list)}
+            estimator.set_params(**{key: tuple(value) for key, value in lists.items()})  # YAML has no tuples
             try:
                 estimator._validate_params()
             except ValueError as error:
-                place = name.replace("__", ".")
-                raise UserError(f"{error} (`{place if place.startswith('model') else f'steps.{place}'}`)") from None
+                place = ("" if name.startswith("model") else "steps.") + name.replace("__", ".")
+                raise UserError(f"{error} (`{place}`)") from None
     return pipeline
 
 
-def fit(
-    pipeline: Pipeline, task: str, train: Part, val: Part, on_epoch: Callable[[int, dict[str, float]], None]
-) -> None:
-    """Fit every step on the training rows, in place; a model that takes an `eval_set` gets the validation rows.
+def _create(node: Any, classes: Mapping[str, type]) -> Any:
+    if isinstance(node, dict):
+        values = {key: _create(value, classes) for key, value in node.items() if key != "_target_"}
+        return classes[node["_target_"]](**values) if "_target_" in node else values
+    return [_create(value, classes) for value in node] if isinstance(node, list) else node
 
-    The target is given for classification and regression alone: clustering never sees it. But for a step before the
-    model that cannot do without (scikit-learn's tag `target_tags.required`), as a net whose features are clustered.
+
+def fit(pipeline: Pipeline, task: str, train: Part, val: Part, on_epoch: Callable[..., None]) -> None:
+    """Fit as `Pipeline.fit` does, and carry an `eval_set` of validation rows through the same steps.
+
+    Only classification and regression give the model a target; a step before it that needs one gets it for every task,
+    such as a network whose features are clustered. A network calls `on_epoch(epoch, values)` after each epoch, from 1.
     """
     *steps, (_, model) = pipeline.steps
-    X, X_val = train.X, val.X
+    X, X_val, supervised = train.X, val.X, task in SUPERVISED
     for _, step in steps:
-        needs = get_tags(step).target_tags.required
-        step.fit(X, train.y if needs or task in SUPERVISED else None, **_offer(step, X_val, val.y, None))
-        X, X_val = step.transform(X), step.transform(X_val)
-    y, y_val = (train.y, val.y) if task in SUPERVISED else (None, None)
-    model.fit(X, y, **_offer(model, X_val, y_val, on_epoch))
+        y = train.y if supervised or get_tags(step).target_tags.required else None
+        more = _offer(step, eval_set=(X_val, val.y))
+        # fit_transform, because cross-fitting encoders give the rows that they learn from other values than new rows
+        X = step.fit_transform(X, y, **more) if hasattr(step, "fit_transform") else step.fit(X, y, **more).transform(X)
+        X_val = step.transform(X_val)
+    y, y_val = (train.y, val.y) if supervised else (None, None)
+    model.fit(X, y, **_offer(model, eval_set=(X_val, y_val), on_epoch=on_epoch))
 
 
-def _offer(estimator: Any, X_val: Any, y_val: Any, on_epoch: Any) -> dict[str, Any]:
-    """The arguments of `fit` beyond X and y, those that an estimator takes."""
-    offered = {"eval_set": (X_val, y_val), "on_epoch": on_epoch}
+def _offer(estimator: Any, **offered: Any) -> dict[str, Any]:
     return {name: value for name, value in offered.items() if has_fit_parameter(estimator, name)}
 
 
 def save(pipeline: Pipeline, path: Path) -> None:
-    """Write a fitted pipeline to one skops file: no pickle, nothing that runs when it is loaded."""
-    _skops().dump(pipeline, path)
+    """Write a skops file, without pickle; its memory addresses become numbers, so that equal fits are equal files."""
+    names: dict[str, str] = {}
+    with ZipFile(BytesIO(skops.io.dumps(pipeline))) as dumped, ZipFile(path, "w") as archive:
+        schema = re.sub(
+            r'("__id__": |"file": "|"_stop_words_id": \{[^}]*"content": ")([\w-]+)',  # the last by scikit-learn's texts
+            lambda found: found[1] + names.setdefault(found[2], str(len(names) + 1)),
+            dumped.read("schema.json").decode(),
+        )
+        for member in dumped.namelist():
+            name, dot, kind = member.partition(".")
+            content = schema if member == "schema.json" else dumped.read(member)
+            archive.writestr(ZipInfo(names.get(name, name) + dot + kind), content)  # ZipInfo's time is 1980
 
 
-def load(path: Path, trusted: Sequence[str]) -> Pipeline:
-    """Read a model file that holds trusted types alone.
+def load(path: Path, trusted: Sequence[str] = ()) -> Pipeline:
+    """Read a model file whose types have all been checked; also the `model.skops` of a model downloaded from MLflow.
 
-    Args:
-        path: written by `save`.
-        trusted: prefixes of the names of types that may be built.
-
-    Raises:
-        UserError: there is no such file, or it names another type.
+    MLflow's own loaders believe the list of types that a model brings with it: use this for a stranger's model.
+    Raises `UserError` if the file is missing or damaged, or names a type that is not trusted.
     """
     if not path.is_file():
         raise UserError(f"There is no model in {path.parent}. Train it first.")
-    io = _skops()
-    types = io.get_untrusted_types(file=path)
-    if strangers := [name for name in types if not name.startswith(tuple(trusted))]:
-        raise UserError(
-            f"{path} holds types that are not trusted: {', '.join(strangers)}. If you know where the file comes from, "
-            "add their package to `trusted` in conf/config.yaml."
-        )
-    return io.load(path, trusted=types)
-
-
-def _skops() -> Any:
-    """`skops.io`, without torch where nobody needs it.
-
-    To list scikit-learn's estimators it imports every module of scikit-learn, one of which, for arrays of torch, costs
-    a second. A module that cannot be imported is passed over, so that one is hidden meanwhile.
-    """
-    sys.modules.setdefault(TORCH_ARRAYS, None)  # type: ignore[arg-type]
+    token = trust.loading.set(trusted)
     try:
-        import skops.io
+        types = trust.check_saved(skops.io.get_untrusted_types(file=path), trusted, path)
+        pipeline = skops.io.load(path, trusted=types)
+        assert isinstance(pipeline, Pipeline), "it holds no pipeline"
+        return pipeline
+    except UserError:
+        raise
+    except Exception as error:  # whatever a damaged file makes zipfile, NumPy or an estimator raise
+        raise UserError(f"{path} is damaged or not a model file ({error}). Train again.") from error
     finally:
-        if sys.modules[TORCH_ARRAYS] is None:
-            del sys.modules[TORCH_ARRAYS]
-    return skops.io
+        trust.loading.reset(token)

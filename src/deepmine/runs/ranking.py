@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from deepmine import tasks
 from deepmine.runs.record import Record
-from deepmine.tasks import metrics
 
 SHOWN = 50  # trials in the table
 
@@ -26,8 +26,8 @@ def ranked(runs: Sequence[Record], task: str) -> list[Record]:
 
 def best_first(scores: Sequence[Mapping[str, float]], task: str) -> list[int] | None:
     """The order of runs by their scores, those without the score that ranks last; None where nothing ranks them."""
-    first = metrics.columns(task)[0]
-    higher = metrics.higher_is_better(task, first)
+    first = tasks.find(task).columns[0]
+    higher = tasks.find(task).directions[first]
     if higher is None:
         return None
     key = f"cv/{first}" if all(f"cv/{first}" in one for one in scores) else f"val/{first}"
@@ -40,7 +40,7 @@ def summary(task: str, trials: Sequence[Trial]) -> tuple[dict[str, float], dict[
 
     Both are empty where nothing ranks the trials.
     """
-    columns = metrics.columns(task)
+    columns = tasks.find(task).columns
     scored = sorted((t for t in trials if f"val/{columns[0]}" in t.scores), key=lambda t: t.number)
     order = best_first([trial.scores for trial in scored], task)
     if not order:

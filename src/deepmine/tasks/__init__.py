@@ -1,55 +1,124 @@
-"""What a model is for: one module for each task, all with the same names.
+"""What a model is for: every module in this folder is one task, named as in the configs, and defines its `TASK`.
 
-- `SCORES`: what is measured, and whether higher is better (None: neither).
-- `COLUMNS`: the scores that a table of runs shows, the one that ranks them first.
-- `predict(pipeline, part)`: the arrays that the functions below take, by name; `y` and `predicted` among them, and
-  in `columns`, by name, what else a line of predictions.csv should say.
-- `enrich(pipeline, data, outcomes, seed)`: optional; adds what is dear or needs several parts, once for all below.
-- `hint(pipeline)`: optional; what to do where the model found nothing, to be printed; else an empty text.
-- `score(**arrays)`: a flat dict of floats.
-- `baseline(data, outcomes, seed)`: the arrays of the test rows as one predicts them who learned nothing; or None.
-- `figures(pipeline, data, outcomes)`: name and picture of what a person should see.
-- `knowledge(pipeline, data, outcomes)`: what the run found, in tables and sentences.
-
-`outcomes` are the arrays of each part, by its name. A module is found by the name of its task: a new task, a new file.
+So a new task is one new file. What several tasks share is in the folder `explain/`.
 """
 
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
-from types import ModuleType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pandas as pd
-from numpy.typing import NDArray
 
-from deepmine.data.dataset import Part
+if TYPE_CHECKING:  # a command that only asks for the names of scores imports no scikit-learn
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+    from sklearn.pipeline import Pipeline
+
+    from deepmine.data.dataset import Dataset, Part
 
 
-class Knowledge(NamedTuple):
-    """Tables by name, and the findings that stand out, one sentence each."""
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """What a model says about some rows; each task adds what its scores need.
+
+    Attributes:
+        y: the target, `(n,)`, or None.
+        predicted: `(n,)`, or `(n, k)` where a row gets several numbers.
+        columns: of predictions.csv, besides the row id, `y` and a one-dimensional `predicted`; by name, `(n,)` each.
+    """
+
+    y: NDArray | None
+    predicted: NDArray
+    columns: Mapping[str, NDArray] = field(default_factory=dict, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run found, for a person: tables and figures by name, at most three findings, a hint for the terminal.
+
+    The figures are made when they are asked for, inside the plot style.
+    """
 
     tables: dict[str, pd.DataFrame]
     findings: list[str]
+    figures: Iterable[tuple[str, Figure]]
+    hint: str = ""
 
 
-def find(task: str) -> ModuleType:
-    """The module of a task."""
-    return import_module(f"deepmine.tasks.{task}")
+P = TypeVar("P", bound=Predicted)
+
+
+@dataclass(frozen=True)
+class Task(Generic[P]):
+    """The functions of a task.
+
+    Attributes:
+        directions: every score, and whether higher is better (None: neither); the first one ranks the runs.
+        predict: what a fitted pipeline says about some rows; `measure`: the scores of that, NaN where not defined.
+        baseline: what a model that learned nothing would say about the test rows, or None; gets a seed.
+        report: what the run found.
+        enrich: the predictions of all parts, with what takes long or needs several parts; gets a seed.
+        shown: how many scores, from the first, a table of runs shows.
+        in_transformed_space: scores are measured after the steps before the model, so other steps mean other scores.
+    """
+
+    directions: Mapping[str, bool | None]
+    predict: Callable[[Pipeline, Part], P]
+    measure: Callable[[P], dict[str, float]]
+    baseline: Callable[[Dataset, dict[str, P], int], P | None]
+    report: Callable[[Pipeline, Dataset, dict[str, P]], Report]
+    enrich: Callable[[Pipeline, Dataset, dict[str, P], int], dict[str, P]] = lambda pipeline, data, parts, seed: parts
+    shown: int = 5
+    in_transformed_space: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The scores that a table of runs shows; the first one ranks the runs."""
+        return tuple(self.directions)[: self.shown]
+
+    def score(self, predicted: P) -> dict[str, float]:
+        """The scores of some rows, those that are defined, in the same order for every model."""
+        scores = self.measure(predicted)
+        assert set(scores) <= set(self.directions), "a score without a direction"
+        return {key: float(value) for key, value in scores.items() if not math.isnan(value)}
+
+
+def find(name: str) -> Task[Any]:
+    """The task of this name."""
+    task: Task[Any] = import_module(f"deepmine.tasks.{name}").TASK
+    return task
 
 
 def readable(part: Part, index: NDArray) -> pd.DataFrame:
-    """What a person can read of some rows, by number: `row`, their id; of a table its columns; of texts the `text`."""
-    rows = pd.DataFrame({"row": part.rows[index]})
+    """What a person can read of some rows: the id as `row`, the columns of a table, or the `text`."""
+    rows = pd.DataFrame({"row": part.rows[index].astype(str)})
     if isinstance(part.X, pd.DataFrame):
         return pd.concat([rows, part.X.iloc[index].reset_index(drop=True)], axis=1)
     return rows.assign(text=part.X[index]) if part.X.dtype.kind == "U" else rows
 
 
 def markdown(table: pd.DataFrame) -> list[str]:
-    """The lines of a Markdown table: numbers with four digits, aligned right."""
-    numeric = [pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes]
-    lines = [list(map(str, table.columns)), ["---:" if n else "---" for n in numeric]]
-    lines += [
-        ["" if pd.isna(v) else f"{v:.4g}" if n else str(v) for v, n in zip(row, numeric, strict=True)]
-        for row in table.itertuples(index=False)
-    ]
+    """The lines of a Markdown table: numbers to four digits, aligned right."""
+    rules = ["---:" if pd.api.types.is_numeric_dtype(kind) else "---" for kind in table.dtypes]
+    lines = [[escaped(name) for name in table.columns], rules]
+    lines += [[_cell(value) for value in row] for row in table.itertuples(index=False)]
     return ["| " + " | ".join(line) + " |" for line in lines]
+
+
+def escaped(value: object) -> str:
+    """A value as one line of Markdown text: no table cell, HTML or link can begin or end in it."""
+    text = " ".join(str(value).split()).replace("&", "&amp;").replace("<", "&lt;")
+    return re.sub(r"[\\|`*\[]", r"\\\g<0>", text)
+
+
+def _cell(value: Any) -> str:
+    if pd.isna(value):
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 10_000 else f"{value:.0f}"
+    return escaped(value)

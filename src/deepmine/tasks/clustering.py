@@ -1,101 +1,157 @@
-"""Which rows belong together? The target, if there is one, is only looked at here, never in `fit`.
+"""Which rows belong together? A target, if there is one, is used here alone, never in `fit`.
 
-Every score but two is scikit-learn's: https://scikit-learn.org/stable/modules/clustering.html#clustering-evaluation
-`stability` is described in `deepmine.models.clusters`; `noise_share` is the share of rows in no cluster (label -1).
-
-How noise is counted: it is no cluster (`n_clusters`); it has silhouette 0, the value of a cluster of one (Rousseeuw
-1987), so that leaving rows out buys nothing; Davies-Bouldin and Calinski-Harabasz are those of the other rows; for
-the comparison with classes it is one more group.
+Scores are scikit-learn's, https://scikit-learn.org/stable/modules/clustering.html#clustering-evaluation, except
+`stability` and `noise_share`, the share of rows in no cluster (label -1). Noise is not a cluster (`n_clusters`); its
+silhouette is 0, as of a cluster of one (Rousseeuw 1987), so that leaving rows out gains nothing; Davies-Bouldin and
+Calinski-Harabasz ignore it; compared with classes, it is one more group.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn import metrics
+from sklearn.base import clone
+from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 
 from deepmine.data.dataset import Dataset, Part
-from deepmine.models.clusters import NOISE, draw, silhouette, stability
-from deepmine.tasks import Knowledge, cluster_figures, cluster_profiles
+from deepmine.figures import two_components
+from deepmine.tasks import Predicted, Report, Task
 
-SCORES = {
-    "silhouette": True,
-    "davies_bouldin": False,
-    "calinski_harabasz": True,
-    "adjusted_rand": True,
-    "normalized_mutual_info": True,
-    "stability": True,
-    "n_clusters": None,
-    "noise_share": None,
-}
-COLUMNS = ("silhouette", "davies_bouldin", "calinski_harabasz", "adjusted_rand", "normalized_mutual_info")
-RESAMPLES = 10
-SHOWN = 2000  # test rows in a picture, at most
+NOISE = -1  # scikit-learn's label of a row that belongs to no cluster
+RESAMPLES, RESAMPLE_ROWS = 10, 2000  # for `stability`; some algorithms are quadratic in the rows,
+SILHOUETTE_ROWS, SHOWN = 10_000, 2000  # so is the silhouette; test rows in a figure
 
 
-def predict(pipeline: Pipeline, part: Part) -> dict[str, Any]:
-    """The numbers that clusters are sought in (`X`), the cluster of each row (`predicted`), its class (`y`)."""
+@dataclass(frozen=True, eq=False)
+class Clustered(Predicted):
+    """A cluster for each row, `(n,)`, -1 is none, of `X`, `(n, features)`; `resampled` see `stability`."""
+
+    X: NDArray
+    resampled: NDArray | None = None
+
+
+def predict(pipeline: Pipeline, part: Part) -> Clustered:
+    """The cluster of each row."""
     X = pipeline[:-1].transform(part.X)
-    return {"X": X, "y": part.y, "predicted": pipeline[-1].predict(X)}
+    return Clustered(part.y, pipeline[-1].predict(X), X)
 
 
-def enrich(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]], seed: int) -> None:
-    """Cluster halves of the training rows anew: do the same clusters come again (`resampled`)?"""
-    train = outcomes["train"]
-    train["resampled"] = stability(pipeline[-1], train["X"], train["predicted"], RESAMPLES, seed)
+def enrich(pipeline: Pipeline, data: Dataset, parts: dict[str, Clustered], seed: int) -> dict[str, Clustered]:
+    """The stability of the clusters of the training rows."""
+    train = parts["train"]
+    resampled = stability(pipeline[-1], train.X, train.predicted, RESAMPLES, seed)
+    return parts | {"train": replace(train, resampled=resampled)}
 
 
-def baseline(data: Dataset, outcomes: dict[str, dict[str, Any]], seed: int) -> dict[str, Any]:
-    """As many clusters, at random."""
-    names = np.unique(outcomes["train"]["predicted"])
-    return {**outcomes["test"], "predicted": np.random.default_rng(seed).choice(names, len(data.test))}
+def baseline(data: Dataset, parts: dict[str, Clustered], seed: int) -> Clustered:
+    """The same clusters, assigned at random."""
+    names = np.unique(parts["train"].predicted)
+    return replace(parts["test"], predicted=np.random.default_rng(seed).choice(names, len(data.test)))
 
 
-def score(
-    X: NDArray, predicted: NDArray, y: NDArray | None = None, resampled: NDArray | None = None, **_: Any
-) -> dict[str, float]:
-    """Scores of clusters: internal ones from the geometry, external ones against classes that `fit` never saw.
-
-    Args:
-        X: the numbers that the clusters were sought in, `(n, features)`.
-        predicted: the cluster of each row, `(n,)`; -1 is none.
-        y: classes, `(n,)`, or None.
-        resampled: agreement with the clusters of other rows, one for each resample, or None.
-    """
-    inside = predicted != NOISE
-    members, labels = X[inside], predicted[inside]
+def measure(some: Clustered) -> dict[str, float]:
+    """Internal scores, from distances, and external ones, against classes that `fit` never saw."""
+    inside = some.predicted != NOISE
+    X, labels = some.X[inside], some.predicted[inside]
     scores: dict[str, float] = {"n_clusters": len(np.unique(labels)), "noise_share": 1 - inside.mean()}
-    if (distinct := silhouette(members, labels)) is not None:
-        scores["silhouette"] = distinct * inside.mean()
-    if 1 < scores["n_clusters"] < len(members):
-        scores |= {
-            "davies_bouldin": metrics.davies_bouldin_score(members, labels),
-            "calinski_harabasz": metrics.calinski_harabasz_score(members, labels),
-        }
-    if y is not None:
-        scores["adjusted_rand"] = metrics.adjusted_rand_score(y, predicted)
-        scores["normalized_mutual_info"] = metrics.normalized_mutual_info_score(y, predicted)
-    if resampled is not None:
-        scores["stability"] = resampled.mean()
+    if (found := silhouette(X, labels)) is not None:
+        scores["silhouette"] = found * inside.mean()
+    if 1 < scores["n_clusters"] < len(X):
+        scores["davies_bouldin"] = metrics.davies_bouldin_score(X, labels)
+        scores["calinski_harabasz"] = metrics.calinski_harabasz_score(X, labels)
+    if some.y is not None:
+        scores["adjusted_rand"] = metrics.adjusted_rand_score(some.y, some.predicted)
+        scores["normalized_mutual_info"] = metrics.normalized_mutual_info_score(some.y, some.predicted)
+    if some.resampled is not None:
+        scores["stability"] = some.resampled.mean()
     return scores
 
 
-def figures(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]]) -> Iterator[tuple[str, Figure]]:
-    """The clusters of the test rows in two components; their silhouettes; how their number was chosen, if it was."""
-    X, predicted, y = (outcomes["test"][name] for name in ("X", "predicted", "y"))
-    shown = draw(len(X), SHOWN)
-    X, predicted, y = X[shown], predicted[shown], None if y is None else y[shown]
+def silhouette(X: NDArray, labels: NDArray) -> float | None:
+    """Mean silhouette of the rows, of the same 10,000 of them where there are more; None where it is not defined."""
+    rows = _sample(len(X), SILHOUETTE_ROWS)
+    defined = 1 < len(np.unique(labels[rows])) < len(rows)
+    return float(metrics.silhouette_score(X[rows], labels[rows])) if defined else None
+
+
+def stability(clusterer: Any, X: NDArray, labels: NDArray, n_resamples: int, seed: int | None) -> NDArray:
+    """How well the clusters of one half of the rows, clustered alone, agree with those of all rows.
+
+    Halves are drawn without replacement: a row drawn twice would look like a dense region. The agreement is the
+    adjusted Rand index on the rows of each half, `(n_resamples,)`: 1 is the same clusters, 0 is chance. Ben-Hur,
+    Elisseeff and Guyon, "A stability based method for discovering structure in clustered data" (2002); halves as in
+    Lange et al., "Stability-based validation of clustering solutions" (2004).
+    """
+    rng, size = np.random.default_rng(seed), min(len(X) // 2, RESAMPLE_ROWS)
+    draws = [np.sort(rng.choice(len(X), size, replace=False)) for _ in range(n_resamples)]
+    return np.array([metrics.adjusted_rand_score(labels[d], clone(clusterer).fit_predict(X[d])) for d in draws])
+
+
+def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Clustered]) -> Report:
+    """Size and content of each cluster of the training rows."""
+    train, test = parts["train"], parts["test"]
+    labels, scores = train.predicted, [measure(some) for some in (test, baseline(data, parts, 0))]
+    found, by_chance = (values.get("silhouette", np.nan) for values in scores)
+    noise = f"; {np.mean(labels == NOISE):.1%} of the rows are noise, in no cluster" if NOISE in labels else ""
+    n = len(np.unique(labels[labels != NOISE]))
+    findings = [f"{n} clusters{noise}. Silhouette on test rows: {found:.3f}, of random clusters {by_chance:.3f}."]
+    if train.resampled is not None:
+        findings.append(
+            f"Refitted on halves of the training rows, the clusters agree to an adjusted Rand index of "
+            f"{train.resampled.mean():.3f} (worst half {train.resampled.min():.3f}; 1 is equal, 0 is chance)."
+        )
+    if isinstance(data.train.X, pd.DataFrame):
+        numbers = data.train.X.select_dtypes("number")
+        share = (numbers.groupby(labels).transform("mean").var() / numbers.var()).dropna()  # eta squared
+        if len(share):
+            findings.append(
+                f"Clusters differ most in {share.idxmax()}: they explain {share.max():.0%} of its variance."
+            )
+    return Report({"clusters": profiles(data.train, labels)}, findings, _figures(test))
+
+
+def profiles(part: Part, labels: NDArray) -> pd.DataFrame:
+    """Rows, share and most frequent class of each cluster, and of all; of a table each column's mean or top value."""
+    lines = []
+    for name, here in [*((name_of(label), labels == label) for label in np.unique(labels)), ("all", labels == labels)]:
+        line: dict[str, Any] = {"cluster": name, "rows": here.sum(), "share": here.mean()}
+        if part.y is not None:
+            classes = pd.Series(part.y[here]).value_counts(normalize=True)
+            line |= {"majority_class": str(classes.index[0]), "class_share": classes.iloc[0]}
+        for column, x in part.X[here].items() if isinstance(part.X, pd.DataFrame) else ():
+            is_number = pd.api.types.is_numeric_dtype(x)
+            line[f"{column} {'mean' if is_number else 'mode'}"] = x.mean() if is_number else next(iter(x.mode()), None)
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def name_of(label: Any) -> str:
+    """How a person calls a cluster."""
+    return "noise" if label == NOISE else str(label)
+
+
+def _sample(n: int, most: int) -> NDArray[np.int64]:
+    """All of `n` rows, or always the same `most` of them, in their order."""
+    return np.sort(np.random.default_rng(0).choice(n, most, replace=False)) if n > most else np.arange(n)
+
+
+def _figures(test: Clustered) -> Iterator[tuple[str, Figure]]:
+    """Some test rows in their first two principal components, coloured by cluster."""
+    X, labels = (values[_sample(len(test.X), SHOWN)] for values in (test.X, test.predicted))
     if X.shape[1] > 1 and len(X) > 1:
-        yield "clusters", cluster_figures.in_two_components(X, predicted, y)
-    if 1 < len(np.unique(predicted[predicted != NOISE])) < np.sum(predicted != NOISE):
-        yield "silhouettes", cluster_figures.silhouettes(X, predicted)
-    if hasattr(pipeline[-1], "choice_"):
-        yield "choice", cluster_figures.choice(**pipeline[-1].choice_)
+        pca, groups = PCA(2, svd_solver="full").fit(X), np.array([name_of(label) for label in labels])
+        points, shares = pca.transform(X), pca.explained_variance_ratio_
+        yield "clusters", two_components(points, shares, "Clusters of test rows", groups)
 
 
-def knowledge(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]]) -> Knowledge:
-    """What is in each cluster of the training rows, in original units, and what sets it apart."""
-    return cluster_profiles.knowledge(pipeline[-1], data.train, outcomes)
+SCORES = {
+    **{"silhouette": True, "davies_bouldin": False, "calinski_harabasz": True, "adjusted_rand": True},
+    **{"normalized_mutual_info": True, "stability": True, "n_clusters": None, "noise_share": None},
+}
+TASK = Task(SCORES, predict, measure, baseline, report, enrich, in_transformed_space=True)

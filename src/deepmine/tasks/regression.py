@@ -1,10 +1,11 @@
-"""What number does a row have? For a series: what comes next?
+"""Which number does a row have? For a series: which number comes next?
 
-Every score is scikit-learn's: https://scikit-learn.org/stable/modules/model_evaluation.html#regression-metrics
+Scores are scikit-learn's, https://scikit-learn.org/stable/modules/model_evaluation.html#regression-metrics.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -14,148 +15,82 @@ from sklearn import metrics
 from sklearn.pipeline import Pipeline
 
 from deepmine.data.dataset import Dataset, Part
-from deepmine.figures import COLOURS
-from deepmine.tasks import Knowledge, readable
-from deepmine.tasks.explain import importance
+from deepmine.tasks import Predicted, Report, Task, readable
+from deepmine.tasks.explain import explain, fit_in_words
 
-SCORES = {
-    "mae": False,
-    "rmse": False,
-    "r2": True,
-    "median_absolute_error": False,
-    "max_error": False,
-}
-COLUMNS = ("mae", "rmse", "r2", "median_absolute_error", "max_error")
-OVERFIT, UNDERFIT = 0.1, 0.5  # see `fit_in_words`
+GAP = 0.1  # between R2 on training and validation rows, from which on a model overfits
 
 
-def predict(pipeline: Pipeline, part: Part) -> dict[str, Any]:
-    """True and predicted numbers."""
-    return {"y": part.y, "predicted": pipeline.predict(part.X)}
+@dataclass(frozen=True, eq=False)
+class Estimated(Predicted):
+    """Numbers, `(n,)`, in the units of the target."""
+
+    y: NDArray
 
 
-def enrich(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]], seed: int) -> None:
-    """What the model leans on, measured on the test rows (`importance`)."""
-    outcomes["test"]["importance"] = importance.importance(pipeline, data.test, data.info, "r2")
+def predict(pipeline: Pipeline, part: Part) -> Estimated:
+    """The number of each row."""
+    return Estimated(part.y, pipeline.predict(part.X))
 
 
-def baseline(data: Dataset, outcomes: dict[str, dict[str, Any]], seed: int) -> dict[str, Any]:
-    """Always the mean of the training rows (scikit-learn's `DummyRegressor`); for a series, as last time.
+def baseline(data: Dataset, parts: dict[str, Estimated], seed: int) -> Estimated:
+    """The mean of the training rows; for a series, the value before.
 
-    A series is a data set whose info names the feature that is the target's own past, as `persistence`.
+    A data set is a series if its info names the feature that is the target's own past, as `persistence`.
     """
-    if _is_series(data):
-        return {"y": data.test.y, "predicted": _last_values(data, data.test)}
-    from sklearn.dummy import DummyRegressor
-
-    dummy = DummyRegressor(strategy="mean").fit(np.zeros((len(data.train), 1)), data.train.y)
-    return predict(dummy, Part(np.zeros((len(data.test), 1)), data.test.y, data.test.rows))
+    if "persistence" in data.info:
+        return Estimated(data.test.y, data.test.X[:, -1, data.info["persistence"]].astype(float))
+    return Estimated(data.test.y, np.full(len(data.test), data.train.y.mean()))
 
 
-def score(y: NDArray, predicted: NDArray, **_: Any) -> dict[str, float]:
-    """Scores of predicted numbers.
-
-    Args:
-        y: true numbers, `(n,)`.
-        predicted: `(n,)`.
-    """
+def measure(some: Estimated) -> dict[str, float]:
+    """Scores of predicted numbers; R2 is not defined for a single row."""
+    y, predicted = some.y, some.predicted
     return {
         "mae": metrics.mean_absolute_error(y, predicted),
         "rmse": metrics.root_mean_squared_error(y, predicted),
-        "r2": metrics.r2_score(y, predicted) if len(y) > 1 else float("nan"),  # undefined for one row
+        "r2": metrics.r2_score(y, predicted) if len(y) > 1 else float("nan"),
         "median_absolute_error": metrics.median_absolute_error(y, predicted),
         "max_error": metrics.max_error(y, predicted),
     }
 
 
-def figures(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]]) -> Iterator[tuple[str, Figure]]:
-    """Predicted against actual, what is left over, a series over time, and what the model leans on."""
-    target, test = data.info["target"], outcomes["test"]
-    yield "predictions", predictions(target, **test)
-    yield "residuals", residuals(target, **test)
-    if _is_series(data):
-        yield "forecast", forecast(target, data.test.rows, _last_values(data, data.test), **test)
-    yield from importance.figures(pipeline, data, test, "r2")
-
-
-def knowledge(pipeline: Pipeline, data: Dataset, outcomes: dict[str, dict[str, Any]]) -> Knowledge:
-    """How it fits, how much better it is than the baseline, and the test rows that it is most wrong about."""
-    scores = {part: score(**arrays) for part, arrays in outcomes.items()}
-    guess = score(**baseline(data, outcomes, 0))["mae"]
-    found = scores["test"]["mae"]
-    named = "the value before" if _is_series(data) else "the mean of the training rows"
-    word = "better" if found < guess else "worse"
-    share = f" ({abs(1 - found / guess):.0%})" if guess > 0 else ""
-    y, predicted = outcomes["test"]["y"], outcomes["test"]["predicted"]
-    worst = np.argsort(-np.abs(y - predicted), kind="stable")[:20]
-    table = pd.DataFrame({"actual": y, "predicted": predicted, "residual": y - predicted})
+def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Estimated]) -> Report:
+    """The test rows with the largest errors, and what the model bases its answers on."""
+    test, guess = parts["test"], baseline(data, parts, 0)
+    scores = {name: measure(part) for name, part in parts.items()}
+    more = explain(pipeline, data, test.predicted, "r2")
+    table = pd.DataFrame({"actual": test.y, "predicted": test.predicted, "residual": test.y - test.predicted})
+    worst = np.argsort(-np.abs(table["residual"].to_numpy()), kind="stable")[:20]
     errors = pd.concat([readable(data.test, worst), table.iloc[worst].reset_index(drop=True)], axis=1)
-    shift = float(np.mean(y - predicted))
+    named = "the value before" if "persistence" in data.info else "the mean of the training rows"
     findings = [
-        fit_in_words(scores["train"]["r2"], scores["val"]["r2"]),
-        f"On the test rows it is wrong by {found:.4g} on average; {named} by {guess:.4g}. It is {word}{share}.",
-        f"Its predictions of them are too {'low' if shift > 0 else 'high'} by {abs(shift):.4g} on average.",
+        fit_in_words("R2", scores["train"]["r2"], scores["val"]["r2"], GAP),
+        f"Mean absolute error on test rows: {scores['test']['mae']:.4g}; predicting {named} gives "
+        f"{measure(guess)['mae']:.4g}. Predictions are too {'low' if table['residual'].mean() > 0 else 'high'} by "
+        f"{abs(table['residual'].mean()):.4g} on average.",
     ]
-    leans = importance.knowledge(pipeline, data, outcomes["test"], "r2")
-    return Knowledge({"largest_errors": errors} | leans.tables, findings + leans.findings)
+    figures = chain(_figures(data, test, guess), more.figures)
+    return Report({"largest_errors": errors} | more.tables, findings + more.findings, figures)
 
 
-def fit_in_words(train: float, val: float) -> str:
-    """Whether a model over- or underfits, from R2 on training and validation rows: what it explains of the variance.
-
-    Overfit: validation is more than `OVERFIT` below training. Underfit: it is not, and training is below `UNDERFIT`.
-    """
-    gap = f"R2 {train:.3f} on training rows, {val:.3f} on validation rows, a gap of {train - val:.3f}"
-    if train - val > OVERFIT:
-        return f"It overfits: {gap} (more than {OVERFIT})."
-    if train < UNDERFIT:
-        return f"It underfits: {gap}, and less than {UNDERFIT:.0%} of the variance is explained."
-    return f"It fits: {gap} (at most {OVERFIT}), at least {UNDERFIT:.0%} of the variance is explained."
-
-
-def predictions(target: str, y: NDArray, predicted: NDArray, **_: Any) -> Figure:
-    """Predicted against actual numbers; on the line they are equal."""
-    figure = Figure(figsize=(4.8, 4.6))
-    axes = figure.add_subplot()
-    ends = [min(y.min(), predicted.min()), max(y.max(), predicted.max())]
-    axes.plot(ends, ends, color="#999999", linewidth=1)
-    axes.scatter(predicted, y, s=20, alpha=0.7)
-    axes.set(xlabel=f"predicted {target}", ylabel=f"actual {target}", aspect="equal")
-    scores = score(y, predicted)
-    axes.set_title(f"{len(y)} test rows: MAE {scores['mae']:.4g}, R2 {scores.get('r2', np.nan):.3f}")
-    return figure
+def _figures(data: Dataset, test: Estimated, guess: Estimated) -> Iterator[tuple[str, Figure]]:
+    """Predicted against actual numbers, residuals, and a series over time."""
+    figure = Figure(figsize=(9.2, 4.2))
+    for axes, kind in zip(figure.subplots(1, 2), ("actual_vs_predicted", "residual_vs_predicted"), strict=True):
+        metrics.PredictionErrorDisplay.from_predictions(test.y, test.predicted, kind=kind, random_state=0, ax=axes)
+    figure.suptitle(f"{data.info['target']}, test rows", x=0.01, ha="left")
+    yield "predictions", figure
+    if "persistence" in data.info:
+        time = pd.to_numeric(pd.Series(data.test.rows), errors="coerce")
+        at, figure = np.arange(len(time)) if time.isna().any() else time.to_numpy(), Figure(figsize=(9, 3.8))
+        axes = figure.add_subplot(title="One step ahead, test rows", ylabel=data.info["target"])
+        axes.plot(at, test.y, color="black", label="actual")
+        axes.plot(at, test.predicted, marker="o", markersize=3, linewidth=1, label="forecast")
+        axes.plot(at, guess.predicted, linewidth=1, linestyle=":", label="the value before")
+        figure.legend(loc="outside lower center", ncols=3, frameon=False)
+        yield "forecast", figure
 
 
-def residuals(target: str, y: NDArray, predicted: NDArray, **_: Any) -> Figure:
-    """What is left over (actual less predicted), over the prediction, and how often each amount."""
-    figure = Figure(figsize=(7.2, 3.6))
-    axes, counts = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
-    axes.axhline(0, color="#999999", linewidth=1)
-    axes.scatter(predicted, y - predicted, s=20, alpha=0.7)
-    axes.set(xlabel=f"predicted {target}", ylabel="actual less predicted", title="Residuals of the test rows")
-    counts.hist(y - predicted, bins=20, orientation="horizontal")
-    counts.set(xlabel="test rows")
-    return figure
-
-
-def forecast(target: str, rows: NDArray[np.str_], last: NDArray, y: NDArray, predicted: NDArray, **_: Any) -> Figure:
-    """A series over time, its forecast, and the baseline that says the value before."""
-    time = pd.to_numeric(pd.Series(rows), errors="coerce")
-    figure = Figure(figsize=(9, 3.8))
-    axes = figure.add_subplot()
-    at = np.arange(len(rows)) if time.isna().any() else time.to_numpy()
-    axes.plot(at, y, color="black", linewidth=1.5, label="actual")
-    axes.plot(at, predicted, color=COLOURS[0], marker="o", markersize=3, linewidth=1, label="forecast")
-    axes.plot(at, last, color=COLOURS[1], linewidth=1, linestyle=":", label="the value before")
-    axes.set(ylabel=target, title="One step ahead, test rows")
-    figure.legend(loc="outside lower center", ncols=3, frameon=False)
-    return figure
-
-
-def _is_series(data: Dataset) -> bool:
-    return "persistence" in data.info
-
-
-def _last_values(data: Dataset, part: Part) -> NDArray:
-    """The last value of each window, in the units of the target."""
-    return part.X[:, -1, data.info["persistence"]].astype(float)
+SCORES = {"mae": False, "rmse": False, "r2": True, "median_absolute_error": False, "max_error": False}
+TASK = Task(SCORES, predict, measure, baseline, report)

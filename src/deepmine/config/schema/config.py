@@ -66,7 +66,7 @@ class Model(BaseModel):
 
 
 class Paths(Strict):
-    """The raw data; mirrors that are tried before the data's own; the folder that stages write to."""
+    """The raw data; mirrors that are tried before the data's own; the folder that verbs write to."""
 
     data: Text
     mirrors: list[str]
@@ -103,3 +103,16 @@ class Config(Strict):
     trainer: dict[str, Any]
     preprocessing: dict[str, Any]
     steps: dict[str, Any] = Field({})
+
+
+class Listed(Strict):
+    """An experiment of the pipeline, and the data set that its file chooses."""
+
+    data: str
+
+
+class Pipeline(Strict):
+    """conf/pipeline.yaml."""
+
+    datasets: list[str]
+    experiments: dict[str, Listed]

@@ -41,10 +41,10 @@ def read(
     pairs = pairs.assign(item=pairs["item"].str.strip())[pairs["item"].str.strip() != ""]
     if names is not None:
         known = read_csv(raw_file(folder, names), dtype=str, keep_default_na=False)
-        codes = known.iloc[:, 0]
-        if known.shape[1] != 2 or codes.duplicated().any() or not set(pairs["item"]) <= set(codes):
+        short = known.iloc[:, 0]
+        if known.shape[1] != 2 or short.duplicated().any() or not set(pairs["item"]) <= set(short):
             raise UserError(f"{folder / names} must have two columns, and name each item of {file} once.")
-        pairs = pairs.assign(item=pairs["item"].map(dict(zip(codes, known.iloc[:, 1], strict=True))))
+        pairs = pairs.assign(item=pairs["item"].map(dict(zip(short, known.iloc[:, 1], strict=True))))
     if pairs.empty:
         raise UserError(f"{path} holds no items.")
     places, rows = pd.factorize(pairs["basket"])

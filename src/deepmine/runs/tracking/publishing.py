@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 
 from deepmine import ROOT
-from deepmine.config import compose
+from deepmine.config import compose, trust
 from deepmine.config.errors import UserError, shown
 from deepmine.data import dataset, digests
 from deepmine.data.preparing import report
@@ -160,7 +160,7 @@ def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, truste
             signature=signature,
             input_example=example if predicts else None,
             serialization_format="skops",
-            skops_trusted_types=skops.io.get_untrusted_types(file=path),
+            skops_trusted_types=trust.check_saved(skops.io.get_untrusted_types(file=path), trusted, path),
             pip_requirements=[f"{n}=={v}" for n, v in versions.items() if v and n not in ("deepmine", "dvc")],
             code_paths=[str(ROOT / "src" / "deepmine")],
         )

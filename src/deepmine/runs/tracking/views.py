@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import mlflow
 
-from deepmine.tasks import metrics
+from deepmine import tasks
 
 TAG = "mlflow.sharedViewState."
 TESTS = 2  # test scores beside the score that ranks: as many as a window shows
@@ -19,8 +19,9 @@ def share(client: mlflow.MlflowClient, experiment: str, task: str) -> None:
     """Add the view of one task's runs to an experiment, given by its id, unless it has one."""
     if TAG + task in client.get_experiment(experiment).tags:
         return
-    first, higher = metrics.columns(task)[0], metrics.higher_is_better(task, metrics.columns(task)[0])
-    columns = [f"metrics.`{key}`" for key in (f"val/{first}", *(f"test/{k}" for k in metrics.columns(task)[:TESTS]))]
+    scores = tasks.find(task).columns
+    first, higher = scores[0], tasks.find(task).directions[scores[0]]
+    columns = [f"metrics.`{key}`" for key in (f"val/{first}", *(f"test/{k}" for k in scores[:TESTS]))]
     view = {
         "searchFilter": f"tags.task = '{task}'",
         "orderByKey": "attributes.start_time" if higher is None else columns[0],

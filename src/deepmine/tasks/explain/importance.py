@@ -1,226 +1,121 @@
-"""What does a supervised model lean on? What it loses when a part of its input comes from other rows.
+"""How important is each input of a supervised model? Its score falls when that input is shuffled between rows.
 
-A part is what a person can name in the data set, before any step of the pipeline: a column of a table, a feature or a
-step of a sequence, a patch of an image, a letter of a text by its place. So every model can be asked.
+An input is what a person can name before any step of the pipeline, so every model can be asked.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from sklearn.inspection import PartialDependenceDisplay, permutation_importance
+from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
 
-from deepmine.data.dataset import Dataset, Part
-from deepmine.figures import show_image
-from deepmine.tasks import Knowledge
-from deepmine.tasks.explain import attributions, dependence, trees
+from deepmine.data.dataset import Part
+from deepmine.tasks.explain import image_figure
 
-REPEATS = 5  # exchanges of each part
-ROWS = 1000  # that are looked at, evenly spread, where there are more
-VALUES = 16_000_000  # that the model is given in all: of large inputs with many parts, it gets fewer rows,
-FEW = 50  # but not fewer than these
-PATCHES = 7  # of an image, along each side
-RUNS = 24  # of steps of a sequence
-LETTERS = 6  # of a text, from its start and from its end
-SHOWN = 20  # bars in a frame
-
-Exchange = Callable[[Any, NDArray[np.int64]], Any]  # rows, and their order, to rows in which one part is another's
+REPEATS, ROWS, FEW = 5, 1000, 50  # shuffles of each input; rows, at most and at least
+VALUES = 16_000_000  # that the model is given in all: it gets fewer rows of large inputs
+PATCHES, RUNS, LETTERS = 7, 24, 6  # of an image along each side; of steps; of a text from its start and its end
+SHOWN, CLASSES = 20, 6  # bars; lines of partial dependence
 
 
 def importance(pipeline: Pipeline, part: Part, info: dict[str, Any], scoring: str) -> pd.DataFrame:
-    """How much the score falls when one part of the input is exchanged between rows; in the order of the input.
+    """How much a score falls when one input comes from other rows; in the order of the inputs.
 
-    Mean and standard deviation of `REPEATS` exchanges. A part whose content another one repeats seems less important
-    than it is. Breiman, "Random forests", Machine Learning 45, 2001; with values that belong together as one part.
-
-    Args:
-        pipeline: fitted.
-        part: rows that the model was not fitted on.
-        info: of the data set: `kind`, and for a sequence the names of its features, `columns`.
-        scoring: name of a score of scikit-learn, higher is better: "accuracy", "r2".
-
-    Returns:
-        Columns `kind` (column, feature, step, patch, letter), `input` (its name), `importance`, `deviation`.
+    scikit-learn's `permutation_importance`, on a matrix that says for each row and input which row it is taken from.
+    An input that repeats another one seems less important than it is. Columns of the result: `kind` (column, feature,
+    step, patch, letter), `input` (its name), `importance`, `deviation`.
     """
-    from sklearn.metrics import get_scorer
+    inputs, score = list(_inputs(part.X, info)), get_scorer(scoring)
+    n = max(FEW, min(ROWS, VALUES // (REPEATS * len(inputs) * math.prod(part.X.shape[1:]))))
+    part = part.take(np.linspace(0, len(part) - 1, min(len(part), n)).astype(int))
+    own = np.repeat(np.arange(len(part))[:, None], len(inputs), axis=1)
 
-    inputs = list(_inputs(part.X, info))
-    n = VALUES // (REPEATS * len(inputs) * math.prod(part.X.shape[1:]))
-    X, y = _some(part, max(FEW, min(ROWS, n)))
-    score, rng = get_scorer(scoring), np.random.default_rng(0)
-    orders = [rng.permutation(len(y)) for _ in range(REPEATS)]
-    whole = score(pipeline, X, y)
-    falls = [[whole - score(pipeline, exchange(X, order), y) for order in orders] for _, _, exchange in inputs]
-    table = pd.DataFrame([(kind, name) for kind, name, _ in inputs], columns=["kind", "input"])
-    return table.assign(importance=np.mean(falls, axis=1), deviation=np.std(falls, axis=1))
+    def score_from(_: Any, sources: NDArray[np.int64], y: NDArray) -> float:
+        X = part.X
+        for number in np.flatnonzero((sources != own).any(axis=0)):
+            X = exchanged(X, inputs[number][2], sources[:, number])
+        return score(pipeline, X, y)
 
-
-def figures(pipeline: Pipeline, data: Dataset, test: dict[str, Any], scoring: str) -> Iterator[tuple[str, Figure]]:
-    """The importances, and what suits the model and the data: a tree, partial dependence, attributions.
-
-    Args:
-        pipeline: fitted.
-        data: its test rows are looked at.
-        test: arrays of the test rows: `importance`, `predicted`.
-        scoring: what `importance` was measured by.
-    """
-    table = test["importance"]
-    yield "importance", importance_figure(table, data.test.X, scoring)
-    if trees.is_tree(pipeline):
-        yield "tree", trees.tree_figure(pipeline, data.train.X, data.info["columns"])
-    if data.info["kind"] == "table":
-        X, _ = _some(data.test, ROWS)
-        if numbers := dependence.most_important_numbers(table, X):
-            yield "partial_dependence", dependence.figure(pipeline, X, numbers)
-    if attributions.explains(pipeline, data.test.X):
-        yield "attributions", attributions.figure(pipeline, data, test["predicted"])
+    found = permutation_importance(pipeline, own, part.y, scoring=score_from, n_repeats=REPEATS, random_state=0)
+    table = pd.DataFrame([names[:2] for names in inputs], columns=["kind", "input"])
+    return table.assign(importance=found.importances_mean, deviation=found.importances_std)
 
 
-def knowledge(pipeline: Pipeline, data: Dataset, test: dict[str, Any], scoring: str) -> Knowledge:
-    """The importances, highest first, in words too; the rules of a tree. The arguments are those of `figures`."""
-    table = test["importance"].sort_values("importance", ascending=False, kind="stable", ignore_index=True)
-    tables = {"importance": table}
-    if trees.is_tree(pipeline):
-        tables["rules"] = trees.rules_table(pipeline, data.train.X, data.info["columns"])
-    return Knowledge(tables, [in_words(table, scoring)])
-
-
-def in_words(table: pd.DataFrame, scoring: str) -> str:
-    """The three parts that matter most, of those whose importance is above twice its deviation.
-
-    Args:
-        table: as `importance` makes it, highest first.
-        scoring: what it was measured by.
-    """
-    matter = table[table["importance"] > 2 * table["deviation"]]
-    kinds = " or ".join(table["kind"].unique())
-    if matter.empty:
-        return f"To exchange any single {kinds} between rows changes the test {scoring} by no more than chance does."
-    most = ", ".join(f"{row['input']} ({row['importance']:.3f})" for row in matter.head(3).to_dict("records"))
-    return f"It leans most on {most}: so much the test {scoring} falls when that {kinds} alone comes from other rows."
-
-
-def importance_figure(table: pd.DataFrame, X: Any, scoring: str) -> Figure:
-    """A frame for each kind of part: the most important columns or features as bars, steps and letters in their order.
-
-    The patches of an image are a map, beside the mean of the images.
-
-    Args:
-        table: as `importance` makes it.
-        X: the rows, of which the images are shown.
-        scoring: what it was measured by.
-    """
-    label = f"fall of the test {scoring} when it comes from other rows"
-    if table["kind"].iloc[0] == "patch":
-        return _patch_figure(table, X, label)
-    kinds = list(table.groupby("kind", sort=False))
-    lines = max(7 if kind == "step" else min(len(rows), SHOWN) for kind, rows in kinds)
-    figure = Figure(figsize=(6.4 * len(kinds), 1.3 + 0.32 * lines))
-    figure.suptitle("What the model leans on", x=0.01, ha="left")
-    for axes, (kind, rows) in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
-        (_steps if kind == "step" else _bars)(axes, rows, label)
-    return figure
-
-
-def patches(height: int, width: int) -> Iterator[tuple[slice, slice, slice]]:
-    """The places of the patches of an image `(channels, height, width)`, row by row, `PATCHES` along each side."""
-    rows, columns = (-(-length // PATCHES) for length in (height, width))
-    for row in range(0, height, rows):
-        for column in range(0, width, columns):
-            yield slice(None), slice(row, row + rows), slice(column, column + columns)
-
-
-def _bars(axes: Axes, rows: pd.DataFrame, label: str) -> None:
-    """Lying bars, from the top: columns and features by importance, letters as they stand in a text."""
-    most = rows.nlargest(SHOWN, "importance")
-    shown = (rows if rows["kind"].iloc[0] == "letter" else most).iloc[::-1]
-    axes.barh(shown["input"], shown["importance"], xerr=shown["deviation"], ecolor="#777777")
-    axes.axvline(0, color="#555555", linewidth=0.8)
-    axes.grid(False, axis="y")
-    axes.set_xlabel(label)
-    if len(rows) > len(shown):
-        axes.set_title(f"the {SHOWN} most important of {len(rows)}", fontsize=10)
-
-
-def _steps(axes: Axes, rows: pd.DataFrame, label: str) -> None:
-    """Standing bars, the first step at the left."""
-    names = rows["input"].str.removeprefix("steps ").str.removeprefix("step ")
-    axes.bar(names, rows["importance"], yerr=rows["deviation"], ecolor="#777777")
-    axes.axhline(0, color="#555555", linewidth=0.8)
-    axes.grid(False, axis="x")
-    axes.tick_params("x", labelrotation=90, labelsize=8)
-    axes.set(xlabel="step", ylabel=label)
-
-
-def _patch_figure(table: pd.DataFrame, X: NDArray, label: str) -> Figure:
-    """The mean image, and the importance of its patches in the same places."""
-    values = np.zeros(X.shape[2:])
-    for place, value in zip(patches(*X.shape[2:]), table["importance"], strict=True):
-        values[place[1:]] = value
-    figure = Figure(figsize=(8.2, 3.9))
-    mean, leans = figure.subplots(1, 2)
-    show_image(mean, X.mean(axis=0))
-    mean.set_title("The mean of the test images", fontsize=10)
-    drawn = leans.imshow(values, **attributions.colours(values))
-    leans.axis("off")
-    leans.set_title("What the model leans on", fontsize=10)
-    figure.colorbar(drawn, ax=leans).set_label(label, fontsize=8)
-    return figure
-
-
-def _some(part: Part, n: int) -> tuple[Any, NDArray]:
-    """At most `n` rows, evenly spread."""
-    index = np.linspace(0, len(part) - 1, min(len(part), n)).astype(int)
-    return part.X.iloc[index] if isinstance(part.X, pd.DataFrame) else part.X[index], part.y[index]
-
-
-def _inputs(X: Any, info: dict[str, Any]) -> Iterator[tuple[str, str, Exchange]]:
-    """The parts of an input: kind, name, and how it is exchanged."""
-    if info["kind"] == "table":
-        yield from (("column", name, partial(_column, name)) for name in X)
-    elif info["kind"] == "image":
-        for place in patches(*X.shape[2:]):
-            yield "patch", f"patch at pixel {place[1].start},{place[2].start}", partial(_values, [place])
-    elif info["kind"] == "sequence":
-        steps, features, size = range(X.shape[1]), list(enumerate(info["columns"])), -(-X.shape[1] // RUNS)
-        if len(features) > 1:
-            yield from (("feature", name, partial(_values, [(step, n) for step in steps])) for n, name in features)
-        for run in (steps[first : first + size] for first in steps[::size]):
-            name = f"step {run[0]}" if size == 1 else f"steps {run[0]}-{run[-1]}"
-            yield "step", name, partial(_values, [(step,) for step in run])
-    else:
-        yield from (("letter", f"letter {n + 1}", partial(_letter, n)) for n in range(LETTERS))
-        yield from (("letter", f"letter {n} from the end", partial(_letter, -n)) for n in range(LETTERS, 1, -1))
-        yield "letter", "last letter", partial(_letter, -1)
-
-
-def _column(name: str, X: pd.DataFrame, order: NDArray[np.int64]) -> pd.DataFrame:
-    donors = np.empty_like(order)
-    donors[order] = np.roll(order, 1)
-    return X.assign(**{name: X[name].array[donors]})
-
-
-def _values(places: list[tuple], X: NDArray, order: NDArray[np.int64]) -> NDArray:
-    """Each place of each row from the row before it in the order, of those that have it: padding stays where it is."""
-    new = X.copy()
-    for place in places:
-        padding = np.isnan(X[(slice(None), *place)].reshape(len(X), -1)).any(axis=1)
-        rows = order[~padding[order]]
-        new[(rows, *place)] = X[(np.roll(rows, 1), *place)]
+def exchanged(X: Any, place: Any, sources: NDArray[np.int64]) -> Any:
+    """The rows with the part at `place` from the rows `sources`, where both have it: padding stays where it is."""
+    if isinstance(X, pd.DataFrame):
+        return X.assign(**{place: X[place].array[sources]})
+    if X.dtype.kind == "U":
+        texts = [list(text) for text in X]
+        for text, other in zip(texts, X[sources], strict=True):
+            if all(-len(some) <= place < len(some) for some in (text, other)):
+                text[place] = other[place]
+        return np.array(["".join(text) for text in texts])
+    new, place = X.copy(), (slice(None), *place)
+    new[place] = np.where(np.isnan(X[place]) | np.isnan(X[sources][place]), X[place], X[sources][place])
     return new
 
 
-def _letter(place: int, X: NDArray[np.str_], order: NDArray[np.int64]) -> NDArray[np.str_]:
-    """The letter at a place, from -1 backwards those at the end, as `_values` does it."""
-    texts = [list(text) for text in X]
-    rows = [row for row in order if -len(texts[row]) <= place < len(texts[row])]
-    letters = [texts[row][place] for row in rows]
-    for row, letter in zip(rows, letters[-1:] + letters[:-1], strict=True):
-        texts[row][place] = letter
-    return np.array(["".join(text) for text in texts])
+def patches(height: int, width: int) -> list[tuple[slice, slice, slice]]:
+    """The places of the patches of an image `(channels, height, width)`, row by row, `PATCHES` along each side."""
+    rows, columns = (np.array_split(np.arange(side), min(PATCHES, side)) for side in (height, width))
+    return [(slice(None), slice(r[0], r[-1] + 1), slice(c[0], c[-1] + 1)) for r in rows for c in columns]
+
+
+def _inputs(X: Any, info: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """Kind, name and place of each input."""
+    if info["kind"] == "table":
+        yield from (("column", name, name) for name in X)
+    elif info["kind"] == "image":
+        yield from (("patch", f"patch at pixel {p[1].start},{p[2].start}", p) for p in patches(*X.shape[2:]))
+    elif info["kind"] == "sequence":
+        names = info["columns"] if X.shape[2] > 1 else []
+        yield from (("feature", name, (slice(None), number)) for number, name in enumerate(names))
+        for run in np.array_split(np.arange(X.shape[1]), min(RUNS, X.shape[1])):
+            name = f"step {run[0]}" if len(run) == 1 else f"steps {run[0]}-{run[-1]}"
+            yield "step", name, (slice(run[0], run[-1] + 1),)
+    else:
+        for n in range(LETTERS):
+            yield from (("letter", f"letter {n + 1}", n), ("letter", f"letter {n + 1} from the end", -n - 1))
+
+
+def in_words(ranked: pd.DataFrame, scoring: str) -> str:
+    """The most important parts, at most three, of those whose importance is above twice its deviation."""
+    matter = ranked[ranked["importance"] > 2 * ranked["deviation"]].head(3)
+    if matter.empty:
+        return f"Shuffling any single input changes test {scoring} no more than chance."
+    first, *others = matter["input"]
+    also = f" (then {', '.join(others)})" if others else ""
+    return f"Most important: {first}{also}. Shuffling it lowers test {scoring} by {matter['importance'].iloc[0]:.3f}."
+
+
+def figure(found: pd.DataFrame, X: Any, scoring: str) -> Figure:
+    """The most important parts as bars; of images, a map of all patches below the mean image."""
+    label = f"fall of test {scoring} when shuffled"
+    if found["kind"].iloc[0] == "patch":
+        values = np.zeros((1, *X.shape[2:]))
+        for place, value in zip(patches(*X.shape[2:]), found["importance"], strict=True):
+            values[place] = value
+        return image_figure(["mean image"], f"{label}, at most {values.max():.3f}", X.mean(axis=0)[None], values)
+    shown = found.nlargest(SHOWN, "importance")
+    axes = (figure := Figure(figsize=(6, 1.3 + 0.28 * len(shown)))).add_subplot(title="Importance", xlabel=label)
+    axes.barh(shown["input"], shown["importance"], xerr=shown["deviation"], ecolor="#777777")
+    axes.invert_yaxis()
+    return figure
+
+
+def partial_dependence(pipeline: Pipeline, X: pd.DataFrame, columns: list[str]) -> Figure:
+    """The mean prediction, were a column the same in all rows (Friedman 2001), of a few classes at most."""
+    classes = getattr(pipeline, "classes_", [None])
+    figure = Figure(figsize=(4.6 * len(columns), 3.6))
+    frames = figure.subplots(1, len(columns), squeeze=False, sharey=True)[0]
+    for name in classes[-1:] if len(classes) == 2 else classes[:CLASSES]:
+        style: Any = {"line_kw": {"label": str(name)}, "grid_resolution": 50, "percentiles": (0, 1), "ax": frames}
+        PartialDependenceDisplay.from_estimator(pipeline, X.dropna(subset=columns), columns, target=name, **style)
+    return figure
