@@ -40,8 +40,7 @@ def run(folder: Path, pipeline: Pipeline, task: str, data: Dataset, folds: int) 
     whole = table.drop(columns=["fold", "rows"]).dropna(axis=1)
     summary = {f"cv/{key}": float(mean) for key, mean in whole.mean().items()}
     summary |= {f"cv/{key}_std": float(deviation) for key, deviation in whole.std(ddof=1).items()}
-    defined = [{key: value for key, value in line.items() if value == value} for line in lines]
-    record.write_json(folder / "cv.json", {"folds": defined, "scores": summary})
+    record.write_json(folder / "cv.json", {"folds": lines, "scores": summary})
 
 
 def cut(data: Dataset, task: str, folds: int) -> Iterator[tuple[Part, Part, Part]]:
