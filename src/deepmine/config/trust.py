@@ -1,7 +1,6 @@
 """Which classes YAML and model files may name: the name says where a class may come from, its kind whether it is used.
 
-YAML names are checked as text when a config is composed, and by kind before anything is built. A package in `trusted`
-(`lightgbm.`) adds its estimators; a full name there (no dot at its end) is accepted whatever it is.
+YAML names are checked as text when composed, by kind when built. `trusted` adds packages (`lightgbm.`) and full names.
 """
 
 import pkgutil
@@ -25,11 +24,8 @@ SAVED = {
     "skrub.selectors._base.Selector",
     "deepmine.models.augment",
 }
-BUILT = SAVED | {
-    "pytorch_lightning.callbacks.callback.Callback",
-    "torch.nn.modules.module.Module",
-    "torch.optim.optimizer.Optimizer",
-}
+BUILT = SAVED | {"torch.nn.modules.module.Module", "torch.optim.optimizer.Optimizer"}
+BUILT |= {"pytorch_lightning.callbacks.callback.Callback"}
 HELPERS = {  # parts of fitted estimators that skops does not trust by itself; the functions look at a column, no more
     "numpy.dtype",
     *(f"skrub._dataframe._common.is_{kind}" for kind in ("any_date", "categorical", "numeric")),
