@@ -140,7 +140,7 @@ def test_new_rows_are_clipped_by_the_limits_that_the_saved_model_holds(tmp_path:
     half.X.loc[0, "fare"] = 50.0
     limits = []
     for train, val in ((half, rest), (rest, half)):
-        pipeline = pipelines.build(cfg.steps, cfg.model)
+        pipeline = pipelines.build(cfg["steps"], cfg["model"])
         pipelines.fit(pipeline, "classification", train, val, lambda *_: None)
         limits.append(pipeline["outliers"].limits_["fare"])
         low, high = np.quantile(train.X["fare"], [0.25, 0.75])
@@ -156,7 +156,7 @@ def test_new_rows_are_clipped_by_the_limits_that_the_saved_model_holds(tmp_path:
 @pytest.mark.parametrize("filling", ["knn", "iterative", "indicator"])
 def test_what_is_filled_is_learned_in_the_pipeline(filling: str, tmp_path) -> None:
     cfg, data = compose.compose("experiment=titanic_tree", f"preprocessing={filling}"), prepared("titanic")
-    pipeline = pipelines.build(cfg.steps, cfg.model)
+    pipeline = pipelines.build(cfg["steps"], cfg["model"])
     pipelines.fit(pipeline, "classification", data.train, data.val, lambda *_: None)
     assert data.train.X.isna().any().any() and np.isfinite(pipeline[:-1].transform(data.test.X)).all()
     pipelines.save(pipeline, tmp_path / "model.skops")
@@ -169,7 +169,7 @@ def test_what_is_filled_is_learned_in_the_pipeline(filling: str, tmp_path) -> No
 def test_a_column_of_many_categories_widens_no_table_without_end() -> None:
     cfg, shops = compose.compose("experiment=titanic_tree"), [f"shop {n}" for n in range(500)]
     frame = pd.DataFrame({"shop": [*shops[:60] * 3, *shops], "few": ["a", "b"] * 340}).astype("str")
-    encoder = pipelines.build(cfg.steps, cfg.model)[:-1].fit(frame)
+    encoder = pipelines.build(cfg["steps"], cfg["model"])[:-1].fit(frame)
     names = list(encoder.get_feature_names_out())
     assert len(names) == 50 + 2 and {"shop_infrequent_sklearn", "few_a", "few_b"} <= set(names)
     never_seen = encoder.transform(pd.DataFrame({"shop": ["shop 501"], "few": ["c"]}).astype("str"))

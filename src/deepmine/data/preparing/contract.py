@@ -1,4 +1,4 @@
-"""The data contract: inferred once, corrected by a person, and checked at every preparation."""
+"""The data contract: inferred once, corrected by a person, checked at every preparation."""
 
 import math
 from collections.abc import Collection, Iterator, Mapping
@@ -15,8 +15,7 @@ from deepmine.data.preparing.privacy import personal
 CATEGORIES = 20  # texts with at most this many distinct values, ten rows each on average, are categories
 KEYS = 20  # a column with at least this many values, all distinct, is expected to stay unique
 BROKEN = ["row", "column", "rule"]
-DAY = pd.Timedelta(1, "D") - pd.Timedelta(1, "us")  # the last moment of a day
-Violation = tuple[str | None, str, Any]  # column, rule, and which rows break it; None: no single row is at fault
+Violation = tuple[str | None, str, Any]  # column, rule, and a mask of rows; None: no single row is at fault
 
 
 def infer(frame: pd.DataFrame, protected: Collection[str] = ()) -> dict[str, Any]:
@@ -32,18 +31,20 @@ def infer(frame: pd.DataFrame, protected: Collection[str] = ()) -> dict[str, Any
 
 def check(frame: pd.DataFrame, contract: Mapping[str, Any]) -> pd.DataFrame:
     """The violations: `row` (None where no single row is at fault), `column`, `rule`; `frame` is indexed by row id."""
-    found = list(_columns(frame, contract["columns"]))  # rules about values need columns of the right type
-    found = found or [*_rows(frame, contract), *_values(frame, contract["columns"])]
+    found = list(_columns(frame, contract["columns"]))
+    if not found:  # rules about values need columns of the right type
+        found = list(_rows(frame, contract))
+        found += [
+            (name, *broken) for name, rule in contract["columns"].items() for broken in _values(frame[name], rule)
+        ]
     rows = [(row, *rule) for *rule, which in found for row in ([None] if which is None else frame.index[which])]
     return pd.DataFrame(rows, columns=BROKEN)
 
 
 def enforce(frame: pd.DataFrame, contract: Mapping[str, Any], on_violation: str, ledger: Ledger) -> pd.DataFrame:
-    """The violations, each in a row of its own (see `check`).
+    """The violations (see `check`); a `UserError` unless rows may be rejected, each is to blame, and some are left.
 
-    Raises:
-        UserError: `on_violation` is `stop`, no single row is at fault, or no row is left. It names columns, rules and
-            row ids but no values, because it is raised before privacy rules apply.
+    It names columns, rules and row ids but no values, because it is raised before privacy rules apply.
     """
     broken = check(frame, contract)
     rejects = broken["row"].unique()
@@ -57,11 +58,10 @@ def enforce(frame: pd.DataFrame, contract: Mapping[str, Any], on_violation: str,
 def _infer_column(column: pd.Series, hidden: bool) -> dict[str, Any]:
     values, kind = column.dropna(), _type(column)
     rule: dict[str, Any] = _numbers(values) if kind == "number" else {"type": kind}
-    distinct: Any = values.unique() if kind == "text" else []
     if kind == "date" and len(values):
         rule |= {"min": f"{values.min().year:04}-01-01", "max": f"{values.max().year:04}-12-31"}
-    if 0 < len(distinct) <= CATEGORIES and len(values) >= 10 * len(distinct):
-        rule["categories"] = sorted(map(str, distinct))
+    if kind == "text" and 0 < (distinct := values.nunique()) <= CATEGORIES and len(values) >= 10 * distinct:
+        rule["categories"] = sorted(map(str, values.unique()))
     rule = {key: rule[key] for key in ("type", "infinite") if key in rule} if hidden else rule
     if rule["type"] in ("integer", "text") and len(values) >= KEYS and values.is_unique:
         rule["unique"] = True
@@ -110,36 +110,26 @@ def _rows(frame: pd.DataFrame, contract: Mapping[str, Any]) -> Iterator[Violatio
         yield None, f"must not repeat an earlier row in more than {share:.0%}", None if share else repeated
 
 
-def _values(frame: pd.DataFrame, columns: Mapping[str, Any]) -> Iterator[Violation]:
-    for name, rule in columns.items():
-        missing, median, x = rule["missing"], rule["median"], frame[name]
-        yield from ((name, text, broken.to_numpy()) for text, broken in _broken(x, rule) if broken.any())
-        if missing and x.isna().mean() > missing:
-            yield name, f"must not be missing in more than {missing:.0%} of the rows", None
-        if median and not (median[0] <= (middle := x[np.isfinite(x)].median()) <= median[1] or np.isnan(middle)):
-            yield name, f"must have a median from {median[0]:.12g} to {median[1]:.12g} (another unit?)", None
-
-
-def _broken(x: pd.Series, rule: Mapping[str, Any]) -> Iterator[tuple[str, pd.Series]]:
-    """The rules about single values of a column, and the rows that break them."""
-    there, low, high = x.notna(), rule["min"], rule["max"]
-    yield "must not be missing", ~there & (rule["missing"] == 0)
+def _values(x: pd.Series, rule: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The rules about the values of a column, with a mask of the rows that break each."""
+    there, missing, median = x.notna(), rule["missing"], rule["median"]
+    yield "must not be missing", ~there & (missing == 0)
+    yield "must be unique", there & x.duplicated() & rule["unique"]
+    if missing and 1 - there.mean() > missing:
+        yield f"must not be missing in more than {missing:.0%} of the rows", None
     if rule["type"] in ("integer", "number"):
         infinite = np.isinf(x)
         yield "must be finite", infinite & (not rule["infinite"])
         x = x.mask(infinite)
         yield "must be a whole number", x.notna() & (x % 1 != 0) & (rule["type"] == "integer")
-    if low is not None:
-        yield f"must be at least {_plain(low)}", x < (pd.Timestamp(low) if isinstance(low, str) else low)
-    if high is not None:
-        yield f"must be at most {_plain(high)}", x > (pd.Timestamp(high) + DAY if isinstance(high, str) else high)
+    if median and not (median[0] <= (middle := x.median()) <= median[1] or np.isnan(middle)):
+        yield f"must have a median from {median[0]:.12g} to {median[1]:.12g} (another unit?)", None
     if rule["categories"] is not None:
         yield "must be one of the categories", there & ~x.isin(rule["categories"])
-    yield "must be unique", there & x.duplicated() & rule["unique"]
-
-
-def _plain(limit: float | str) -> str:
-    return limit if isinstance(limit, str) else f"{limit:.12g}"
+    x = x.dt.normalize() if rule["type"] == "date" else x  # the last day is included
+    for words, limit, outside in (("least", rule["min"], x.lt), ("most", rule["max"], x.gt)):
+        if limit is not None:
+            yield f"must be at {words} {limit if isinstance(limit, str) else f'{limit:.12g}'}", outside(limit)
 
 
 def _message(broken: pd.DataFrame) -> str:
