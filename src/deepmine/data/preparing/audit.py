@@ -1,7 +1,7 @@
 """The audit: what is wrong with the rows and their split is found before any model sees them."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from deepmine.config.errors import UserError
 from deepmine.config.schema.config import SUPERVISED
-from deepmine.data.preparing.examples import contents
+from deepmine.data.preparing.examples import hashes
 from deepmine.data.preparing.split import ADVICE, Index
 from deepmine.data.raw import Raw
 
@@ -28,26 +28,22 @@ class Finding(NamedTuple):
 
 
 def audit(raw: Raw, index: Index, task: str, settings: Mapping[str, str]) -> list[Finding]:
-    """Everything that is wrong; `settings` (`config.schema.data.Audit`) gives each check a level: fail, warn or off."""
+    """Everything that is wrong, at the level that `settings` (`config.schema.data.Audit`) give its check."""
     found = (*_split(raw, index), *_leaks(raw, index, task))
     return [Finding(settings[check], check, message) for check, message in found if settings[check] != "off"]
 
 
 def refuse(findings: list[Finding], name: str) -> None:
     """Raise `UserError` with every finding whose level is `fail`."""
-    failed = [finding for finding in findings if finding.level == "fail"]
-    if failed:
-        lines = "\n".join(f"  {finding.check}: {finding.message}" for finding in failed)
-        advice = (
-            f"Fix this in conf/data/{name}.yaml. If it is intended, set `audit: {{{failed[0].check}: warn}}` there."
-        )
-        raise UserError(f"The audit of {name} failed:\n{lines}\n{advice}")
+    if failed := [finding for finding in findings if finding.level == "fail"]:
+        lines = "".join(f"  {finding.check}: {finding.message}\n" for finding in failed)
+        intended = f"If it is intended, set `audit: {{{failed[0].check}: warn}}` there."
+        raise UserError(f"The audit of {name} failed:\n{lines}Fix this in conf/data/{name}.yaml. {intended}")
 
 
 def require_target(raw: Raw, target: str | None) -> None:
     """Raise `UserError` if the target is missing or infinite in some rows."""
-    unusable = 0 if raw.y is None else int(pd.Series(raw.y).isin([None, np.nan, np.inf, -np.inf]).sum())
-    if unusable:
+    if unusable := pd.Series(raw.y).isin([None, np.nan, np.inf, -np.inf]).sum():
         raise UserError(
             f"The target `{target}` is missing or infinite in {unusable} of {len(raw.rows)} rows. To leave them out: "
             f"clean: {{impossible: {{{target}: {{min: ..., max: ...}}}}, missing: {{drop_rows: [{target}]}}}}"
@@ -64,7 +60,7 @@ def require_classes(raw: Raw, index: Index) -> None:
 
 def _split(raw: Raw, index: Index) -> Iterator[tuple[str, str]]:
     """Groups, times and equal rows that the split tears apart or mixes."""
-    content, groups, times = row_hashes(raw.X), raw.groups, raw.times
+    content, groups, times = hashes(raw.X), raw.groups, raw.times
     for earlier, later in (("train", "val"), ("train", "test"), ("val", "test")):
         some, others = index[earlier], index[later]
         if groups is not None and (shared := len(np.intersect1d(groups[some], groups[others]))):
@@ -119,10 +115,3 @@ def _presence(column: pd.Series, y: NDArray) -> str | None:
             if share >= PURE and np.mean(y == common) ** side.sum() < CHANCE:
                 return f"{share:.0%} of the rows {word} a value are `{common}`"
     return None
-
-
-def row_hashes(X: Any) -> NDArray[np.uint64]:
-    """A number for each row; equal rows have equal numbers."""
-    if isinstance(X, pd.DataFrame):
-        return np.asarray(pd.util.hash_pandas_object(X, index=False), np.uint64)
-    return np.array([hash(bytes(content)) for content in contents(X)], np.int64).view(np.uint64)
