@@ -77,14 +77,13 @@ def _leaks(raw: Raw, index: Index, task: str) -> Iterator[tuple[str, str]]:
     if not isinstance(raw.X, pd.DataFrame) or raw.y is None or task not in SUPERVISED or len(train) < FOLDS:
         return
     some = train[np.linspace(0, len(train) - 1, min(len(train), ROWS)).astype(int)]
-    y = raw.y[some]
+    y, known = raw.y[some], "Was it known before the target?"
     for name, column in raw.X.iloc[some].items():
-        check = "single_predictors" if pd.api.types.is_numeric_dtype(column) else "leaks"
         if task != "regression" and (said := _presence(column, y)):
-            yield "leaks", f"`{name}` gives the target away: {said}. Was it known before the target?"
+            yield "leaks", f"`{name}` gives the target away: {said}. {known}"
         elif (share := _errors_avoided(column, y, task)) >= GIVEN_AWAY:
-            said = f"`{name}` alone avoids {share:.0%} of the errors of the best guess"
-            yield check, f"{said}. Was it known before the target?"
+            check = "single_predictors" if pd.api.types.is_numeric_dtype(column) else "leaks"
+            yield check, f"`{name}` alone avoids {share:.0%} of the errors of the best guess. {known}"
 
 
 def _errors_avoided(column: pd.Series, y: NDArray, task: str) -> float:
@@ -92,11 +91,10 @@ def _errors_avoided(column: pd.Series, y: NDArray, task: str) -> float:
     from sklearn.model_selection import KFold, cross_val_score
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-    if pd.api.types.is_numeric_dtype(column):
-        values = column.to_numpy(float)
-    else:  # codes in random order: in order of appearance they predict the target wherever rows are sorted by it
+    if not pd.api.types.is_numeric_dtype(column):  # in order of appearance codes predict a target that is sorted
         codes, texts = pd.factorize(column)
-        values = np.append(np.random.default_rng(0).permutation(len(texts)), np.nan)[codes]
+        column = pd.Series(np.append(np.random.default_rng(0).permutation(len(texts)), np.nan)[codes])
+    values = column.to_numpy(float)
     X = np.where(np.isnan(values), np.nanmin(values, initial=0) - 1, values)[:, None]
     most = np.unique(y, return_counts=True)[1].max() / len(y)
     kind = DecisionTreeRegressor if task == "regression" else DecisionTreeClassifier
@@ -108,10 +106,8 @@ def _errors_avoided(column: pd.Series, y: NDArray, task: str) -> float:
 def _presence(column: pd.Series, y: NDArray) -> str | None:
     """Are rows that have a value, or lack it, nearly all of one class, and more than by chance?"""
     missing = column.isna().to_numpy()
-    for side, word in ((~missing, "with"), (missing, "without")):
-        if 0 < side.sum() < len(y):
-            classes, counts = np.unique(y[side], return_counts=True)
-            common, share = classes[counts.argmax()], counts.max() / side.sum()
-            if share >= PURE and np.mean(y == common) ** side.sum() < CHANCE:
-                return f"{share:.0%} of the rows {word} a value are `{common}`"
+    for side, word in ((~missing, "with"), (missing, "without")) if missing.any() and not missing.all() else ():
+        shares = pd.Series(y[side]).value_counts(normalize=True)
+        if shares.iloc[0] >= PURE and np.mean(y == shares.index[0]) ** side.sum() < CHANCE:
+            return f"{shares.iloc[0]:.0%} of the rows {word} a value are `{shares.index[0]}`"
     return None

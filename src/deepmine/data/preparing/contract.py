@@ -19,10 +19,9 @@ Violation = tuple[str | None, str, Any]  # column, rule, and a mask of rows; Non
 
 
 def infer(frame: pd.DataFrame, protected: Collection[str] = ()) -> dict[str, Any]:
-    """The contract that these rows keep (`config.schema.data.Contract`, defaults left out).
+    """The contract that these rows keep (`config.schema.data.Contract`, defaults left out), limits rounded outward.
 
-    Limits are rounded outward to three significant digits, shares up to hundredths. Of a `protected` or personal
-    column it holds no values and no limits, because it is committed to git.
+    Of a `protected` or personal column it holds no values and no limits, because it is committed to git.
     """
     hidden = {*personal(frame), *protected}
     columns = {str(name): _infer_column(column, name in hidden) for name, column in frame.items()}
@@ -69,20 +68,20 @@ def _infer_column(column: pd.Series, hidden: bool) -> dict[str, Any]:
 
 
 def _numbers(values: pd.Series) -> dict[str, Any]:
-    """Limits; for fractions also the quartiles, because the median leaves them when the unit changes."""
+    """Limits; of fractions also the quartiles, because the median leaves them when the unit changes."""
     finite = values[np.isfinite(values)]
     rule: dict[str, Any] = {"type": "number"} | ({"infinite": True} if len(finite) < len(values) else {})
     if finite.empty:
         return rule
-    least, low, high, most = map(float, finite.quantile([0, 0.25, 0.75, 1]))
-    rule |= {"min": _rounded(least, ROUND_FLOOR), "max": _rounded(most, ROUND_CEILING)}
-    if (finite % 1 == 0).all():
-        return rule | {"type": "integer"}
-    return rule | {"median": [_rounded(low, ROUND_FLOOR), _rounded(high, ROUND_CEILING)]}
+    least, low = (_rounded(finite.quantile(q), ROUND_FLOOR) for q in (0, 0.25))
+    most, high = (_rounded(finite.quantile(q), ROUND_CEILING) for q in (1, 0.75))
+    kind: dict[str, Any] = {"type": "integer"} if (finite % 1 == 0).all() else {"median": [low, high]}
+    return rule | {"min": least, "max": most} | kind
 
 
 def _rounded(value: float, rounding: str) -> float | int:
-    number = float(Context(3, rounding).create_decimal(repr(value)))  # in decimals, so that 0.17 stays 0.17
+    """To three significant digits, in decimals, so that 0.17 stays 0.17."""
+    number = float(Context(3, rounding).create_decimal(repr(float(value))))
     return int(number) if number.is_integer() else number
 
 

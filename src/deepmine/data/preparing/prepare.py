@@ -108,14 +108,13 @@ def _refuse_column_rules(declared: Mapping[str, Any]) -> None:
 
 
 def _steering(column: pd.Series, field: str) -> NDArray:
-    if column.isna().any():
-        raise UserError(f"`{column.name}`, used in `data.split`, is missing in {column.isna().sum()} rows.")
+    if missing := column.isna().sum():
+        raise UserError(f"`{column.name}`, used in `data.split`, is missing in {missing} rows.")
     if field == "groups":  # numbered by first appearance, so that another key for pseudonyms gives the same split
         return pd.factorize(column)[0]
-    text = column.dtype.kind not in "biufM"
-    if field == "times" and text:
+    if field == "times" and column.dtype.kind not in "biufM":
         raise UserError(f"`{column.name}`, the `data.split.time`, holds text. Make it a date: strptime in the query.")
-    return column.to_numpy(np.str_) if text else column.to_numpy()
+    return column.to_numpy(np.str_ if field == "parts" else None)
 
 
 def _number(column: pd.Series) -> pd.Series:
