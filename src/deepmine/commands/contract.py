@@ -44,9 +44,7 @@ class _Line(dict):
     """A mapping that YAML writes in one line."""
 
 
-compose.Dumper.add_representer(
-    _Line, lambda dumper, line: dumper.represent_mapping("tag:yaml.org,2002:map", line, True)
-)
+compose.Dumper.add_representer(_Line, lambda to, line: to.represent_mapping("tag:yaml.org,2002:map", line, True))
 
 
 def by_line(contract: dict[str, Any]) -> dict[str, Any]:
