@@ -203,8 +203,8 @@ def _readers_of(root: Path, secret: str, said: str) -> list[str]:
     ],
 )
 def test_images_and_baskets_too(own: Path, files: Path, file: str, name: str, kind: str, task: str, model: str) -> None:
-    read = ["read={baskets: true}"] * (kind == "baskets")
-    done = stage("new-data", f"path={files}/{file}", *read, root=own)
+    answer = ["read={baskets: true}"] * (kind == "baskets")
+    done = stage("new-data", f"path={files}/{file}", *answer, root=own)
     assert done.returncode == 0, done.stderr
     settings = read(own / f"conf/data/{name}.yaml")
     assert (settings["kind"], settings["task"]) == (kind, task)

@@ -82,14 +82,49 @@ def _images(name: str, folder: Path, target: str | None) -> Found:
 
 
 def _table(name: str, folder: Path, file: str, target: str | None, read: Mapping[str, Any]) -> Found:
+    source, X, y, notes = _source(name, folder, file, target, read)
+    named = [str(c) for c in X if re.search(r"(^|_|\b)(id|key|nr|number)$", str(c), re.IGNORECASE)]
+    row_id = next((c for c in named if X[c].is_unique and X[c].notna().all()), None)
+    personal = privacy.personal(X)
+    texts = [str(c) for c in X if X[c].dtype == "str" and c != row_id and c not in personal]
+    free = [c for c in texts if X[c].nunique() > max(CLASSES, FREE * X[c].notna().sum())]
+    empty = [str(c) for c in X if X[c].isna().all()]
+    left = [str(c) for c in X if c not in [row_id, *personal, *free, *empty]]
+    is_text = target is not None and not left and len(free) == 1
+    if not left and not is_text:
+        raise UserError(f"{file} has no column to learn from beside {', '.join([*personal, *free, *empty]) or 'none'}.")
+    rare = _rare(f"`{target}` of {file}", y, notes) if target else {}
+    out = [c for c in personal if c != row_id] if is_text else free
+    source |= {"query": _query(name, [*out, *empty], row_id, X, target, list(rare)), "row_id": row_id or _new_id(X)}
+    source |= {"target": target} | ({"text": free[0]} if is_text else {})
+    settings = _declared("text" if is_text else "table", _task(y, target), name, table, source)
+    notes += [f"`{column}` looks personal ({why}): dropped." for column, why in personal.items()]
+    if ruled := [c for c in personal if c not in out]:
+        settings["privacy"] = {"columns": dict.fromkeys(ruled, "drop")}
+    notes += [f"{', '.join(free)}: nearly every row has its own text: left out."] * (bool(free) and not is_text)
+    notes += [f"{', '.join(empty)}: no row has a value: left out."] * bool(empty)
+    dates = [c for c in left if X[c].dtype.kind == "M"]
+    notes += [f"To predict later rows, set split: {{strategy: time, time: {c}}}." for c in dates[:1]]
+    settings |= _cleaning(X, y, target, notes)
+    train = round(len(X) * (1 - SPLIT["val"] - SPLIT["test"]))
+    if train > FIRST_ROWS:
+        settings["train_fraction"] = round(FIRST_ROWS / train, 4)
+        notes.append(f"The first models learn from {FIRST_ROWS:,} of {train:,} training rows (train_fraction).")
+    return Found(f"{len(X)} rows of {X.shape[1]} columns from {file}", settings, notes)
+
+
+def _source(
+    name: str, folder: Path, file: str, target: str | None, read: Mapping[str, Any]
+) -> tuple[dict[str, Any], pd.DataFrame, pd.Series, list[str]]:
+    """How the file is read, what it holds, and notes; a `UserError` for what only a person can settle."""
     form = {key: value for key, value in read.items() if key != "null_values"}
     source: dict[str, Any] = {"null_values": ["", *read["null_values"]]} if "null_values" in read else {}
-    raw = table.read(folder, {name: File(path=file, **form)}, target=target, **source)
+    raw, notes = table.read(folder, {name: File(path=file, **form)}, target=target, **source), []
     if asked := "".join(f"  {entry.what.removeprefix(file + ': ')}\n" for entry in raw.facts["ledger"][1:]):
         word = re.search(r"([^\s;]+) may mean missing", asked)
         raise UserError(f"{file} may be misread:\n{asked}{ANSWERS.format(word=word[1] if word else 'absent')}")
-    X, y, notes = raw.X, pd.Series(raw.y), []
-    if set(y.dropna()) <= {"true", "false"} and len(y) and file.removesuffix(".gz").endswith((".csv", ".tsv", ".txt")):
+    X, y = raw.X, pd.Series(raw.y)
+    if len(y) and set(y.dropna()) <= {"true", "false"} and file.removesuffix(".gz").endswith((".csv", ".tsv", ".txt")):
         form["dtype"] = {**form.get("dtype", {}), target: "VARCHAR"}
         notes.append(f"`{target}` is read as text, so that its own words name the classes (source.files).")
         y = pd.Series(table.read(folder, {name: File(path=file, **form)}, target=target, **source).y)
@@ -97,60 +132,34 @@ def _table(name: str, folder: Path, file: str, target: str | None, read: Mapping
         raise UserError(f"{file} has a column `_target_`, a name that configs use for classes. Rename it.")
     pairs = target is None and not read and X.shape[1] == 2 and X.iloc[:, 0].duplicated().any()
     if pairs and X.dtypes.iloc[1] == "str":
-        basket = f"'read={{basket: {X.columns[0]}, item: {X.columns[1]}}}'"
-        raise UserError(
-            f"Does each row of {file} name a basket and an item in it: {basket}, or not: 'read={{header: true}}'?"
-        )
-    named = [str(c) for c in X if re.search(r"(^|_|\b)(id|key|nr|number)$", str(c), re.IGNORECASE)]
-    row_id = next((c for c in named if X[c].is_unique and X[c].notna().all()), None)
-    personal = privacy.personal(X)
-    texts = [str(c) for c in X if X[c].dtype == "str" and c != row_id and c not in personal]
-    free = [c for c in texts if X[c].nunique() > max(CLASSES, FREE * X[c].notna().sum())]
-    empty = [str(c) for c in X if X[c].isna().all()]
-    left = [str(c) for c in X if c != row_id and c not in [*personal, *free, *empty]]
-    is_text = target is not None and not left and len(free) == 1
-    if not left and not is_text:
-        raise UserError(f"{file} has no column to learn from beside {', '.join([*personal, *free, *empty]) or 'none'}.")
-    rare = _rare(f"`{target}` of {file}", y, notes) if target else {}
-    rows = row_id or next(free_name for n in range(9) if (free_name := "row" + "_" * n) not in X)
-    left_out = ", ".join(map(quoted, empty if is_text else [*free, *empty]))
-    texts_of = (
-        f"{quoted(free[0])}, {quoted(str(target))}" if is_text else f"* EXCLUDE ({left_out})" if left_out else "*"
-    )
-    chosen = (
-        f"{quoted(row_id)}, {texts_of}"
-        if is_text and row_id
-        else texts_of
-        if row_id
-        else f"rowid AS {rows}, {texts_of}"
-    )
+        answer = f"'read={{basket: {X.columns[0]}, item: {X.columns[1]}}}'"
+        raise UserError(f"Do rows of {file} name a basket and an item: {answer}, or not: 'read={{header: true}}'?")
+    return source | {"files": {name: {"path": file, **form} if form else file}}, X, y, notes
+
+
+def _query(name: str, out: list[str], row_id: str | None, X: pd.DataFrame, target: str | None, rare: list[Any]) -> str:
+    """All columns but those left `out`, with an id, and the rows of all classes but `rare` ones."""
+    columns = ("" if row_id else f"rowid AS {_new_id(X)}, ") + "*"
+    columns += f" EXCLUDE ({', '.join(map(quoted, out))})" if out else ""
     values = ", ".join(f"{v:.0f}" if isinstance(v, float) else "'" + str(v).replace("'", "''") + "'" for v in rare)
     where = f" WHERE {quoted(str(target))} NOT IN ({values}) OR {quoted(str(target))} IS NULL" if rare else ""
-    source |= {"files": {name: {"path": file, **form} if form else file}, "row_id": rows, "target": target}
-    source |= {"query": f"SELECT {chosen} FROM {quoted(name)}{where}"} | ({"text": free[0]} if is_text else {})
-    settings = _declared("text" if is_text else "table", _task(y, target), name, table, source)
-    if personal and not is_text:
-        settings["privacy"] = {"columns": dict.fromkeys(personal, "drop")}
-        notes += [f"`{column}` looks personal ({why}): dropped." for column, why in personal.items()]
-    notes += [f"{', '.join(free)}: nearly every row has its own text: left out."] * (bool(free) and not is_text)
-    notes += [f"{', '.join(empty)}: no row has a value: left out."] * bool(empty)
-    dates = [c for c in left if X[c].dtype.kind == "M"]
-    notes += [f"To predict later rows, set split: {{strategy: time, time: {c}}}." for c in dates[:1]]
-    infinite = {str(c): int(np.isinf(v).sum()) for c, v in X.select_dtypes("number").items() if np.isinf(v).any()}
-    lost = int(y.isna().sum()) if target else 0
-    if y.dtype.kind == "f" and np.isinf(y).any():
-        infinite[str(target)] = int(np.isinf(y).sum())
-        lost += infinite[str(target)]
+    return f"SELECT {columns} FROM {quoted(name)}{where}"
+
+
+def _new_id(X: pd.DataFrame) -> str:
+    return next(name for n in range(99) if (name := "row" + "_" * n) not in X)
+
+
+def _cleaning(X: pd.DataFrame, y: pd.Series, target: str | None, notes: list[str]) -> dict[str, Any]:
+    """What must be cleaned before anything can learn."""
+    numbers = X.select_dtypes("number").assign(**({str(target): y} if target and y.dtype.kind == "f" else {}))
+    infinite = {str(c): int(np.isinf(v).sum()) for c, v in numbers.items() if np.isinf(v).any()}
+    lost = int(y.isna().sum()) + infinite.get(str(target), 0) if target else 0
     clean: dict[str, Any] = {"impossible": {c: {"min": -FINITE, "max": FINITE} for c in infinite}} if infinite else {}
     clean |= {"missing": {"drop_rows": [target]}} if lost else {}
-    settings |= {"clean": clean} if clean else {}
     notes += [f"`{column}` is infinite in {count} rows, where it is emptied." for column, count in infinite.items()]
     notes += [f"`{target}` is missing in {lost} rows, which are dropped."] * bool(lost)
-    train = round(len(X) * (1 - SPLIT["val"] - SPLIT["test"]))
-    if train > FIRST_ROWS:
-        settings["train_fraction"] = round(FIRST_ROWS / train, 4)
-        notes.append(f"The first models learn from {FIRST_ROWS:,} of {train:,} training rows (train_fraction).")
-    return Found(f"{len(X)} rows of {X.shape[1]} columns from {file}", settings, notes)
+    return {"clean": clean} if clean else {}
 
 
 def _declared(kind: str, task: str, name: str, reader: Any, source: dict[str, Any]) -> dict[str, Any]:
