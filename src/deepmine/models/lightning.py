@@ -81,7 +81,7 @@ class LightningEstimator(TransformerMixin, BaseEstimator):
         return tags
 
     def transform(self, X: Any) -> NDArray[np.float32]:
-        """Features of each row, `(n, width)`: the input of the network's `decode`, else of its last linear layer."""
+        """Features of each row, `(n, width)`: the input of the network's `decode`, or else of its last linear layer."""
         check_is_fitted(self)
         seen: list[Tensor] = []
         last: Any = [layer for layer in self.net_.modules() if isinstance(layer, nn.Linear)][-1]
