@@ -148,6 +148,6 @@ def _problem(kind: str, part: Part) -> str | None:
     values, dimensions = ARRAYS[kind]
     if sparse.issparse(part.X) != (kind == "baskets"):
         return f"X is {type(part.X).__name__}; baskets are sparse (CSR), other arrays are not"
-    if part.X.dtype.kind != values or part.X.ndim != dimensions:
-        return f"X is {part.X.dtype} with {part.X.ndim} dimensions; it must be of type {values!r} with {dimensions}"
-    return None
+    fits = (part.X.dtype.kind, part.X.ndim) == (values, dimensions)
+    must = f"it must be of type {values!r} with {dimensions}"
+    return None if fits else f"X is {part.X.dtype} with {part.X.ndim} dimensions; {must}"

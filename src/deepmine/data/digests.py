@@ -71,8 +71,8 @@ def compare_with_dvc(folder: Path) -> None:
         return
     listing, differ = ROOT / ".dvc/cache/files/md5" / whole[:2] / whole[2:], []
     if listing.is_file():
-        listed = {file["relpath"]: file["md5"] for file in json.loads(listing.read_text())}
-        listed = {path.removeprefix(below): digest for path, digest in listed.items() if path.startswith(below)}
+        files = [(file["relpath"], file["md5"]) for file in json.loads(listing.read_text())]
+        listed = {path.removeprefix(below): digest for path, digest in files if path.startswith(below)}
         found = file_digests(folder) if listed else {}  # else it is new, or downloaded
         for path in sorted({path for path, _ in listed.items() ^ found.items()}):
             differ.append(f"{path} ({'added' if path not in listed else 'changed' if path in found else 'missing'})")

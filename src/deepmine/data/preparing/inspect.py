@@ -94,7 +94,7 @@ def _table(name: str, folder: Path, file: str, target: str | None, read: Mapping
     named = [str(c) for c in X if re.search(r"(^|_|\b)(id|key|nr|number)$", str(c), re.IGNORECASE)]
     row_id = next((c for c in named if X[c].is_unique and X[c].notna().all()), None)
     personal = privacy.personal(X)
-    empty = [str(c) for c in X if X[c].isna().all()]
+    empty = [str(c) for c in X if X[c].isna().all() and c not in personal]
     texts = [str(c) for c in X.select_dtypes("str") if c != row_id and c not in personal]
     free = [c for c in texts if X[c].nunique() > max(CLASSES, FREE * X[c].notna().sum())]
     left = [str(c) for c in X if c != row_id and c not in [*personal, *free, *empty]]

@@ -95,7 +95,7 @@ def _create(read: Any, table: str, paths: Sequence[Path], options: dict[str, Any
         if differ := sorted(set(columns) ^ set(first)):
             raise UserError(f"{path} must have the columns of {paths[0].name}; only one has {', '.join(differ)}.")
     names: Any = str(paths[0]) if not others else list(map(str, paths))  # in a list it skips no lines at the top
-    options |= {"union_by_name": True} if others else {}
+    options = {**options, "union_by_name": True} if others else options
     try:
         read(names, **options).create(quoted(table))
     except duckdb.Error as error:
