@@ -88,7 +88,7 @@ def test_every_command_in_a_head_composes(path: Path, command: str) -> None:
             "data=titanic model=tree data.privacy.columns.ticket=mask",
             "`privacy.columns.ticket: mask` leaves no groups",
         ),
-        ("data.source.columnss=x", "Did you mean `columns`?"),
+        ("data.source.X_tests=x", "Did you mean `X_test`?"),
         ("experiment=titanic_tree preprocessing.numbers.strateg=mean", "Did you mean `strategy`?"),
         ("model=kmeans", "Models for classification on data of kind image: "),
         ("experiment=penguins_kmeans model=tree", "Models for clustering on data of kind table: agglomerative, gmm,"),
