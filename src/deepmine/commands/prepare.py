@@ -85,8 +85,3 @@ def _made_from(settings: Any, raw_folder: Path) -> dict[str, str]:
         "settings": compose.digest(settings),
         "code": compose.digest([file_digest(path) for path in code]),
     }
-
-
-def run() -> None:
-    """Run this verb with the overrides of the command line."""
-    compose.run(main, trains=False)

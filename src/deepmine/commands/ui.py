@@ -12,7 +12,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from deepmine.config import compose
 from deepmine.config.errors import UserError, shown
 
 QUIET = {"PYTHONWARNINGS": "ignore", "MLFLOW_LOGGING_LEVEL": "WARNING"}
@@ -56,8 +55,3 @@ def _require_free(port: int) -> None:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError:
         raise UserError(f"Port {port} is taken. Choose another: make ui port={port + 1}") from None
-
-
-def run() -> None:
-    """Run this verb with the overrides of the command line."""
-    compose.run(main, trains=False)
