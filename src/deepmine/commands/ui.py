@@ -25,12 +25,15 @@ def main(cfg: DictConfig) -> None:
     if uri.startswith("http"):
         print(f"The runs are on {shown(uri)}")
         return
-    _require_free(cfg.port)
-    from deepmine.runs.tracking import store, views
+    try:
+        socket.create_server(("127.0.0.1", cfg.port)).close()
+    except OSError:
+        raise UserError(f"Port {cfg.port} is taken. Choose another: make ui port={cfg.port + 1}") from None
+    from deepmine.runs.tracking import store
 
     address = f"http://127.0.0.1:{cfg.port}"
     print(f"MLflow is on {address}  (Ctrl-C ends it). The runs of")
-    for name, link in views.links(store.connect(uri), address):
+    for name, link in store.views(store.connect(uri), address):
         print(f"  {name}\n    {link}")
     sys.stdout.flush()
     serve(uri, cfg.port)
@@ -48,10 +51,3 @@ def serve(uri: str, port: int) -> None:
     finally:  # also when this process alone is told to end
         server.terminate()
         server.wait()
-
-
-def _require_free(port: int) -> None:
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        raise UserError(f"Port {port} is taken. Choose another: make ui port={port + 1}") from None
