@@ -63,17 +63,10 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> st
     git, choices = provenance["git"], settings["choices"]
     experiment = store.experiment(client, choices["data"], uri)
     store.share_view(client, experiment, settings["task"])
-    tags = {
-        "experiment": settings["experiment"],
-        "dataset": choices["data"],
-        "model": choices["model"],
-        "task": settings["task"],
-        "dirty": git.get("dirty", "no git"),
-        "mlflow.user": provenance["user"],
-        "mlflow.source.name": "deepmine.train",
-        "mlflow.source.git.commit": git["commit"] or "none",
-        "mlflow.source.git.branch": git.get("branch", "none"),
-    }
+    tags = {"experiment": settings["experiment"], "dataset": choices["data"], "model": choices["model"]}
+    tags |= {"task": settings["task"], "dirty": git.get("dirty", "no git"), "mlflow.user": provenance["user"]}
+    tags |= {"mlflow.source.name": "deepmine.train", "mlflow.source.git.commit": git["commit"] or "none"}
+    tags["mlflow.source.git.branch"] = git.get("branch", "none")
     start = _milliseconds(record.training["started"])
     if trial := provenance["trial"]:
         tags |= {"trial": trial["number"], "overrides": "\n".join(provenance["command"][2:])}
@@ -118,16 +111,11 @@ def _conclude_sweep(client: mlflow.MlflowClient, trial: str) -> None:
 def _send_curves(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
     """The epochs that the tracker does not have yet."""
     curves = record.curves
-    keys = {key for line in curves for key in line if key not in ("epoch", "time")}
+    keys = {key for line in curves for key in line} - {"epoch", "time"}
     known = {key: {point.step for point in client.get_metric_history(run_id, key)} for key in keys}
-    points = [
-        Metric(key, line[key], int(line["time"] * 1000), line["epoch"])
-        for line in curves
-        for key in keys & set(line)
-        if line["epoch"] not in known[key]
-    ]
-    if points:
-        client.log_batch(run_id, metrics=points)
+    new = [(line, key) for line in curves for key in keys & set(line) if line["epoch"] not in known[key]]
+    points = [Metric(key, line[key], int(line["time"] * 1000), line["epoch"]) for line, key in new]
+    client.log_batch(run_id, metrics=points)
 
 
 def _send_files(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
