@@ -23,10 +23,7 @@ RULE = "Ranked by the validation rows, or by the folds where every run has them;
 
 
 def main(cfg: DictConfig, only: str = "") -> None:
-    """Write the tables to out/compare, by hand (`chain`) with the runs in out/adhoc too, and print them.
-
-    `only` prints those of one data set.
-    """
+    """Write the tables to out/compare and print them (`only` those of a data set); by hand out/adhoc counts too."""
     runs = record.find_all(Path(cfg.paths.out), ("runs", "adhoc") if cfg.chain else ("runs",))
     finished = [run for run in runs if run.status["status"] == "FINISHED" and run.metrics]
     if not finished:

@@ -1,7 +1,7 @@
 """Compose every experiment of conf/pipeline.yaml to one file each, for DVC to watch.
 
-A stage of `dvc repro` depends on the *composed* config of its experiment. So an edit under conf/ re-runs exactly the
-experiments whose settings it changes: a comment re-runs none, another model in a defaults list one.
+A stage of `dvc repro` depends on the *composed* config of its experiment: an edit under conf/ re-runs exactly the
+experiments whose settings it changes.
 
 make configure
 """

@@ -36,7 +36,10 @@ def evaluate(run: Record, trusted: Sequence[str]) -> None:
     from deepmine.models import pipelines
 
     with record.evaluation(run) as folder:
-        data, task, seed = _same_data(run), tasks.find(run.config["task"]), run.config["seed"]
+        made_on, task, seed = run.provenance["data"], tasks.find(run.config["task"]), run.config["seed"]
+        data = dataset.load(Path(made_on["dataset"]))
+        if data.info["digest"] != made_on["digest"]:
+            raise UserError(f"{made_on['dataset']} has changed since {run.folder} was trained on it. Train again.")
         pipeline = pipelines.load(run.folder / "model.skops", trusted)
         parts = {name: task.predict(pipeline, part) for name, part in data.parts()}
         parts = task.enrich(pipeline, data, parts, seed)
@@ -68,20 +71,12 @@ def show(run: Record) -> None:
 
 def print_table(title: str, cells: pd.DataFrame) -> None:
     """Print a table of texts, with its index as the first column."""
-    columns = [Column(name, justify="right", no_wrap=True) for name in cells]
-    style = {"title_justify": "left", "box": SIMPLE_HEAD, "pad_edge": False, "collapse_padding": True}
-    table = Table(Column(cells.index.name, no_wrap=True), *columns, title=title, **style)
+    columns = [Column(str(name), justify="right", no_wrap=True) for name in cells]
+    table = Table(Column(str(cells.index.name), no_wrap=True), *columns, title=title, title_justify="left")
+    table.box, table.pad_edge, table.collapse_padding = SIMPLE_HEAD, False, True
     for row in cells.itertuples():
         table.add_row(*row)
     Console().print(table)
-
-
-def _same_data(run: Record) -> Dataset:
-    facts = run.provenance["data"]
-    data = dataset.load(Path(facts["dataset"]))
-    if data.info["digest"] != facts["digest"]:
-        raise UserError(f"{facts['dataset']} has changed since {run.folder} was trained on it. Train again.")
-    return data
 
 
 def _write_predictions(path: Path, data: Dataset, some: tasks.Predicted) -> None:

@@ -35,10 +35,7 @@ def main(cfg: DictConfig) -> None:
 
 @contextmanager
 def afterwards(run: Record, cfg: DictConfig, only_failures: bool = False) -> Iterator[None]:
-    """Publish a record after the block, however it ends; a tracker that is away costs a message, not the run.
-
-    With `only_failures`, a run that ended well is left to the next stage, which publishes it too.
-    """
+    """Publish a record after a block, even one that fails (or `only_failures`); a tracker that is away costs no run."""
     ended_well = False
     try:
         yield

@@ -26,8 +26,8 @@ from deepmine.runs import record
 def run(folder: Path, pipeline: Pipeline, task: str, data: Dataset, folds: int) -> None:
     """Fit a copy of the pipeline for each fold, score it on the rows held out, and write cv.csv and cv.json.
 
-    A line of cv.csv is a fold: `fold`, from 1; `rows`, how many were held out; its scores. cv.json adds the mean
-    over the folds, `cv/<score>`, and the sample standard deviation, `cv/<score>_std`, of scores that all folds have.
+    A line is a fold: `fold`, from 1; `rows`, how many were held out; its scores. cv.json adds mean, `cv/<score>`, and
+    sample standard deviation, `cv/<score>_std`, of the scores that all folds have.
     """
     lines, found = [], tasks.find(task)
     for number, (learn, val, held_out) in enumerate(cut(data, task, folds), start=1):
@@ -39,8 +39,7 @@ def run(folder: Path, pipeline: Pipeline, task: str, data: Dataset, folds: int) 
     table.to_csv(folder / "cv.csv", index=False, lineterminator="\n")
     whole = table.drop(columns=["fold", "rows"]).dropna(axis=1).add_prefix("cv/")
     summary = whole.mean().to_dict() | whole.std(ddof=1).add_suffix("_std").to_dict()
-    defined = [{key: value for key, value in line.items() if value == value} for line in lines]
-    record.write_json(folder / "cv.json", {"folds": defined, "scores": summary})
+    record.write_json(folder / "cv.json", {"folds": lines, "scores": summary})
 
 
 def cut(data: Dataset, task: str, folds: int) -> Iterator[tuple[Part, Part, Part]]:

@@ -40,10 +40,7 @@ def over_folds(scores: Mapping[str, float], key: str) -> str | None:
 
 
 def summary(task: str, trials: Sequence[Trial]) -> tuple[dict[str, float], dict[str, str]]:
-    """The scores of the best trial as `best/<part>/<score>`, and tags: which it is, and a table of all, best first.
-
-    Both are empty where nothing ranks the trials.
-    """
+    """Scores of the best trial, `best/<part>/<score>`, and tags: which it is, a table of all. Empty: nothing ranks."""
     columns = tasks.find(task).columns
     scored = sorted((t for t in trials if f"val/{columns[0]}" in t.scores), key=lambda t: t.number)
     order = best_first([trial.scores for trial in scored], task)

@@ -10,8 +10,8 @@ status.json       RUNNING, FINISHED, FAILED or KILLED, and why     train
 metrics.json      final scores, by part                            evaluate
 evaluation/       predictions, figures, curves, status.json        evaluate
 
-A run takes the folder that it was given if that is free. Else it is built in out/adhoc/<name>-<time>, and replaces the
-older record when it has ended well. A run that fails or is killed stays where it was built.
+A run is built in its folder if that is free. Else it is built in out/adhoc/<name>-<time>, and replaces the older record
+when it has ended well: one that fails or is killed stays there.
 """
 
 import json
@@ -111,7 +111,7 @@ def find(folder: Path) -> Record:
 
 
 def find_all(out: Path, kinds: Sequence[str] = ("runs", "adhoc")) -> list[Record]:
-    """The records below `out`, by name: of the pipeline (`runs`), then single runs (`adhoc`). Says which are damaged."""
+    """The records below `out`, pipeline's runs first, by name; damaged ones are named on stderr and left out."""
     found = []
     for path in [path for kind in kinds for path in sorted(out.glob(f"{kind}/*/provenance.json"))]:
         try:
@@ -123,10 +123,7 @@ def find_all(out: Path, kinds: Sequence[str] = ("runs", "adhoc")) -> list[Record
 
 @contextmanager
 def claimed(place: Path, drafts: Path) -> Iterator[Path]:
-    """Where to build the record of a run that is to end in `place`, which no other run may take meanwhile.
-
-    UserError: another run has taken it, or it holds something else than a record.
-    """
+    """Where to build the record of a run that will end in `place`; UserError: another run or other files are there."""
     folders.require_ours(place, FILES)
     hint = f"Wait for it, or give this run a folder of its own: run={drafts / place.name}-2"
     with folders.locked(place, 0, hint):
@@ -168,10 +165,7 @@ def evaluation(run: Record) -> Iterator[Path]:
 
 @contextmanager
 def status(path: Path, stage: str) -> Iterator[dict[str, Any]]:
-    """Keep the status file of a stage true: RUNNING, then FINISHED, FAILED (an error) or KILLED (a signal).
-
-    At the end it holds what the block puts into the dict.
-    """
+    """Keep a status file true: RUNNING, then FINISHED, FAILED (error) or KILLED (signal), with what the block adds."""
     now = _running(stage)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, now)

@@ -1,8 +1,8 @@
 """From a run record to MLflow.
 
-Publishing is idempotent. One record is one MLflow run, found by its tag `deepmine.record_id`; only what the
-tracker lacks is sent. So an outage, a restored DVC stage and a fresh clone are the same case. The trials of a sweep
-are children of one run: the scores of the best trial, and a table of all as its description.
+One record is one MLflow run, found by its tag `deepmine.record_id`, and only what the tracker lacks is sent: so an
+outage, a restored DVC stage and a fresh clone are the same case. Trials of a sweep are children of one run, which has
+the scores of the best and a table of all.
 """
 
 import json
@@ -13,8 +13,6 @@ from typing import Any
 
 import mlflow
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
-from mlflow.exceptions import MlflowException
-from mlflow.models import infer_signature
 
 from deepmine import ROOT
 from deepmine.config import compose, trust
@@ -34,7 +32,7 @@ LONGEST = 6000  # characters that MLflow keeps of a parameter's value
 def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) -> str:
     """Send what the tracker at `uri` lacks of a record, at any stage of its life; the id of its MLflow run.
 
-    The file of the fitted model may hold `trusted` types alone. UserError: the tracker does not answer, or stops to.
+    The file of the fitted model may hold `trusted` types alone. UserError: the tracker does not answer.
     """
     client = store.connect(uri)
     try:
@@ -52,7 +50,7 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
             finally:
                 _set_status(client, record, run_id)
                 _conclude_sweep(client, run_id)
-    except (MlflowException, OSError) as error:  # OSError: of the network, or of a proxy that refuses an upload
+    except (mlflow.MlflowException, OSError) as error:  # OSError: of the network, or of a proxy that refuses an upload
         raise UserError(shown(f"MLflow at {uri} refused: {str(error).splitlines()[0]}")) from error
     return run_id
 
@@ -70,7 +68,10 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> st
     start = _milliseconds(record.training["started"])
     if trial := provenance["trial"]:
         tags |= {"trial": trial["number"], "overrides": "\n".join(provenance["command"][2:])}
-        tags[store.PARENT] = _sweep(client, experiment, trial["sweep"], tags, start)
+        shared = {key: tags[key] for key in ("dataset", "task", "mlflow.user")} | {"kind": "sweep"}
+        with store.lock(trial["sweep"]):
+            above = store.find_or_create_run(client, experiment, trial["sweep"], shared, trial["sweep"], start)
+        tags[store.PARENT] = above.info.run_id
     run = store.find_or_create_run(client, experiment, provenance["record_id"], tags, record.name, start)
     if not run.data.params:
         data = provenance["data"]
@@ -81,19 +82,10 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> st
     return run.info.run_id
 
 
-def _sweep(client: mlflow.MlflowClient, experiment: str, name: str, tags: Mapping[str, Any], start: int) -> str:
-    """The id of the run above the trials of a sweep, in the MLflow experiment of their data set."""
-    shared = {key: tags[key] for key in ("dataset", "task", "mlflow.user")}
-    with store.lock(name):
-        run = store.find_or_create_run(client, experiment, name, {**shared, "kind": "sweep"}, name, start)
-    return run.info.run_id
-
-
 def _conclude_sweep(client: mlflow.MlflowClient, trial: str) -> None:
     """Bring the run above a trial up to date: it is FINISHED once every published trial is."""
     run = client.get_run(trial)
-    above = run.data.tags.get(store.PARENT)
-    if above is None:
+    if (above := run.data.tags.get(store.PARENT)) is None:
         return
     with store.lock(above):  # the last to come has seen all trials
         runs = client.search_runs([run.info.experiment_id], f"tags.`{store.PARENT}` = '{above}'")
@@ -141,8 +133,7 @@ def _prepared(record: Record) -> Path | None:
 
 def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, trusted: Sequence[str]) -> None:
     """The fitted pipeline, once, with signature and example of the data it saw; `mlflow.pyfunc.load_model` loads it."""
-    outputs = client.get_run(run_id).outputs
-    if outputs and outputs.model_outputs:
+    if (outputs := client.get_run(run_id).outputs) and outputs.model_outputs:
         return
     import skops.io
 
@@ -152,7 +143,8 @@ def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, truste
     prepared, example, signature = _prepared(record), None, None
     if prepared is not None:
         example = dataset.load(prepared).train.X[:5]
-        signature = infer_signature(example, pipeline.predict(example) if predicts else pipeline.transform(example))
+        said = pipeline.predict(example) if predicts else pipeline.transform(example)
+        signature = mlflow.models.infer_signature(example, said)
     versions = record.provenance["versions"]
     with mlflow.start_run(run_id=run_id):
         mlflow.sklearn.log_model(

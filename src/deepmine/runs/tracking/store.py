@@ -20,7 +20,6 @@ from urllib.request import urlopen
 
 import mlflow
 from mlflow.entities import Metric, Run, RunTag
-from mlflow.exceptions import MlflowException
 
 from deepmine import tasks
 from deepmine.config.errors import UserError, shown
@@ -67,7 +66,7 @@ def experiment(client: mlflow.MlflowClient, name: str, uri: str) -> str:
     beside = (Path(uri.removeprefix(SQLITE)).resolve().parent / "mlruns" / name).as_uri()
     try:
         return client.create_experiment(name, beside if uri.startswith(SQLITE) else None, KIND)
-    except MlflowException as error:
+    except mlflow.MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
         return experiment(client, name, uri)  # another process was first
