@@ -17,7 +17,7 @@ def conclude(cfg: DictConfig, name: str) -> None:
     from deepmine.runs import ranking, record
 
     runs = record.find_all(Path(cfg.paths.out), ("adhoc",))
-    said = ranking.verdict([run for run in runs if (run.provenance["trial"] or {}).get("sweep") == name])
+    said = ranking.verdict([run for run in runs if (run.provenance.get("trial") or {}).get("sweep") == name])
     place = f"\nIn MLflow the trials are below the run {name}." if cfg.tracking.uri else ""
     if said:
         print(f"{said}{place} {train.NEXT}")

@@ -42,9 +42,8 @@ def main(cfg: DictConfig) -> None:
 def serve(uri: str, port: int) -> None:
     """Run MLflow's server until Ctrl-C."""
     options = ["--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    quiet = ["--uvicorn-opts", "--log-level critical"]  # else each request, and a traceback after Ctrl-C
-    mlflow = str(Path(sys.executable).with_name("mlflow"))
-    server = subprocess.Popen([mlflow, "ui", *options, *quiet], env=os.environ | QUIET)
+    options += ["--uvicorn-opts", "--log-level critical"]  # else each request, and a traceback after Ctrl-C
+    server = subprocess.Popen([Path(sys.executable).with_name("mlflow"), "ui", *options], env=os.environ | QUIET)
     try:
         with suppress(KeyboardInterrupt):
             server.wait()

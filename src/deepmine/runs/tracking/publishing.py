@@ -66,7 +66,7 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> st
     tags |= {"mlflow.source.name": "deepmine.train", "mlflow.source.git.commit": git["commit"] or "none"}
     tags["mlflow.source.git.branch"] = git.get("branch", "none")
     start = _milliseconds(record.training["started"])
-    if trial := provenance["trial"]:
+    if trial := provenance.get("trial"):
         tags |= {"trial": trial["number"], "overrides": "\n".join(provenance["command"][2:])}
         shared = {key: tags[key] for key in ("dataset", "task", "mlflow.user")} | {"kind": "sweep"}
         with store.lock(trial["sweep"]):

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import mlflow
@@ -47,9 +47,10 @@ def connect(uri: str) -> mlflow.MlflowClient:
         try:
             for probe in PROBES:
                 _ask(f"{re.sub('://[^/]*@', '://', uri).rstrip('/')}/{probe}")  # urlopen takes no password in a URI
-        except (URLError, OSError) as error:
-            why = getattr(error, "reason", error)
-            raise UserError(f"The MLflow server {shown(uri)} does not answer: {why}.") from None
+        except OSError as error:
+            raise UserError(
+                f"The MLflow server {shown(uri)} does not answer: {getattr(error, 'reason', error)}."
+            ) from None
     mlflow.set_tracking_uri(uri)
     return mlflow.MlflowClient(uri)
 
