@@ -219,7 +219,7 @@ def test_what_fit_refuses_is_a_message(settings: dict, says: str) -> None:
         ("model.class_weight={0: -5}", "The model refuses"),
         ("data.kind=image", "DataFrame, which is not data of kind image"),
         ("paths.out=/proc/x", "/proc/x cannot be used"),
-        ("run=/proc/1/x", "/proc/1/x"),
+        ("run=/proc/1/x", "x.deepmine-lock cannot be used: No such file"),
     ],
 )
 def test_a_verb_ends_in_one_line_and_exit_code_1(tmp_path: Path, override: str, says: str) -> None:

@@ -33,7 +33,7 @@ ONLY = {  # what is made for some kinds, or for many columns
 }
 BY_HEART = [
     "model.batch_size=32", "model.lr=0.01", "model.schedule=constant", "model.augment=null",
-    "model.net_params.dropout=0", "trainer.max_epochs=120",
+    "model.net_params.dropout=0", "trainer.max_epochs=200",
 ]  # fmt: skip
 
 

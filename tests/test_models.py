@@ -271,7 +271,7 @@ def test_callbacks_are_named_in_yaml() -> None:
     named = "{_target_:pytorch_lightning.callbacks.EarlyStopping,monitor:train_loss,stopping_threshold:1000}"
     cfg = compose.compose("experiment=penguins_autoencoder", f"trainer.callbacks=[{named}]")
     settings = compose.decisive(cfg)
-    learner = pipelines.build({}, settings["model"])[-1]
+    learner = pipelines.build({}, settings["model"], cfg.trusted)[-1]
     assert len(learner.fit(rows()[0]).history_) == 1
 
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 import skops.io
 import yaml
+from omegaconf import OmegaConf
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.datasets import clear_data_home, dump_svmlight_file
 from sklearn.dummy import DummyClassifier
@@ -108,11 +110,12 @@ ATTACKS = {  # what stands in a config -> what the refusal says
 }
 
 
+@pytest.mark.parametrize("wrap", [dict, OmegaConf.create])
 @pytest.mark.parametrize("name", ATTACKS)
-def test_an_attack_by_config_is_refused_before_it_runs(name: str, victim: Path) -> None:
+def test_an_attack_by_config_is_refused_before_it_runs(name: str, wrap: Callable, victim: Path) -> None:
     make, says = ATTACKS[name]
     with pytest.raises(UserError, match=re.escape(says)):
-        pipelines.build({"x": make(victim)}, TREE)
+        pipelines.build(wrap({"x": make(victim)}), TREE)
     assert (victim / "work.txt").exists() and "stranger" not in sys.modules
 
 

@@ -28,7 +28,7 @@ def of_program() -> Iterator[None]:
             yield
         sys.stdout.flush()
     except UserError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {shown(str(error))}")
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:
@@ -81,7 +81,8 @@ def explained() -> Iterator[None]:
     except OSError as error:
         if error.errno in FULL or str(error).endswith(" written"):  # NumPy counts bytes and says no more
             raise UserError(f"The disk is full ({error}). Free some room, or write elsewhere: {ELSEWHERE}") from error
-        not_made = error.errno == errno.ENOENT and traceback.extract_tb(error.__traceback__)[-1].name == "mkdir"
+        maker = traceback.extract_tb(error.__traceback__)[-1].name
+        not_made = error.errno == errno.ENOENT and maker in ("mkdir", "touch")  # in a folder such as /proc
         if (error.errno in FORBIDDEN or not_made) and error.filename:
             reason = f"{error.filename} cannot be used: {error.strerror}. Check its type, owner and permissions"
             raise UserError(f"{reason} (ls -ld), or write elsewhere: {ELSEWHERE}") from error

@@ -6,7 +6,7 @@ YAML names are checked as text when a config is composed, and by kind before any
 
 import pkgutil
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -42,9 +42,9 @@ HELPERS = {  # parts of fitted estimators that skops does not trust by itself; t
 loading: ContextVar[Sequence[str]] = ContextVar("loading", default=())  # `trusted`, while a model file is loaded
 
 
-def check_config(node: Any, key: str, trusted: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def check_config(node: Any, key: str, trusted: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield each mapping with a `_target_`, and its place, once its name and its keys are checked."""
-    if isinstance(node, dict) and "_target_" in node:
+    if isinstance(node, Mapping) and "_target_" in node:
         name, ours = node["_target_"], {"_target_", *(("_tasks_", "_takes_") if key == "model" else ())}
         if key == "data.source" and name not in trusted and not READER.fullmatch(str(name)):
             raise UserError(f"`{key}` names {name}, which is not a reader: deepmine.data.readers.<module>.read.")
@@ -52,7 +52,8 @@ def check_config(node: Any, key: str, trusted: Sequence[str]) -> Iterator[tuple[
         for wrong in [k for k in node if k in UNSAFE or (str(k).startswith("_") and k not in ours)]:
             raise UserError(f"`{key}.{wrong}` may not be set: a config could run code or read any file with it.")
         yield key, node
-    for name, child in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+    items = enumerate(node) if isinstance(node, Sequence) and not isinstance(node, str) else ()
+    for name, child in node.items() if isinstance(node, Mapping) else items:
         yield from check_config(child, f"{key}.{name}", trusted)
 
 

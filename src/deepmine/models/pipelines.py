@@ -50,10 +50,10 @@ def build(steps: Mapping[str, Any], model: Mapping[str, Any], trusted: Sequence[
 
 
 def _create(node: Any, classes: Mapping[str, type]) -> Any:
-    if isinstance(node, dict):
+    if isinstance(node, Mapping):
         values = {key: _create(value, classes) for key, value in node.items() if key != "_target_"}
         return classes[node["_target_"]](**values) if "_target_" in node else values
-    return [_create(value, classes) for value in node] if isinstance(node, list) else node
+    return [_create(item, classes) for item in node] if isinstance(node, Sequence) and type(node) is not str else node
 
 
 def fit(pipeline: Pipeline, task: str, train: Part, val: Part, on_epoch: Callable[..., None]) -> None:
