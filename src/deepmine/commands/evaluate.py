@@ -1,6 +1,6 @@
 """Score a trained model on every part of its data beside a baseline, and report what it found.
 
-deepmine evaluate experiment=titanic_tree
+make evaluate experiment=titanic_tree
 """
 
 from collections.abc import Sequence
