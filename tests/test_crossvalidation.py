@@ -1,5 +1,6 @@
 """Cross-validation: folds of the training rows alone, the same each time, and child runs in MLflow."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from conftest import cut, prepared
-from deepmine import ROOT
+from deepmine import ROOT, tasks
 from deepmine.commands import evaluate
 from deepmine.config import compose
 from deepmine.config.errors import UserError
@@ -125,7 +126,8 @@ def test_mean_and_deviation_are_those_of_the_folds(tmp_path: Path, monkeypatch: 
     scores = iter(
         [{"accuracy": 0.5, "roc_auc": 0.5}, {"accuracy": 0.7, "roc_auc": np.nan}, {"accuracy": 0.9, "roc_auc": 0.6}]
     )
-    monkeypatch.setattr(cross_validation.metrics, "score", lambda *_, **__: next(scores))
+    classification = dataclasses.replace(tasks.find("classification"), measure=lambda _: next(scores))
+    monkeypatch.setattr(tasks, "find", lambda _: classification)
     table = cv(Pipeline([("model", DummyClassifier())]), split("random"), 3, tmp_path)
     written = json.loads((tmp_path / "cv.json").read_text())
     assert written["scores"] == pytest.approx({"cv/accuracy": 0.7, "cv/accuracy_std": 0.2})

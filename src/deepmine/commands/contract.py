@@ -50,8 +50,3 @@ compose.Dumper.add_representer(_Line, lambda to, line: to.represent_mapping("tag
 def by_line(contract: dict[str, Any]) -> dict[str, Any]:
     """The same contract, with a line for each column, so that the file reads as a table."""
     return contract | {"columns": {name: _Line(column) for name, column in contract["columns"].items()}}
-
-
-def run() -> None:
-    """Run this verb with the overrides of the command line."""
-    compose.run(main, trains=False)

@@ -141,8 +141,3 @@ def _train(name: str) -> str:
         train.train(cfg)
     compare.main(settings[0], only=name)
     return models[-1]
-
-
-def run() -> None:
-    """Run this verb with the overrides of the command line."""
-    compose.run(main, trains=False)

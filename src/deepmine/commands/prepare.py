@@ -76,8 +76,3 @@ def _made_from(settings: Any, raw_folder: Path) -> dict[str, str]:
     """What a prepared data set depends on: raw files, settings with the contract, and code."""
     code = [file_digest(path) for path in sorted((ROOT / "src/deepmine/data").rglob("*.py"))]
     return {"raw": folder_digest(raw_folder), "settings": compose.digest(settings), "code": compose.digest(code)}
-
-
-def run() -> None:
-    """Run this verb with the overrides of the command line."""
-    compose.run(main, trains=False)
