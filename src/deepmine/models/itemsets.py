@@ -1,11 +1,8 @@
 """Frequent item sets by Eclat on bit sets.
 
-Each item is a row of bits, one per basket. The AND of several rows marks the baskets that hold all of these items, and
-its population count is their number. The search goes depth first through classes of sets that share a prefix, rare
-items first, so that the rows shrink quickly.
-
-Sources: Zaki, Scalable algorithms for association mining, IEEE TKDE 12(3), 2000 (vertical lists, prefix classes);
-Borgelt, Frequent item set mining, WIREs Data Mining 2(6), 2012 (bit rows, item order).
+Each item is a row of bits, one per basket; the AND of several rows marks the baskets that hold all of these items.
+The search goes depth first through sets that share a prefix, rare items first, so that the rows shrink quickly.
+Sources: Zaki, IEEE TKDE 12(3), 2000 (prefix classes); Borgelt, WIREs Data Mining 2(6), 2012 (bit rows, item order).
 """
 
 from itertools import pairwise
@@ -70,10 +67,8 @@ class Itemsets:
 def mine(X: csr_array, min_count: int, max_length: int | None = None, max_itemsets: int = 1_000_000) -> Itemsets:
     """All sets of up to `max_length` items (None: any number) that at least `min_count` baskets, 1 or more, hold.
 
-    An entry of `X`, `(n, items)`, means that the basket holds the item; there are no duplicates.
-
-    Raises:
-        ValueError: there are more than `max_itemsets`, or the bit rows exceed `MEMORY`.
+    An entry of `X`, `(n, items)`, means that the basket holds the item; there are no duplicates. Raises `ValueError` if
+    there are more than `max_itemsets`, or the bit rows exceed `MEMORY`.
     """
     counts = np.bincount(X.indices, minlength=X.shape[1])
     frequent = np.flatnonzero(counts >= min_count)

@@ -21,8 +21,6 @@ from torch.nn import functional as F
 from deepmine.config import trust
 
 ROWS_PER_CALL = 2048
-CONTAMINATION = 0.1  # share of the training rows that count as anomalies
-OnEpoch = Callable[[int, dict[str, float]], None]
 Start = tuple[NDArray, NDArray, Callable[..., dict[str, Tensor]]]  # inputs, encoded targets and objective
 
 
@@ -51,14 +49,11 @@ class LightningEstimator(TransformerMixin, BaseEstimator):
     steps_per_execution: PositiveInt | Literal["auto"] = "auto"  # optimiser steps per call; changes the speed only
     trainer: dict[str, Any] | None = None  # any arguments of `pytorch_lightning.Trainer`
 
-    def fit(self, X: Any, y: Any = None, eval_set: Any = None, on_epoch: OnEpoch | None = None) -> Any:
-        """Train the network.
+    def fit(self, X: Any, y: Any = None, eval_set: Any = None, on_epoch: Any = None) -> Any:
+        """Train on `X`, `(n, *input_shape)`, and `y`, `(n,)`; a sequence `(n, steps, features)` ends where NaN begins.
 
-        Args:
-            X: `(n, *input_shape)`, numbers; a sequence `(n, steps, features)` ends where NaN begins.
-            y: `(n,)`, class labels or numbers.
-            eval_set: validation rows `(X, y)`; they choose the epoch whose weights are kept.
-            on_epoch: called with the number of each epoch, from 1, and its curves.
+        `eval_set`, validation rows `(X, y)`, chooses the epoch whose weights are kept. `on_epoch` is called with the
+        number of each epoch, from 1, and its curves.
         """
         from deepmine.models import training  # seconds of imports that a prediction does not need
 
@@ -175,7 +170,7 @@ class LightningAutoencoder(OutlierMixin, LightningEstimator):
     def fit(self, X: Any, y: Any = None, eval_set: Any = None, on_epoch: Any = None) -> Any:
         """Train the network to output its input; as `LightningEstimator.fit`, but targets are not used."""
         super().fit(X, None, eval_set, on_epoch)
-        self.offset_ = float(np.quantile(self.score_samples(X), CONTAMINATION))
+        self.offset_ = float(np.quantile(self.score_samples(X), 0.1))
         return self
 
     def score_samples(self, X: Any) -> NDArray[np.float64]:
