@@ -25,9 +25,8 @@ class AssociationRules(BaseEstimator):
 
     Support and confidence are compared as exact fractions of counts: a rule exactly at a threshold is kept.
 
-    Attributes:
-        itemsets_: `items` `(n, longest)`, ascending, padded with -1; `count` `(n,)`.
-        rules_: `antecedent` and `consequent`, padded likewise, `measures` and `p_value`; most confident first.
+    `itemsets_` has `items` `(n, longest)`, ascending, padded with -1, and `count` `(n,)`; `rules_` has `antecedent` and
+    `consequent`, padded likewise, `measures` and `p_value`, most confident first.
     """
 
     min_support: PositiveFloat = 0.05  # least share of the baskets that hold all items of a rule
@@ -87,7 +86,7 @@ class AssociationRules(BaseEstimator):
 
     def table(self, names: list[str]) -> pd.DataFrame:
         """The rules with the names of their items, and their measures."""
-        table = dict(self.rules_)
+        table: dict[str, Any] = dict(self.rules_)
         for side in ("antecedent", "consequent"):
             table[side] = [" + ".join(names[item] for item in row if item >= 0) for row in table[side]]
         return pd.DataFrame(table)

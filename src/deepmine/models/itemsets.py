@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 
-BLOCK = 2**18  # words or pairs per step, so that they stay in the processor's cache
+BLOCK = 2**18  # words per step, so that they stay in the processor's cache
 MEMORY = 2**30  # limit in bytes for bit rows and pair counts
 TRY = "Raise min_support, set max_length, or drop the largest baskets and the items that are in most of them."
 
@@ -106,10 +106,8 @@ class _Search:
         if (need := 8 * n_items * (words + 3 * n_items)) > MEMORY:
             raise ValueError(f"{n_items:,} frequent items in {X.shape[0]:,} baskets need {need / 2**30:.1f} GB. {TRY}")
         bits = pack(X)
-        lengths = np.diff(X.indptr).astype(np.int64)
-        long = n_items * bits.size < 4 * (lengths**2).sum()  # the cost of both ways, in the same unit, as measured
-        pairs = _pairs_by_bits(bits) if long else _pairs_by_baskets(X, lengths)
-        self.pairs = pairs + pairs.T  # baskets that hold both items, 0 on the diagonal
+        long = n_items * bits.size < 4 * (np.diff(X.indptr).astype(np.int64) ** 2).sum()  # costs in one unit, measured
+        self.pairs = _pairs_by_bits(bits) if long else _pairs_by_baskets(X)  # baskets that hold both items
         for first in range(n_items - 1):
             later = np.flatnonzero(self.pairs[first] >= self.min_count)
             later = later[later > first]
@@ -153,22 +151,12 @@ def _pairs_by_bits(bits: NDArray[np.uint64]) -> NDArray[np.int64]:
         some = np.ascontiguousarray(bits[:, start : start + step])
         for item in range(n_items - 1):
             counts[item, item + 1 :] += _ones(some[item + 1 :] & some[item])
-    return counts
+    return counts + counts.T
 
 
-def _pairs_by_baskets(X: csr_array, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Tables of baskets of about the same length: a row per place, a column per basket, every two rows are pairs."""
-    n_codes = X.shape[1] + 1  # one more, which pads short baskets
-    counts = np.zeros(n_codes**2, np.int64)
-    order = np.argsort(lengths, kind="stable")[::-1]
-    while len(order) and (width := int(lengths[order[0]])) > 1:
-        here, order = np.split(order, [max(1, 8 * BLOCK // width**2)])
-        table = np.full((len(here), width), n_codes - 1)
-        table[np.arange(width) < lengths[here, None]] = X[here].indices
-        one, other = np.triu_indices(width, 1)
-        table = np.ascontiguousarray(table.T)
-        counts += np.bincount((table[one] * n_codes + table[other]).ravel(), minlength=n_codes**2)
-    return counts.reshape(n_codes, n_codes)[:-1, :-1]
+def _pairs_by_baskets(X: csr_array) -> NDArray[np.int64]:
+    ones = csr_array((np.ones(X.nnz, np.int64), X.indices, X.indptr), X.shape)
+    return (ones.T @ ones).toarray()
 
 
 def _ones(bits: NDArray[np.uint64]) -> NDArray[np.int64]:

@@ -1,7 +1,5 @@
-"""Plain networks. Each takes the shape of one row and the number of outputs, both read from the data.
-
-A model's YAML can name any `torch.nn.Module` class as `net` if it takes `(input_shape, n_outputs, **net_params)` and
-maps a batch `(n, *input_shape)` to `(n, n_outputs)`.
+"""Plain networks. Any `torch.nn.Module` can be the `net` of a model's YAML if it takes
+`(input_shape, n_outputs, **net_params)`, sizes read from the data, and maps `(n, *input_shape)` to `(n, n_outputs)`.
 """
 
 from collections.abc import Sequence
@@ -13,18 +11,14 @@ import torch
 from torch import Tensor, nn
 
 Sizes = Sequence[int]
+Norm = Literal["batch", "layer"] | None
 
 
 class MLP(nn.Module):
     """Multilayer perceptron: fully connected layers; all but the last with normalisation, ReLU and dropout."""
 
     def __init__(
-        self,
-        input_shape: Sizes,
-        n_outputs: int,
-        hidden: Sizes = (128,),
-        dropout: float = 0.0,
-        norm: Literal["batch", "layer"] | None = None,
+        self, input_shape: Sizes, n_outputs: int, hidden: Sizes = (128,), dropout: float = 0.0, norm: Norm = None
     ) -> None:
         super().__init__()
         widths, norms = [prod(input_shape), *hidden], {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}

@@ -21,8 +21,7 @@ from tqdm import tqdm
 from deepmine.config.errors import UserError
 
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its banners
-warnings.filterwarnings("ignore", "`isinstance.treespec", module="pytorch_lightning")
-warnings.filterwarnings("ignore", "You defined a `validation_step` but", module="pytorch_lightning")
+warnings.filterwarnings("ignore", "`isinstance.treespec|You defined a `validation_step`", module="pytorch_lightning")
 ROWS_PER_CALL = 2048
 ANY_PACE = {  # arguments of the Trainer that neither count batches nor change a step
     "max_epochs", "min_epochs", "accelerator", "devices", "num_nodes", "strategy", "precision", "deterministic",
@@ -31,10 +30,7 @@ ANY_PACE = {  # arguments of the Trainer that neither count batches nor change a
 
 
 class Training(pl.LightningModule):
-    """One optimiser step per batch, with Lightning's automatic optimisation.
-
-    Measurements are summed on the device and read once per epoch: one `self.log` takes longer than a small net's step.
-    """
+    """One optimiser step per batch; measurements are read once per epoch, because `self.log` is slow on small nets."""
 
     def __init__(self, net: nn.Module, objective: Callable[..., dict[str, Tensor]], settings: dict[str, Any]) -> None:
         super().__init__()
@@ -105,10 +101,7 @@ class FastTraining(Training):
 
 
 class Epochs(pl.Callback):
-    """Reports each epoch, and keeps the weights of the lowest validation loss.
-
-    It runs before other callbacks: one that averages weights has the last word.
-    """
+    """Reports each epoch and keeps the best weights; it runs first, so that weight averaging has the last word."""
 
     def __init__(self, on_epoch: Callable[[int, dict[str, float]], None] | None) -> None:
         self.on_epoch, self.best = on_epoch, math.inf
