@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 from conftest import CONF, EXPERIMENTS, environment, stage
 from deepmine import ROOT
-from deepmine.config import arguments, compose, exits
+from deepmine.config import compose, exits
 from deepmine.config.errors import UserError
 from deepmine.config.schema.config import TASKS
 from deepmine.config.signature import signature
@@ -199,7 +199,7 @@ def test_a_new_task_is_known_by_its_file() -> None:
 @hypothesis.given(text=hypothesis.strategies.text("a'\"\\${}[]:,=~ \u00e9", min_size=1))
 def test_names_and_sql_are_taken_as_they_are_typed(text: str) -> None:
     hypothesis.assume(text[0] not in "'\"")  # quoted already, in Hydra's way
-    override = OverridesParser.create().parse_override(arguments.translated(f"data.source.query={text}"))
+    override = OverridesParser.create().parse_override(compose.translated(f"data.source.query={text}"))
     assert OmegaConf.create({"query": override.value()}).query == text
 
 

@@ -13,18 +13,13 @@ from deepmine.config.errors import UserError, nearest
 from deepmine.config.schema.config import SUPERVISED, Config
 from deepmine.config.signature import signature
 
-CLASSES: dict[str, dict[str, Any]] = {  # settings that name a class, and the arguments that the estimator gives it
-    "net": {"input_shape": (), "n_outputs": 1},
-    "optimizer": {"params": ()},
-}
+# Settings that name a class, and the arguments that the estimator gives it.
+CLASSES: dict[str, dict[str, Any]] = {"net": {"input_shape": (), "n_outputs": 1}, "optimizer": {"params": ()}}
 Choices = Mapping[str, str | None]  # the file chosen in each group, {"model": "tree", ...}
 
 
 def check(config: Mapping[str, Any], choices: Choices, trains: bool = True) -> None:
-    """Raise `UserError` for the first thing in a composed config, as plain containers, that cannot be used.
-
-    It has no `steps` where the model does not take such data, which only matters if it `trains`.
-    """
+    """Raise `UserError` for the first mistake; a config has no `steps` where the model does not take such data."""
     _validate(Config, config, "", choices)
     if trains:
         _suits(config, choices)

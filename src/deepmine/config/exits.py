@@ -38,11 +38,8 @@ def of_program() -> Iterator[None]:
 
 @contextmanager
 def of_trial(number: int, overrides: list[str]) -> Iterator[None]:
-    """Print at once why a trial failed, then tell Hydra, which goes on with the others and ends with an error.
-
-    The command line is that of the trial meanwhile: its record quotes it, and a process started for it repeats it.
-    """
-    before, sys.argv = sys.argv, [sys.argv[0], "train", *overrides]
+    """Print at once why a trial failed, then tell Hydra, which goes on with the others and ends with an error."""
+    before, sys.argv = sys.argv, [sys.argv[0], "train", *overrides]  # its record quotes it, its processes repeat it
     try:
         with explained():
             yield
