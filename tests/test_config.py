@@ -171,7 +171,9 @@ def test_signatures_are_read_without_importing(tmp_path: Path, monkeypatch: pyte
     for name, text in package.items():
         (tmp_path / "twigs" / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / "twigs" / name).write_text(text)
+    (tmp_path / "bush.py").write_text("class Bush:\n    def __init__(self, depth: int): ...")
     monkeypatch.syspath_prepend(tmp_path)
+    assert signature("bush.Bush") == {"depth": (int, True)}  # a module of one file
     found = {"depth": (int, True), "rate": (Any, False), "size": (int | None, False)}
     assert signature("twigs.Booster") == found and "twigs" not in sys.modules
     assert signature("twigs.open_to_all") is None  # `import *` hides it, so the package is imported

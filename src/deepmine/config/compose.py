@@ -54,7 +54,6 @@ def run(main: Main, trains: bool = True, after: Callable[[Any, str], None] | Non
 
 
 def _sweep(main: Main, given: list[str], after: Callable[[Any, str], None]) -> None:
-    """Run `main` once for each combination of settings, where Hydra's launcher decides."""
     place = Path("multirun", _stamp())
 
     def trial(composed: DictConfig) -> None:
@@ -155,7 +154,11 @@ class Dumper(yaml.SafeDumper):
     """Quotes texts with Unicode's line breaks, which PyYAML would write as they are and read as others."""
 
     def choose_scalar_style(self) -> str:  # noqa: D102
-        return '"' if re.search("[\x85\u2028\u2029]", self.event.value) else super().choose_scalar_style()
+        return (
+            '"'
+            if re.search("[\x85\u2028\u2029]", str(getattr(self.event, "value", "")))
+            else super().choose_scalar_style()
+        )
 
 
 def dump(path: Path, value: Any, head: str = "") -> None:
@@ -241,5 +244,4 @@ def _run_folder(cfg: DictConfig) -> str:
 
 
 def _stamp() -> str:
-    """A name that says when and is not given twice."""
     return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
