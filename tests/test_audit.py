@@ -10,7 +10,8 @@ from scipy.sparse import csr_matrix
 from conftest import ROOT
 from deepmine.config.errors import UserError
 from deepmine.config.schema.data import Audit
-from deepmine.data.preparing.audit import audit, refuse, require_classes, require_target, row_hashes
+from deepmine.data.preparing.audit import audit, refuse, require_classes, require_target
+from deepmine.data.preparing.examples import hashes
 from deepmine.data.preparing.split import split
 from deepmine.data.raw import Raw
 
@@ -80,7 +81,7 @@ def test_rows_that_stand_in_two_parts_are_counted(kind: str) -> None:
         "baskets": csr_matrix(np.unpackbits(np.arange(N, dtype=">u2").view(np.uint8)).reshape(N, 16)),
         "text": np.array([f"text {n}" for n in range(N)]),
     }[kind]
-    assert len(np.unique(row_hashes(X))) == N
+    assert len(np.unique(hashes(X))) == N
     assert found(Raw(X, None, np.arange(N).astype(str)), task="clustering") == {}
     double = Raw(X, None, np.arange(N).astype(str)).take(np.arange(N) // 2)
     double = double._replace(rows=np.arange(N).astype(str))

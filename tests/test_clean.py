@@ -37,6 +37,10 @@ SETTINGS = st.builds(
 )
 
 
+def config(*overrides: str) -> dict:
+    return compose.plain(compose.compose("experiment=titanic_tree", *overrides))
+
+
 def framed(rows: list[tuple]) -> tuple[pd.DataFrame, np.ndarray]:
     """A frame as a reader gives it, and which rows are to train."""
     *columns, train = zip(*rows, strict=True)
@@ -130,7 +134,7 @@ def test_columns_are_dropped_for_what_is_missing() -> None:
 
 def test_new_rows_are_clipped_by_the_limits_that_the_saved_model_holds(tmp_path: Path) -> None:
     """Folds learn limits of their own; evaluation and whoever serves the model see the same rows."""
-    cfg = compose.compose("experiment=titanic_tree", "preprocessing=clean", "preprocessing.outliers.threshold=1.5")
+    cfg = config("preprocessing=clean", "preprocessing.outliers.threshold=1.5")
     rng = np.random.default_rng(0)
     X = pd.DataFrame({"fare": rng.normal(size=200), "empty": np.nan, "sex": pd.array(["a", "b"] * 100, dtype="str")})
     y = (X["fare"] > 0).to_numpy(int)
@@ -140,14 +144,14 @@ def test_new_rows_are_clipped_by_the_limits_that_the_saved_model_holds(tmp_path:
     half.X.loc[0, "fare"] = 50.0
     limits = []
     for train, val in ((half, rest), (rest, half)):
-        pipeline = pipelines.build(cfg.steps, cfg.model)
+        pipeline = pipelines.build(cfg["steps"], cfg["model"])
         pipelines.fit(pipeline, "classification", train, val, lambda *_: None)
         limits.append(pipeline["outliers"].limits_["fare"])
         low, high = np.quantile(train.X["fare"], [0.25, 0.75])
         assert limits[-1] == pytest.approx([low - 1.5 * (high - low), high + 1.5 * (high - low)])
     assert limits[0] != limits[1]
     pipelines.save(pipeline, tmp_path / "model.skops")
-    served = pipelines.load(tmp_path / "model.skops", cfg.trusted)
+    served = pipelines.load(tmp_path / "model.skops", cfg["trusted"])
     seen = served[:2].transform(half.X)
     assert list(seen) == ["fare", "sex"] and seen["fare"].max() == limits[1][1] < 50
     np.testing.assert_array_equal(served.predict_proba(half.X), pipeline.predict_proba(half.X))
@@ -155,21 +159,21 @@ def test_new_rows_are_clipped_by_the_limits_that_the_saved_model_holds(tmp_path:
 
 @pytest.mark.parametrize("filling", ["knn", "iterative", "indicator"])
 def test_what_is_filled_is_learned_in_the_pipeline(filling: str, tmp_path) -> None:
-    cfg, data = compose.compose("experiment=titanic_tree", f"preprocessing={filling}"), prepared("titanic")
-    pipeline = pipelines.build(cfg.steps, cfg.model)
+    cfg, data = config(f"preprocessing={filling}"), prepared("titanic")
+    pipeline = pipelines.build(cfg["steps"], cfg["model"])
     pipelines.fit(pipeline, "classification", data.train, data.val, lambda *_: None)
     assert data.train.X.isna().any().any() and np.isfinite(pipeline[:-1].transform(data.test.X)).all()
     pipelines.save(pipeline, tmp_path / "model.skops")
-    loaded = pipelines.load(tmp_path / "model.skops", cfg.trusted)
+    loaded = pipelines.load(tmp_path / "model.skops", cfg["trusted"])
     assert loaded.score(data.test.X, data.test.y) == pipeline.score(data.test.X, data.test.y) > 0.7
     names = list(pipeline[:-1].get_feature_names_out())
     assert ("missingindicator_age" in names) == (filling == "indicator")
 
 
 def test_a_column_of_many_categories_widens_no_table_without_end() -> None:
-    cfg, shops = compose.compose("experiment=titanic_tree"), [f"shop {n}" for n in range(500)]
+    cfg, shops = config(), [f"shop {n}" for n in range(500)]
     frame = pd.DataFrame({"shop": [*shops[:60] * 3, *shops], "few": ["a", "b"] * 340}).astype("str")
-    encoder = pipelines.build(cfg.steps, cfg.model)[:-1].fit(frame)
+    encoder = pipelines.build(cfg["steps"], cfg["model"])[:-1].fit(frame)
     names = list(encoder.get_feature_names_out())
     assert len(names) == 50 + 2 and {"shop_infrequent_sklearn", "few_a", "few_b"} <= set(names)
     never_seen = encoder.transform(pd.DataFrame({"shop": ["shop 501"], "few": ["c"]}).astype("str"))

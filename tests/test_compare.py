@@ -80,7 +80,7 @@ def test_every_score_is_in_the_file_and_a_terminal_of_80_columns_shows_whole_nam
     line = f"| {LONG} | tree | 0.7500 | 0.812 ± 0.012 | 0.8000 | 0.8000 | 0.8000 | 0.8000 | 0.8000 | 0.5000 | 1.50 |"
     assert line in (tmp_path / "compare/compare.md").read_text().splitlines()
     monkeypatch.setenv("COLUMNS", "80")
-    compare.Console().print(compare._printed("titanic", table))
+    compare.show("titanic", table)
     printed = capsys.readouterr().out
     assert LONG in printed and "0.812 ± 0.012" in printed and "0.5000" in printed
     assert max(map(len, printed.splitlines())) <= 80

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 from conftest import CONF, EXPERIMENTS, environment, stage
 from deepmine import ROOT
-from deepmine.config import arguments, compose, exits
+from deepmine.config import compose, exits
 from deepmine.config.errors import UserError
 from deepmine.config.schema.config import TASKS
 from deepmine.config.signature import signature
@@ -88,7 +88,7 @@ def test_every_command_in_a_head_composes(path: Path, command: str) -> None:
             "data=titanic model=tree data.privacy.columns.ticket=mask",
             "`privacy.columns.ticket: mask` leaves no groups",
         ),
-        ("data.source.columnss=x", "Did you mean `columns`?"),
+        ("data.source.X_tests=x", "Did you mean `X_test`?"),
         ("experiment=titanic_tree preprocessing.numbers.strateg=mean", "Did you mean `strategy`?"),
         ("model=kmeans", "Models for classification on data of kind image: "),
         ("experiment=penguins_kmeans model=tree", "Models for clustering on data of kind table: agglomerative, gmm,"),
@@ -171,7 +171,9 @@ def test_signatures_are_read_without_importing(tmp_path: Path, monkeypatch: pyte
     for name, text in package.items():
         (tmp_path / "twigs" / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / "twigs" / name).write_text(text)
+    (tmp_path / "bush.py").write_text("class Bush:\n    def __init__(self, depth: int): ...")
     monkeypatch.syspath_prepend(tmp_path)
+    assert signature("bush.Bush") == {"depth": (int, True)}  # a module of one file
     found = {"depth": (int, True), "rate": (Any, False), "size": (int | None, False)}
     assert signature("twigs.Booster") == found and "twigs" not in sys.modules
     assert signature("twigs.open_to_all") is None  # `import *` hides it, so the package is imported
@@ -199,7 +201,7 @@ def test_a_new_task_is_known_by_its_file() -> None:
 @hypothesis.given(text=hypothesis.strategies.text("a'\"\\${}[]:,=~ \u00e9", min_size=1))
 def test_names_and_sql_are_taken_as_they_are_typed(text: str) -> None:
     hypothesis.assume(text[0] not in "'\"")  # quoted already, in Hydra's way
-    override = OverridesParser.create().parse_override(arguments.translated(f"data.source.query={text}"))
+    override = OverridesParser.create().parse_override(compose.translated(f"data.source.query={text}"))
     assert OmegaConf.create({"query": override.value()}).query == text
 
 

@@ -18,7 +18,7 @@ from scipy import sparse
 from conftest import CONF
 from deepmine import ROOT
 from deepmine.commands import contract as stage
-from deepmine.config import arguments, compose
+from deepmine.config import compose
 from deepmine.config.check import check as check_config
 from deepmine.config.errors import UserError
 from deepmine.config.schema.data import Contract
@@ -307,7 +307,7 @@ def test_what_comes_from_data_is_never_an_expression(
         values = compose.plain(cfg)
     assert values["data"]["contract"] == contract and contract["columns"]["_target_"]["categories"] == [category]
     check_config({k: v for k, v in values.items() if k not in ADDED}, values["choices"], trains=False)
-    arguments.refuse_files(folder)
+    compose.refuse_files(folder)
     compose.dump(folder / "config.yaml", compose.decisive(values))
     assert yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["data"]["contract"] == contract
 

@@ -1,8 +1,8 @@
 """Cross-validation: folds of the training rows alone, the same each time, and child runs in MLflow."""
 
+import dataclasses
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import mlflow
 import numpy as np
@@ -123,9 +123,11 @@ def test_too_few_rows_are_named(train: Part, strategy: str, says: str) -> None:
 
 
 def test_mean_and_deviation_are_those_of_the_folds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scores = iter([{"accuracy": 0.5, "roc_auc": 0.5}, {"accuracy": 0.7}, {"accuracy": 0.9, "roc_auc": 0.6}])
-    task = SimpleNamespace(predict=lambda *_: None, score=lambda _: next(scores))
-    monkeypatch.setattr(tasks, "find", lambda _: task)
+    scores = iter(
+        [{"accuracy": 0.5, "roc_auc": 0.5}, {"accuracy": 0.7, "roc_auc": np.nan}, {"accuracy": 0.9, "roc_auc": 0.6}]
+    )
+    classification = dataclasses.replace(tasks.find("classification"), measure=lambda _: next(scores))
+    monkeypatch.setattr(tasks, "find", lambda _: classification)
     table = cv(Pipeline([("model", DummyClassifier())]), split("random"), 3, tmp_path)
     written = json.loads((tmp_path / "cv.json").read_text())
     assert written["scores"] == pytest.approx({"cv/accuracy": 0.7, "cv/accuracy_std": 0.2})

@@ -164,17 +164,17 @@ def test_channels_may_come_last_and_integers_be_wide(tmp_path: Path) -> None:
 def test_one_file_of_several_arrays_with_a_published_split(tmp_path: Path) -> None:
     np.savez(tmp_path / "all.npz", x=np.ones((3, 2)), y=["a", "b", "a"], x_test=np.zeros((1, 2)), y_test=["b"])
     names = {"X": "all.npz:x", "y": "all.npz:y", "X_test": "all.npz:x_test", "y_test": "all.npz:y_test"}
-    raw = arrays.read(tmp_path, "table", **names, columns=["length", "width"])
-    assert raw.X.columns.tolist() == ["length", "width"] and raw.X.dtypes.tolist() == [float, float]
+    raw = arrays.read(tmp_path, "table", **names)
+    assert raw.X.columns.tolist() == ["x0", "x1"] and raw.X.dtypes.tolist() == [float, float]
     assert raw.rows.tolist() == ["train-0", "train-1", "train-2", "test-0"] and raw.y.tolist() == ["a", "b", "a", "b"]
-    assert raw.parts.tolist() == ["train"] * 3 + ["test"] and raw.X["width"].tolist() == [1, 1, 1, 0]
+    assert raw.parts.tolist() == ["train"] * 3 + ["test"] and raw.X["x1"].tolist() == [1, 1, 1, 0]
 
 
 def test_sequences_end_with_nan(tmp_path: Path) -> None:
     X = np.array([[[1.0], [2.0], [np.nan]], [[1.0], [2.0], [3.0]]])
     np.save(tmp_path / "X.npy", X)
-    raw = arrays.read(tmp_path, "sequence", "X.npy", columns=["height"])
-    assert raw.X.dtype == np.float32 and raw.facts["columns"] == ["height"]
+    raw = arrays.read(tmp_path, "sequence", "X.npy")
+    assert raw.X.dtype == np.float32 and raw.facts["columns"] == ["x0"]
     np.testing.assert_array_equal(raw.X, X)
     np.save(tmp_path / "X.npy", X[:, :, 0])
     np.testing.assert_array_equal(arrays.read(tmp_path, "sequence", "X.npy").X, X)
@@ -192,7 +192,6 @@ NAN = np.nan
         ("table", np.ones((2, 3, 4)), None, {}, "numbers in 2 dimensions"),
         ("table", np.array([["a"]]), None, {}, "holds <U1"),
         ("table", np.array([[{}]]), None, {}, "pickles.*never read"),
-        ("table", np.ones((2, 3)), None, {"columns": ["a", "b", "b"]}, "must be 3 different names"),
         ("sequence", np.array([[NAN, 1], [1, 2]]), None, {}, "only from where a sequence ends"),
         ("sequence", np.array([[1, 2, 3], [1, NAN, 2]]), None, {}, "only from where a sequence ends"),
         ("sequence", np.array([[1, 2], [1, np.inf]]), None, {}, "only from where a sequence ends"),

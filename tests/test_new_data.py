@@ -203,8 +203,8 @@ def _readers_of(root: Path, secret: str, said: str) -> list[str]:
     ],
 )
 def test_images_and_baskets_too(own: Path, files: Path, file: str, name: str, kind: str, task: str, model: str) -> None:
-    read = ["read={baskets: true}"] * (kind == "baskets")
-    done = stage("new-data", f"path={files}/{file}", *read, root=own)
+    answer = ["read={baskets: true}"] * (kind == "baskets")
+    done = stage("new-data", f"path={files}/{file}", *answer, root=own)
     assert done.returncode == 0, done.stderr
     settings = read(own / f"conf/data/{name}.yaml")
     assert (settings["kind"], settings["task"]) == (kind, task)
@@ -262,11 +262,11 @@ def measures(**columns: object) -> pd.DataFrame:
 
 
 def test_empty_columns_are_left_out_and_infinite_values_emptied(tmp_path: Path) -> None:
-    first = found(tmp_path, measures(empty=None, ratio=[np.inf, *range(59)]), {"dtype": {"ratio": "DOUBLE"}})
+    first = found(tmp_path, measures(empty=None, fax=None, ratio=[np.inf, *range(59)]), {"dtype": {"ratio": "DOUBLE"}})
     assert "empty: no row has a value: left out." in first.notes
     assert "`ratio` is infinite in 1 rows, where it is emptied." in first.notes
     raw = table.read(tmp_path, **{key: value for key, value in first.settings["source"].items() if key != "_target_"})
-    assert list(raw.X) == ["x", "ratio"]
+    assert list(raw.X) == ["x", "fax", "ratio"] and first.settings["privacy"] == {"columns": {"fax": "drop"}}
     declared = Data(**{**first.settings, "train_fraction": 1.0}).model_dump()
     assert np.isnan(prepare.clean_table(raw, "y", declared, Ledger()).X["ratio"]).sum() == 1
     with pytest.raises(UserError, match="no column to learn from beside x"):

@@ -28,7 +28,7 @@ from deepmine.commands import ui
 from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data import dataset, digests
-from deepmine.runs.tracking import store, views
+from deepmine.runs.tracking import store
 
 pytestmark = pytest.mark.slow
 
@@ -486,7 +486,7 @@ def test_the_ui_links_the_runs_of_each_data_set(
     client = store.connect(uri)
     number = store.experiment(client, "penguins", uri)
     for task in ("decomposition", "clustering", "clustering"):
-        views.share(client, number, task)
+        store.share_view(client, number, task)
     monkeypatch.setattr(ui, "serve", lambda *_: None)
     ui.main(compose.compose("port=5079", f"tracking.uri={uri}", trains=False))
     runs = f"    http://127.0.0.1:5079/#/experiments/{number}/runs?workflowType=machine_learning&viewStateShareKey="

@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 COMMANDS = Path(__file__).with_name("commands")
+TRAINING = {"train", "evaluate", "sweep"}  # verbs for which data and model must go together
 HELP = {"-h", "--help"}
 USAGE = """usage: deepmine <verb> [key=value ...]
 
@@ -41,6 +42,9 @@ def main() -> None:
         print(f"{known[verb]}\n\nAll keys and their values: deepmine {verb} --cfg job")
     else:
         try:
-            import_module(f"deepmine.commands.{verb.replace('-', '_')}").run()
+            from deepmine.config import compose
+
+            command = import_module(f"deepmine.commands.{verb.replace('-', '_')}")
+            compose.run(command.main, verb in TRAINING, getattr(command, "conclude", None))
         except KeyboardInterrupt:  # while it is imported
             sys.exit(128 + signal.SIGINT)

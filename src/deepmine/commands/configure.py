@@ -1,7 +1,7 @@
 """Compose every experiment of conf/pipeline.yaml to one file each, for DVC to watch.
 
-A stage of `dvc repro` depends on the *composed* config of its experiment. So an edit under conf/ re-runs exactly the
-experiments whose settings it changes: a comment re-runs none, another model in a defaults list one.
+A stage of `dvc repro` depends on the *composed* config of its experiment: an edit under conf/ re-runs exactly the
+experiments whose settings it changes.
 
 make configure
 """
@@ -14,8 +14,7 @@ from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data import folders
 
-README = "configure.txt"
-FILES = {README: "deepmine configure", "*.yaml": "", "data": ""}  # of out/configs
+FILES = {"configure.txt": "deepmine configure", "*.yaml": "", "data": ""}  # of out/configs
 
 
 def main(cfg: DictConfig) -> None:
@@ -27,7 +26,7 @@ def main(cfg: DictConfig) -> None:
     datasets = {composed.choices.data: compose.decisive(composed)["data"] for composed in experiments.values()}
     folder = Path(cfg.paths.out) / "configs"
     with folders.rebuilt(folder, FILES) as new:
-        (new / README).write_text("Written by `deepmine configure`, which replaces the whole folder.\n")
+        (new / "configure.txt").write_text("Written by `deepmine configure`, which replaces the whole folder.\n")
         for name, composed in experiments.items():
             compose.dump(new / f"{name}.yaml", compose.decisive(composed))
         for name, settings in datasets.items():
@@ -44,16 +43,9 @@ def _check(name: str, composed: DictConfig, pipeline: dict) -> None:
             f"Write `data: {chosen}` there, and list {chosen} under `datasets`."
         )
     if composed.cv:
-        raise UserError(
-            f"conf/experiment/{name}.yaml sets `cv`, whose folds DVC does not track. Set it on the command line."
-        )
+        raise UserError(f"conf/experiment/{name}.yaml sets `cv`. DVC tracks no folds: set it on the command line.")
     if Path(composed.folders.dataset).name != chosen:
         raise UserError(
             f"conf/experiment/{name}.yaml changes settings of `data`, so its scores would not compare with others on "
             f"{chosen}. Give it a data set of its own: copy conf/data/{chosen}.yaml."
         )
-
-
-def run() -> None:
-    """Run this verb with the overrides of the command line."""
-    compose.run(main, trains=False)

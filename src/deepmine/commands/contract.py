@@ -44,16 +44,9 @@ class _Line(dict):
     """A mapping that YAML writes in one line."""
 
 
-compose.Dumper.add_representer(
-    _Line, lambda dumper, line: dumper.represent_mapping("tag:yaml.org,2002:map", line, True)
-)
+compose.Dumper.add_representer(_Line, lambda to, line: to.represent_mapping("tag:yaml.org,2002:map", line, True))
 
 
 def by_line(contract: dict[str, Any]) -> dict[str, Any]:
     """The same contract, with a line for each column, so that the file reads as a table."""
     return contract | {"columns": {name: _Line(column) for name, column in contract["columns"].items()}}
-
-
-def run() -> None:
-    """Run this verb with the overrides of the command line."""
-    compose.run(main, trains=False)

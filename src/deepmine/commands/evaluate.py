@@ -1,6 +1,6 @@
 """Score a trained model on every part of its data beside a baseline, and report what it found.
 
-deepmine evaluate experiment=titanic_tree
+make evaluate experiment=titanic_tree
 """
 
 from collections.abc import Sequence
@@ -11,15 +11,14 @@ import pandas as pd
 from omegaconf import DictConfig
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from deepmine import tasks
 from deepmine.commands import publish
-from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data import dataset, folders
 from deepmine.data.dataset import Dataset
-from deepmine.runs import record
+from deepmine.runs import ranking, record
 from deepmine.runs.record import Record
 
 
@@ -32,15 +31,15 @@ def main(cfg: DictConfig) -> None:
 
 
 def evaluate(run: Record, trusted: Sequence[str]) -> None:
-    """Score the model of a record on the data that it was trained on, and report what it found.
-
-    Raises UserError if the prepared data are not those that the model was trained on.
-    """
+    """Score the model of a record on the data that it was trained on (UserError: they changed), and report."""
     from deepmine import figures
     from deepmine.models import pipelines
 
     with record.evaluation(run) as folder:
-        data, task, seed = _same_data(run), tasks.find(run.config["task"]), run.config["seed"]
+        made_on, task, seed = run.provenance["data"], tasks.find(run.config["task"]), run.config["seed"]
+        data = dataset.load(Path(made_on["dataset"]))
+        if data.info["digest"] != made_on["digest"]:
+            raise UserError(f"{made_on['dataset']} has changed since {run.folder} was trained on it. Train again.")
         pipeline = pipelines.load(run.folder / "model.skops", trusted)
         parts = {name: task.predict(pipeline, part) for name, part in data.parts()}
         parts = task.enrich(pipeline, data, parts, seed)
@@ -59,40 +58,32 @@ def evaluate(run: Record, trusted: Sequence[str]) -> None:
 
 
 def show(run: Record) -> None:
-    """Print the final scores: train, validation and test side by side, and the baseline's."""
+    """Print the final scores: train, validation and test side by side, the baseline's, and those of the folds."""
     settings, scores = run.config, run.metrics
-    title = f"{settings['choices']['model']} on {settings['choices']['data']}"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("metric")
-    for part in (parts := [*dataset.PARTS, "baseline/test"]):
-        table.add_column(part.replace("baseline/test", "baseline (test)"), justify="right")
-    if folds := len(run.cross_validation.get("folds", [])):
-        table.add_column(f"{folds} folds", justify="right")
-    for key in tasks.find(settings["task"]).columns:
-        cells = [f"{scores[f'{p}/{key}']:.4f}" if f"{p}/{key}" in scores else "" for p in parts]
-        if f"cv/{key}" in scores:
-            cells.append(f"{scores[f'cv/{key}']:.3f} ± {scores[f'cv/{key}_std']:.3f}")
-        table.add_row(key.replace("_", " "), *cells)
+    columns = {f"{part}/": part for part in dataset.PARTS} | {"baseline/test/": "baseline (test)"}
+    keys = tasks.find(settings["task"]).columns
+    cells = {name: [f"{scores[p + k]:.4f}" if p + k in scores else "" for k in keys] for p, name in columns.items()}
+    if folds := run.cross_validation.get("folds"):
+        cells[f"{len(folds)} folds"] = [ranking.over_folds(scores, key) or "" for key in keys]
+    index = pd.Index([key.replace("_", " ") for key in keys], name="metric")
+    print_table(f"{settings['choices']['model']} on {settings['choices']['data']}", pd.DataFrame(cells, index))
+
+
+def print_table(title: str, cells: pd.DataFrame) -> None:
+    """Print a table of texts, with its index as the first column."""
+    columns = [Column(str(name), justify="right", no_wrap=True) for name in cells]
+    table = Table(Column(str(cells.index.name), no_wrap=True), *columns, title=title, title_justify="left")
+    table.box, table.pad_edge, table.collapse_padding = SIMPLE_HEAD, False, True
+    for row in cells.itertuples():
+        table.add_row(*row)
     Console().print(table)
-
-
-def _same_data(run: Record) -> Dataset:
-    facts = run.provenance["data"]
-    data = dataset.load(Path(facts["dataset"]))
-    if data.info["digest"] != facts["digest"]:
-        raise UserError(
-            f"{facts['dataset']} has changed since {run.folder} was trained on it: {data.info['digest']}, "
-            f"then {facts['digest']}. Train again."
-        )
-    return data
 
 
 def _write_predictions(path: Path, data: Dataset, some: tasks.Predicted) -> None:
     """One line for each test row: its id, the target, what was predicted, and what the task adds."""
-    table = {"row": data.test.rows, "actual": some.y}
-    table |= {"predicted": some.predicted} if some.predicted.ndim == 1 else {}
-    table |= some.columns
-    pd.DataFrame(table).to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+    predicted = {"predicted": some.predicted} if some.predicted.ndim == 1 else {}
+    table = pd.DataFrame({"row": data.test.rows, "actual": some.y, **predicted, **some.columns})
+    table.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def _write_knowledge(folder: Path, name: str, found: tasks.Report) -> None:
@@ -104,8 +95,3 @@ def _write_knowledge(folder: Path, name: str, found: tasks.Report) -> None:
         text += ["", f"## {title.replace('_', ' ')}", "", *tasks.markdown(table.head(20))]
         text += [f"\n{len(table) - 20} more rows in {title}.csv."] if len(table) > 20 else []
     (folder / "knowledge.md").write_text("\n".join(text) + "\n", encoding="utf-8")
-
-
-def run() -> None:
-    """Run this verb with the overrides of the command line."""
-    compose.run(main)

@@ -50,8 +50,7 @@ def main(cfg: DictConfig) -> None:
         print(f"{name} exists, made of the same files: continuing with conf/data/{name}.yaml as it is.")
     else:
         try:
-            _copy(path, raw)
-            _write_config(name, raw, path.name, cfg.target, OmegaConf.to_container(cfg.read))
+            _describe(name, path, raw, cfg.target, OmegaConf.to_container(cfg.read))
         except BaseException:
             for place in made:
                 shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
@@ -77,7 +76,7 @@ def _require_path(given: str | None) -> Path:
 
 
 def _require_same(path: Path, name: str, target: str | None, made: list[Path]) -> None:
-    """An earlier call made all of this, of the same files and for the same target."""
+    """A `UserError` unless an earlier call made all of this, of the same files and for the same target."""
     raw, settings, _ = made
     files = [str(file.relative_to(raw)) for file in raw.rglob("*") if file.is_file()]
     same = filecmp.cmpfiles(path if path.is_dir() else path.parent, raw, files, shallow=False)[0]
@@ -93,8 +92,11 @@ def _slug(text: str) -> str:
     return f"data_{name}" if not name or name[0].isdigit() or name in NO_NAMES else name
 
 
-def _copy(path: Path, raw: Path) -> None:
-    """The file, or all files of the folder but hidden ones, to data/<name>."""
+def _describe(name: str, path: Path, raw: Path, target: str | None, read: Any) -> None:
+    """Copy all files but hidden ones, look at them, say in conf/ what they are and promise."""
+    from deepmine.commands import contract
+    from deepmine.data.preparing import inspect
+
     try:
         if path.is_dir():
             shutil.copytree(path, raw, ignore=shutil.ignore_patterns(".*"))
@@ -103,14 +105,7 @@ def _copy(path: Path, raw: Path) -> None:
             shutil.copy2(path, raw)
     except OSError as error:  # shutil.Error too
         raise UserError(f"{path} cannot be copied to {raw}: {error}") from None
-
-
-def _write_config(name: str, raw: Path, file: str, target: str | None, read: Any) -> None:
-    """Look at the files, say in conf/ what they are and promise."""
-    from deepmine.commands import contract
-    from deepmine.data.preparing import inspect
-
-    found = inspect.inspect(name, raw, file, target, read)
+    found = inspect.inspect(name, raw, path.name, target, read)
     print(*found.notes, sep="\n")
     model = "logistic" if found.settings["kind"] == "text" else FIRST_MODELS[found.settings["task"]][0]
     head = f"# {found.title}.\n#   make train data={name} model={model}\n"
@@ -128,7 +123,7 @@ def _literal(value: Any) -> Any:
 
 
 def _version(data: str) -> None:
-    """Have DVC note the raw files in data.dvc, and .ci/setup know that data/ is what data.dvc lists."""
+    """Note the raw files in data.dvc, and for .ci/setup that data/ is what it lists."""
     if subprocess.run([str(ROOT / ".venv/bin/dvc"), "add", "--quiet", data]).returncode:
         raise UserError(f"DVC could not version {data}/ (see above).")
     with Path(f"{data}.dvc").open("rb") as noted, (ROOT / ".venv/data").open("wb") as stamp:
@@ -146,8 +141,3 @@ def _train(name: str) -> str:
         train.train(cfg)
     compare.main(settings[0], only=name)
     return models[-1]
-
-
-def run() -> None:
-    """Run this verb with the overrides of the command line."""
-    compose.run(main, trains=False)

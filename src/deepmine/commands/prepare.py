@@ -26,8 +26,7 @@ ACCOUNT, REJECTS = "preparation.json", "rejects.csv"
 
 def main(cfg: DictConfig) -> None:
     """Write the data set; print what was done to its rows, and what to look at."""
-    folder = Path(cfg.folders.dataset)
-    made = write(cfg.choices.data, compose.plain(cfg)["data"], require_raw(cfg), folder)
+    made = write(cfg.choices.data, compose.plain(cfg)["data"], require_raw(cfg), folder := Path(cfg.folders.dataset))
     for entry in made.ledger:
         change = entry.rows_before - entry.rows_after
         print(f"{entry.step:>10}: {entry.what}" + (f" ({change} row{'s' * (change > 1)})" if change > 0 else ""))
@@ -60,17 +59,13 @@ def ensure(cfg: DictConfig) -> None:
 
 
 def require_raw(cfg: DictConfig) -> Path:
-    """The folder of a data set's raw files, downloaded first where its settings say from where.
-
-    Raises:
-        UserError: it does not exist.
-    """
-    data = Path(cfg.paths.data)
+    """The folder of a data set's raw files, downloaded first where its settings say from where."""
+    data, origin = Path(cfg.paths.data), cfg.data.get("download")
     folder = require_inside(data / cfg.data.folder, data)
-    if "download" in cfg.data and cfg.data.download is not None:
+    if origin is not None:
         from deepmine.data.readers import download
 
-        download.fetch(folder, cfg.data.download.files, [*cfg.paths.mirrors, *cfg.data.download.mirrors])
+        download.fetch(folder, origin.files, [*cfg.paths.mirrors, *origin.mirrors])
     if not folder.is_dir():
         raise UserError(f"{folder if data.is_dir() else data}/ does not exist. Restore what data.dvc lists: {RESTORE}")
     compare_with_dvc(folder)
@@ -79,14 +74,5 @@ def require_raw(cfg: DictConfig) -> Path:
 
 def _made_from(settings: Any, raw_folder: Path) -> dict[str, str]:
     """What a prepared data set depends on: raw files, settings with the contract, and code."""
-    code = sorted((ROOT / "src/deepmine/data").rglob("*.py"))
-    return {
-        "raw": folder_digest(raw_folder),
-        "settings": compose.digest(settings),
-        "code": compose.digest([file_digest(path) for path in code]),
-    }
-
-
-def run() -> None:
-    """Run this verb with the overrides of the command line."""
-    compose.run(main, trains=False)
+    code = [file_digest(path) for path in sorted((ROOT / "src/deepmine/data").rglob("*.py"))]
+    return {"raw": folder_digest(raw_folder), "settings": compose.digest(settings), "code": compose.digest(code)}

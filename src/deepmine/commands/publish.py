@@ -12,7 +12,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from deepmine.config import compose
 from deepmine.config.errors import UserError, shown
 from deepmine.runs import record
 from deepmine.runs.record import Record
@@ -36,13 +35,7 @@ def main(cfg: DictConfig) -> None:
 
 @contextmanager
 def afterwards(run: Record, cfg: DictConfig, only_failures: bool = False) -> Iterator[None]:
-    """Publish a record after the block, however it ends; a tracker that is away costs a message, not the run.
-
-    Args:
-        run: the record.
-        cfg: the stage's config.
-        only_failures: leave a run that ended well to the next stage, which publishes it too.
-    """
+    """Publish a record after a block, even one that fails (or `only_failures`); a tracker that is away costs no run."""
     ended_well = False
     try:
         yield
@@ -61,8 +54,3 @@ def _publish(run: Record, cfg: DictConfig) -> None:
     from deepmine.runs.tracking import publishing
 
     publishing.publish(run, cfg.tracking.uri, cfg.tracking.model, cfg.trusted)
-
-
-def run() -> None:
-    """Run this verb with the overrides of the command line."""
-    compose.run(main, trains=False)

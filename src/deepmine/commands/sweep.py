@@ -8,8 +8,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from deepmine.commands import train
-from deepmine.commands.train import NEXT
-from deepmine.config import compose
+
+main = train.main  # of each trial
 
 
 def conclude(cfg: DictConfig, name: str) -> None:
@@ -20,9 +20,4 @@ def conclude(cfg: DictConfig, name: str) -> None:
     said = ranking.verdict([run for run in runs if (run.provenance.get("trial") or {}).get("sweep") == name])
     place = f"\nIn MLflow the trials are below the run {name}." if cfg.tracking.uri else ""
     if said:
-        print(f"{said}{place} {NEXT}")
-
-
-def run() -> None:
-    """Run this verb with the overrides of the command line."""
-    compose.run(train.main, after=conclude)
+        print(f"{said}{place} {train.NEXT}")

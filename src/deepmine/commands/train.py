@@ -58,8 +58,3 @@ def train(cfg: DictConfig) -> Path:
                 evaluate.show(run)
             run.move(place)
     return run.folder
-
-
-def run() -> None:
-    """Run this verb with the overrides of the command line."""
-    compose.run(main)

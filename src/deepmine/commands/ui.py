@@ -12,7 +12,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from deepmine.config import compose
 from deepmine.config.errors import UserError, shown
 
 QUIET = {"PYTHONWARNINGS": "ignore", "MLFLOW_LOGGING_LEVEL": "WARNING"}
@@ -26,12 +25,15 @@ def main(cfg: DictConfig) -> None:
     if uri.startswith("http"):
         print(f"The runs are on {shown(uri)}")
         return
-    _require_free(cfg.port)
-    from deepmine.runs.tracking import store, views
+    try:
+        socket.create_server(("127.0.0.1", cfg.port)).close()
+    except OSError:
+        raise UserError(f"Port {cfg.port} is taken. Choose another: make ui port={cfg.port + 1}") from None
+    from deepmine.runs.tracking import store
 
     address = f"http://127.0.0.1:{cfg.port}"
     print(f"MLflow is on {address}  (Ctrl-C ends it). The runs of")
-    for name, link in views.links(store.connect(uri), address):
+    for name, link in store.views(store.connect(uri), address):
         print(f"  {name}\n    {link}")
     sys.stdout.flush()
     serve(uri, cfg.port)
@@ -40,24 +42,11 @@ def main(cfg: DictConfig) -> None:
 def serve(uri: str, port: int) -> None:
     """Run MLflow's server until Ctrl-C."""
     options = ["--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    quiet = ["--uvicorn-opts", "--log-level critical"]  # else each request, and a traceback after Ctrl-C
-    mlflow = str(Path(sys.executable).with_name("mlflow"))
-    server = subprocess.Popen([mlflow, "ui", *options, *quiet], env=os.environ | QUIET)
+    options += ["--uvicorn-opts", "--log-level critical"]  # else each request, and a traceback after Ctrl-C
+    server = subprocess.Popen([Path(sys.executable).with_name("mlflow"), "ui", *options], env=os.environ | QUIET)
     try:
         with suppress(KeyboardInterrupt):
             server.wait()
     finally:  # also when this process alone is told to end
         server.terminate()
         server.wait()
-
-
-def _require_free(port: int) -> None:
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        raise UserError(f"Port {port} is taken. Choose another: make ui port={port + 1}") from None
-
-
-def run() -> None:
-    """Run this verb with the overrides of the command line."""
-    compose.run(main, trains=False)

@@ -13,18 +13,13 @@ from deepmine.config.errors import UserError, nearest
 from deepmine.config.schema.config import SUPERVISED, Config
 from deepmine.config.signature import signature
 
-CLASSES: dict[str, dict[str, Any]] = {  # settings that name a class, and the arguments that the estimator gives it
-    "net": {"input_shape": (), "n_outputs": 1},
-    "optimizer": {"params": ()},
-}
+# Settings that name a class, and the arguments that the estimator gives it.
+CLASSES: dict[str, dict[str, Any]] = {"net": {"input_shape": (), "n_outputs": 1}, "optimizer": {"params": ()}}
 Choices = Mapping[str, str | None]  # the file chosen in each group, {"model": "tree", ...}
 
 
 def check(config: Mapping[str, Any], choices: Choices, trains: bool = True) -> None:
-    """Raise `UserError` for the first thing in a composed config, as plain containers, that cannot be used.
-
-    It has no `steps` where the model does not take such data, which only matters if it `trains`.
-    """
+    """Raise `UserError` for the first mistake; a config has no `steps` where the model does not take such data."""
     _validate(Config, config, "", choices)
     if trains:
         _suits(config, choices)
@@ -42,7 +37,6 @@ def check(config: Mapping[str, Any], choices: Choices, trains: bool = True) -> N
 
 
 def _suits(config: Mapping[str, Any], choices: Choices) -> None:
-    """Does the model do this task, on this kind of data?"""
     task, model, kind = config["task"], config["model"], config["data"]["kind"]
 
     def able() -> str:
@@ -67,7 +61,6 @@ def _suits(config: Mapping[str, Any], choices: Choices) -> None:
 
 
 def _validate_call(target: str, given: dict[str, Any], key: str, choices: Choices, named_by: str = "") -> None:
-    """Does a class or function accept these arguments, which are set under `key`?"""
     try:
         parameters = signature(target)
     except (LookupError, ImportError) as error:
@@ -87,8 +80,8 @@ def _validate(schema: Any, value: Any, place: str, choices: Choices) -> None:
         TypeAdapter(schema).validate_python(value, strict=True)
     except ValidationError as invalid:
         error = invalid.errors()[0]
-        parts = [str(part) for part in error["loc"] if not str(part).startswith("(")]  # (a union's member) is no key
-        key = ".".join([*filter(None, [place]), *parts])
+        parts = [str(part) for part in (place, *error["loc"]) if part != ""]
+        key = ".".join(part for part in parts if not part.startswith("("))  # (a union's member) is not a key
         raise UserError(f"{_describe(key, error, schema)} {_where(key, choices)}") from None
 
 

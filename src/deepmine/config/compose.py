@@ -1,15 +1,11 @@
-"""From a command line to a checked config: Hydra composes, `check` checks, a verb runs.
-
-Every verb is started by `run(main)`. A person's mistake ends in one message and exit code 1 (`exits.py`), before
-anything heavy is imported.
-"""
+"""From a command line to a checked config: Hydra composes, `check` checks, `run` runs a verb, `exits` ends it."""
 
 import os
 import re
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from hashlib import md5
 from pathlib import Path
@@ -18,27 +14,27 @@ from typing import Any
 import hydra
 import yaml
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pydantic import ValidationError
 
 from deepmine import ROOT
-from deepmine.config import arguments, check, exits
+from deepmine.config import check, exits
 from deepmine.config.errors import UserError, nearest
 from deepmine.config.schema.config import Pipeline
 
 CONF = ROOT / "conf"
 DECISIVE = ("seed", "threads", "task", "data", "steps", "model")  # what a run's numbers depend on; and `cv`, if set
+GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
+VERBATIM = ("path", "target", "name", "data.source.query")  # names of files and columns, and SQL, are not expressions
+ALIASES = 20  # in a YAML file; with more, a few lines can hold billions of values
+Main = Callable[[DictConfig], None]
 
 
-def run(
-    main: Callable[[DictConfig], None], trains: bool = True, after: Callable[[Any, str], None] | None = None
-) -> None:
-    """Run a verb's `main` with the config that the command line asks for; exit as a program should.
+def run(main: Main, trains: bool = True, after: Callable[[Any, str], None] | None = None) -> None:
+    """Run a verb with the config of the command line; exit as a program should.
 
-    Args:
-        main: the verb.
-        trains: whether data and model must go together; for `prepare` they need not.
-        after: makes it a sweep, which ends with this call, even if trials fail: the trials' config, the sweep's name.
+    `trains`: data and model must fit. `after` makes it a sweep, and ends it with the trials' config and its name.
     """
     os.chdir(ROOT)
     for end in (signal.SIGTERM, signal.SIGHUP):
@@ -57,8 +53,7 @@ def run(
             main(cfg)
 
 
-def _sweep(main: Callable[[DictConfig], None], given: list[str], after: Callable[[Any, str], None]) -> None:
-    """Run `main` once for each combination of settings, where Hydra's launcher decides."""
+def _sweep(main: Main, given: list[str], after: Callable[[Any, str], None]) -> None:
     place = Path("multirun", _stamp())
 
     def trial(composed: DictConfig) -> None:
@@ -69,10 +64,9 @@ def _sweep(main: Callable[[DictConfig], None], given: list[str], after: Callable
             main(cfg)
 
     with exits.composing():
-        arguments.refuse(given)
-        arguments.refuse_files(CONF)
+        refuse(given)
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors, instead of printing them its own way
-        sys.argv = [sys.argv[0], "--multirun", *map(arguments.translated, given), f"hydra.sweep.dir={place}"]
+        sys.argv = [sys.argv[0], "--multirun", *map(translated, given), f"hydra.sweep.dir={place}"]
         try:
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(trial)()
         finally:
@@ -81,16 +75,47 @@ def _sweep(main: Callable[[DictConfig], None], given: list[str], after: Callable
 
 
 def compose(*overrides: str, trains: bool = True) -> DictConfig:
-    """The checked config for the overrides of a command line; `trains` as for `run`.
-
-    Raises:
-        UserError: the overrides or the YAML files cannot be used.
-    """
+    """The checked config for the overrides of a command line; `trains` as for `run`."""
     with exits.composing():
-        arguments.refuse(overrides)
-        arguments.refuse_files(CONF)
+        refuse(overrides)
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
             return _complete(*_compose(*overrides), trains)
+
+
+def refuse(arguments: Sequence[str]) -> None:
+    """Raise `UserError` for what Hydra would misread or ignore, on a command line and in conf/."""
+    refuse_files(CONF)
+    keys = [argument.lstrip("+~").partition("=")[0] for argument in arguments]
+    for argument, key in zip(arguments, keys, strict=True):
+        if not 0 < len(key) < 200 or key.startswith("-") or not ("=" in argument or argument.startswith("~")):
+            raise UserError(f"`{argument:.60}` is not a setting. Write key=value; `--cfg job` prints all keys.")
+        if keys.count(key) > 1:
+            raise UserError(f"`{key}` is set twice.")
+        if argument.endswith("={}"):
+            raise UserError(f"`{argument}` changes nothing, because mappings are merged. To remove it: {key}=null.")
+
+
+def refuse_files(conf: Path) -> None:
+    """Raise `UserError` for YAML files that would stop Hydra without their name, or hang it."""
+    for path in conf.rglob("*.yaml"):
+        text = path.read_bytes().decode(errors="surrogateescape")  # what cannot be decoded is not printable
+        if yaml.reader.Reader.NON_PRINTABLE.search(text):
+            raise UserError(f"{path} is not UTF-8 text.")
+        if len(re.findall(r"[\s,\[{:-]\*\w", text)) > ALIASES:
+            raise UserError(f"{path} has more than {ALIASES} YAML aliases (`*name`). Use ${{...}} instead.")
+
+
+def translated(argument: str) -> str:
+    """An argument as Hydra needs it; whether there is such a key, `check` says."""
+    key, equals, value = argument.partition("=")
+    if key in ("experiment", "~experiment"):
+        key += "@_global_"  # an experiment holds keys of the whole config
+    if key.partition("@")[0] in GROUPS and value == "null":
+        return f"~{key}"
+    if key in VERBATIM and value not in ("", "null") and value[0] not in "'\"":
+        value = QuotedString(re.sub(r"(\\*)\$\{", r"\1\1\\${", value), Quote.single).with_quotes()
+    plain = equals and key[0] not in "+~" and not key.startswith("hydra") and key.partition("@")[0] not in GROUPS
+    return f"{'++' if plain else ''}{key}{equals}{value}"
 
 
 def decisive(cfg: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,9 +128,6 @@ def plain(cfg: DictConfig, contract: bool = True) -> dict[str, Any]:
     """A composed config, resolved, as plain containers, with the data's contract in place of its name.
 
     A contract holds values of the data, which are never expressions: so Hydra and OmegaConf do not see it.
-
-    Raises:
-        UserError: there is no contract of that name.
     """
     values: Any = OmegaConf.to_container(cfg, resolve=True)
     if name := OmegaConf.select(cfg, "data.contract"):
@@ -131,13 +153,12 @@ def digest(value: Any) -> str:
 class Dumper(yaml.SafeDumper):
     """Quotes texts with Unicode's line breaks, which PyYAML would write as they are and read as others."""
 
-
-def _text(dumper: Dumper, text: str) -> yaml.ScalarNode:
-    quote = '"' if re.search("[\x85\u2028\u2029]", text) else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=quote)
-
-
-Dumper.add_representer(str, _text)
+    def choose_scalar_style(self) -> str:  # noqa: D102
+        return (
+            '"'
+            if re.search("[\x85\u2028\u2029]", str(getattr(self.event, "value", "")))
+            else super().choose_scalar_style()
+        )
 
 
 def dump(path: Path, value: Any, head: str = "") -> None:
@@ -153,8 +174,8 @@ def pipeline() -> dict[str, Any]:
         return Pipeline.model_validate(yaml.safe_load((CONF / "pipeline.yaml").read_bytes())).model_dump()
     except ValidationError as invalid:
         error = invalid.errors()[0]
-        place = ".".join(map(str, error["loc"]))
-        raise UserError(f"conf/pipeline.yaml cannot be used: {error['msg']} (`{place}`).") from None
+        key = ".".join(map(str, error["loc"]))
+        raise UserError(f"conf/pipeline.yaml cannot be used: {error['msg']} (`{key}`).") from None
 
 
 def limit_threads(threads: int) -> None:
@@ -168,16 +189,14 @@ def limit_threads(threads: int) -> None:
 
 
 def _compose(*overrides: str) -> tuple[DictConfig, Mapping[str, str]]:
-    composed = hydra.compose("config", [*map(arguments.translated, overrides)], return_hydra_config=True)
+    composed = hydra.compose("config", [*map(translated, overrides)], return_hydra_config=True)
     choices = composed.hydra.runtime.choices
     with open_dict(composed):
         del composed.hydra
     return composed, choices
 
 
-def _complete(
-    composed: DictConfig, choices: Mapping[str, str], trains: bool = True, trial: dict[str, Any] | None = None
-) -> DictConfig:
+def _complete(composed: DictConfig, choices: Mapping[str, str], trains: bool = True, trial: Any = None) -> DictConfig:
     """Check a composed config; add what was chosen in each group, the folders of data set and run, and the `trial`."""
     cfg, chosen = composed.copy(), _chosen(choices)
     with open_dict(cfg):
@@ -186,10 +205,8 @@ def _complete(
             del cfg.steps  # the model does not take such data, which `check` says better than an interpolation
         values = plain(cfg, contract=not cfg.overwrite)  # a contract that is written anew is not looked at
         check.check(values, chosen, trains)
-        if trains and chosen["preprocessing"] != "default" and values["steps"] == _default_steps(chosen):
-            raise UserError(
-                f"preprocessing={chosen['preprocessing']} changes nothing for {values['data']['kind']} data."
-            )
+        if trains and (name := chosen["preprocessing"]) != "default" and values["steps"] == _default_steps(chosen):
+            raise UserError(f"preprocessing={name} changes nothing for {values['data']['kind']} data.")
         cfg.choices, cfg.trial = chosen, trial
         cfg.folders = {"dataset": _dataset_folder(cfg), "run": cfg.run or (_run_folder(cfg) if trains else None)}
     return cfg
@@ -197,13 +214,11 @@ def _complete(
 
 def _chosen(choices: Mapping[str, str]) -> dict[str, str | None]:
     """The file chosen in each group; only the experiment may be left out."""
-    chosen = {group: choices.get(group.replace("experiment", "experiment@_global_")) for group in arguments.GROUPS}
-    for group, choice in chosen.items():
+    chosen = {group: choices.get(group.replace("experiment", "experiment@_global_")) for group in GROUPS}
+    for group, name in chosen.items():
         valid = [path.stem for path in (CONF / group).glob("*.yaml")]
-        if choice not in valid and (choice or group != "experiment"):
-            raise UserError(
-                f"`{group}={choice or 'null'}` is not a file of conf/{group}. {nearest(str(choice), valid)}"
-            )
+        if name not in valid and (name or group != "experiment"):
+            raise UserError(f"`{group}={name or 'null'}` is not a file of conf/{group}. {nearest(str(name), valid)}")
     return chosen
 
 
@@ -229,5 +244,4 @@ def _run_folder(cfg: DictConfig) -> str:
 
 
 def _stamp() -> str:
-    """A name that says when and is not given twice."""
     return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"

@@ -38,11 +38,8 @@ def of_program() -> Iterator[None]:
 
 @contextmanager
 def of_trial(number: int, overrides: list[str]) -> Iterator[None]:
-    """Print at once why a trial failed, then tell Hydra, which goes on with the others and ends with an error.
-
-    The command line is that of the trial meanwhile: its record quotes it, and a process started for it repeats it.
-    """
-    before, sys.argv = sys.argv, [sys.argv[0], "train", *overrides]
+    """Print at once why a trial failed, then tell Hydra, which goes on with the others and ends with an error."""
+    before, sys.argv = sys.argv, [sys.argv[0], "train", *overrides]  # its record quotes it, its processes repeat it
     try:
         with explained():
             yield
@@ -68,8 +65,8 @@ def composing() -> Iterator[None]:
         raise UserError("A setting or a file in conf/ is nested too deeply, or contains itself.") from None
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
         text = " ".join(f"{error} {error.__cause__ or ''}".partition("See https:")[0].split())
-        hint = r"`\1` holds several values. To train with each: make sweep \1"
-        text = re.sub(r".*?'\+*(.*?)'.*--multirun.*", hint, text)
+        several = r"`\1` holds several values. To train with each: make sweep \1"
+        text = re.sub(r".*?'\+*(.*?)'.*--multirun.*", several, text)
         raise UserError(f"The config cannot be composed: {text:.300}") from None
 
 
@@ -81,9 +78,8 @@ def explained() -> Iterator[None]:
     except OSError as error:
         if error.errno in FULL or str(error).endswith(" written"):  # NumPy counts bytes and says no more
             raise UserError(f"The disk is full ({error}). Free some room, or write elsewhere: {ELSEWHERE}") from error
-        maker = traceback.extract_tb(error.__traceback__)[-1].name
-        not_made = error.errno == errno.ENOENT and maker in ("mkdir", "touch")  # in a folder such as /proc
-        if (error.errno in FORBIDDEN or not_made) and error.filename:
+        made = traceback.extract_tb(error.__traceback__)[-1].name in ("mkdir", "touch")  # in a folder such as /proc
+        if error.filename and (error.errno in FORBIDDEN or (error.errno == errno.ENOENT and made)):
             reason = f"{error.filename} cannot be used: {error.strerror}. Check its type, owner and permissions"
             raise UserError(f"{reason} (ls -ld), or write elsewhere: {ELSEWHERE}") from error
         raise

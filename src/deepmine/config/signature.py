@@ -17,11 +17,7 @@ OPEN = (griffe.ParameterKind.var_keyword, griffe.ParameterKind.var_positional)
 
 
 def signature(target: str) -> dict[str, tuple[Any, bool]] | None:
-    """Each parameter's type and whether it is required; None where any name is accepted, or nothing can be known.
-
-    Raises:
-        LookupError: there is no such module, class or function.
-    """
+    """Each parameter's type, and whether it is required; None if any is accepted; LookupError if there is no target."""
     found = _find(target)
     try:
         parameters = found.parameters if found.is_function else _constructor(found)
@@ -58,8 +54,9 @@ def _find(path: str) -> Any:
 @cache
 def _module(path: str) -> Any:
     first, *rest = path.split(".")
-    folders = getattr(find_spec(first), "submodule_search_locations", ())
-    places = [Path(folder, *rest) for folder in folders]
+    spec = find_spec(first)
+    folders = spec and (spec.submodule_search_locations or [str(spec.origin).removesuffix(".py")])  # or a single file
+    places = [Path(folder, *rest) for folder in folders or ()]
     for file in [file for place in places for file in (place / "__init__.py", place.with_suffix(".py"))]:
         if file.is_file():
             *packages, name = path.split(".")  # griffe needs the names of the packages around it for relative imports

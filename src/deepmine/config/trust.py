@@ -1,6 +1,6 @@
-"""Which classes YAML and model files may name: the name says where a class may come from, its kind whether it is used.
+"""Which classes YAML and model files may name: names are checked as text, then by kind before anything is built.
 
-YAML names are checked as text when composed, by kind when built. `trusted` adds packages (`lightgbm.`) and full names.
+In `trusted`, a package (`lightgbm.`) adds its estimators; a full name (no dot at its end) is accepted whatever it is.
 """
 
 import pkgutil
@@ -24,8 +24,11 @@ SAVED = {
     "skrub.selectors._base.Selector",
     "deepmine.models.augment",
 }
-BUILT = SAVED | {"torch.nn.modules.module.Module", "torch.optim.optimizer.Optimizer"}
-BUILT |= {"pytorch_lightning.callbacks.callback.Callback"}
+BUILT = SAVED | {
+    "pytorch_lightning.callbacks.callback.Callback",
+    "torch.nn.modules.module.Module",
+    "torch.optim.optimizer.Optimizer",
+}
 HELPERS = {  # parts of fitted estimators that skops does not trust by itself; the functions look at a column, no more
     "numpy.dtype",
     *(f"skrub._dataframe._common.is_{kind}" for kind in ("any_date", "categorical", "numeric")),
@@ -76,7 +79,7 @@ def resolve(name: str, trusted: Sequence[str], place: str, kinds: set[str] = BUI
 
 
 def check_saved(names: list[str], trusted: Sequence[str], path: Any) -> list[str]:
-    """The types in a model file; `UserError` unless they are estimators of trusted packages, or known parts of them."""
+    """The types in a model file; `UserError` unless all are estimators of trusted packages, or parts of them."""
     for name in sorted(set(names) - HELPERS - set(trusted)):
         check_name(re.sub(r"\._(?!_)", ".", name), trusted, path)  # saved under private modules: `tree._classes`
         resolve(name, trusted, path, SAVED)

@@ -15,6 +15,7 @@ In `<data set>/parts/` are, for each of train, val and test, `X_<part>.npy` (mem
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -27,6 +28,7 @@ from scipy import sparse
 from deepmine.config.errors import UserError
 from deepmine.data.digests import folder_digest
 from deepmine.data.folders import rebuilt
+from deepmine.data.raw import taken
 
 PARTS = ("train", "val", "test")
 FILES = {"parts/info.json": '"digest"', "*.json": "", "*.csv": "", "*.html": ""}  # of a data set, for `rebuilt`
@@ -47,18 +49,12 @@ class Part:
 
     def take(self, index: NDArray) -> "Part":
         """Some of the rows, by number."""
-        X = self.X.iloc[index].reset_index(drop=True) if hasattr(self.X, "iloc") else self.X[index]
-        y, groups = (None if values is None else values[index] for values in (self.y, self.groups))
-        return Part(X, y, self.rows[index], groups)
+        return Part(*(taken(values, index) for values in (self.X, self.y, self.rows, self.groups)))
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Three parts and what is known about them.
-
-    Raises:
-        ValueError: the parts break the contract.
-    """
+    """Three parts and what is known about them; a `ValueError` if they break the contract."""
 
     info: dict[str, Any]
     train: Part
@@ -69,8 +65,7 @@ class Dataset:
         if not pd.Index(np.concatenate([part.rows for _, part in self.parts()])).is_unique:
             raise ValueError("a row id is in two parts, or twice in one")
         for name, part in self.parts():
-            problem = _problem(self.info["kind"], part)
-            if problem:
+            if problem := _problem(self.info["kind"], part):
                 raise ValueError(f"part {name} of kind {self.info['kind']}: {problem}")
 
     def parts(self) -> Iterator[tuple[str, Part]]:
@@ -79,13 +74,7 @@ class Dataset:
 
 
 def save(dataset: Dataset, folder: Path, more: Mapping[str, str] = MappingProxyType({})) -> None:
-    """Write a data set; an older one in the same place stays until the new one is whole.
-
-    Args:
-        dataset: what to write.
-        folder: where.
-        more: the text of other files, by name: how the data were made, for people. No model reads them.
-    """
+    """Write a data set, and `more` texts for people, by file name; an older one stays until the new one is whole."""
     with rebuilt(folder, FILES) as new:
         parts = new / "parts"
         parts.mkdir()
@@ -99,11 +88,7 @@ def save(dataset: Dataset, folder: Path, more: Mapping[str, str] = MappingProxyT
 
 
 def load(folder: Path) -> Dataset:
-    """Read a data set that `save` wrote.
-
-    Raises:
-        UserError: there is none, or its files are not those that were written.
-    """
+    """Read a data set that `save` wrote; a `UserError` if there is none, or its files are not those written."""
     info, parts = require_info(folder), folder / "parts"
     if folder_digest(parts, leave_out="info.json") != info["digest"]:
         raise UserError(
@@ -114,11 +99,7 @@ def load(folder: Path) -> Dataset:
 
 
 def read_info(folder: Path) -> dict[str, Any] | None:
-    """info.json of a prepared data set, or None where there is none.
-
-    Raises:
-        UserError: it is damaged.
-    """
+    """info.json of a prepared data set, or None where there is none; a `UserError` if it is damaged."""
     path = folder / "parts/info.json"
     try:
         return json.loads(path.read_text()) if path.is_file() else None
@@ -127,13 +108,8 @@ def read_info(folder: Path) -> dict[str, Any] | None:
 
 
 def require_info(folder: Path) -> dict[str, Any]:
-    """info.json of a prepared data set.
-
-    Raises:
-        UserError: there is none, or it is damaged.
-    """
-    info = read_info(folder)
-    if info is None:
+    """info.json of a prepared data set; a `UserError` if there is none, or it is damaged."""
+    if (info := read_info(folder)) is None:
         raise UserError(f"There is no prepared data set in {folder}. Make it: make prepare data={folder.name}")
     return info
 
@@ -151,25 +127,20 @@ def _save_part(part: Part, folder: Path, name: str) -> None:
 
 
 def _load_part(folder: Path, name: str) -> Part:
-    X = next(_load_X(path) for path in folder.glob(f"X_{name}.*"))
+    load: Any = {".parquet": pd.read_parquet, ".npz": sparse.load_npz, ".npy": partial(np.load, mmap_mode="r")}
+    [X] = folder.glob(f"X_{name}.*")
     paths = {field: folder / f"{field}_{name}.npy" for field in ("y", "rows", "groups")}
     found: Any = {field: np.load(path) if path.is_file() else None for field, path in paths.items()}
-    return Part(X, **found)
-
-
-def _load_X(path: Path) -> Any:
-    if path.suffix == ".parquet":
-        return pd.read_parquet(path)
-    return sparse.load_npz(path) if path.suffix == ".npz" else np.load(path, mmap_mode="r")
+    return Part(load[X.suffix](X), **found)
 
 
 def _problem(kind: str, part: Part) -> str | None:
     """What is wrong with a part, or None."""
     if len(part) == 0:
         return "no rows"
-    n = part.X.shape[0]
-    if n != len(part) or (part.y is not None and len(part.y) != len(part)):
-        return f"{n} rows of X, {len(part)} ids, {None if part.y is None else len(part.y)} targets"
+    targets = len(part) if part.y is None else len(part.y)
+    if not part.X.shape[0] == len(part) == targets:
+        return f"{part.X.shape[0]} rows of X, {len(part)} ids, {targets} targets"
     if (kind == "table") != isinstance(part.X, pd.DataFrame):
         raise UserError(f"The reader gave a {type(part.X).__name__}, which is not data of kind {kind}. Correct `kind`.")
     if kind == "table":
@@ -177,6 +148,6 @@ def _problem(kind: str, part: Part) -> str | None:
     values, dimensions = ARRAYS[kind]
     if sparse.issparse(part.X) != (kind == "baskets"):
         return f"X is {type(part.X).__name__}; baskets are sparse (CSR), other arrays are not"
-    if part.X.dtype.kind != values or part.X.ndim != dimensions:
-        return f"X is {part.X.dtype} with {part.X.ndim} dimensions; it must be of type {values!r} with {dimensions}"
-    return None
+    fits = (part.X.dtype.kind, part.X.ndim) == (values, dimensions)
+    must = f"it must be of type {values!r} with {dimensions}"
+    return None if fits else f"X is {part.X.dtype} with {part.X.ndim} dimensions; {must}"

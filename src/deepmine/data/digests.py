@@ -29,24 +29,18 @@ def file_digest(path: Path) -> str:
 
 
 def folder_digest(folder: Path, leave_out: str = "") -> str:
-    """Names and content of all files below a folder but one: the md5 that a .dvc file gives for it.
-
-    Algorithm: md5 of the JSON list of `{md5, relpath}`, sorted by path (dvc-data, `hashfile/tree.py`).
-    """
+    """The md5 of all files below a folder but one, as in .dvc files: dvc-data, `hashfile/tree.py`."""
     found = sorted(file_digests(folder).items(), key=lambda entry: entry[0].split("/"))
     entries = [{"md5": digest, "relpath": name} for name, digest in found if name != leave_out]
     return md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 
 def file_digests(folder: Path) -> dict[str, str]:
-    """MD5 of each file below a folder, by its path there.
-
-    What .dvcignore names is left out, unless it is the folder itself, such as a downloaded data set.
-    """
+    """MD5 of each file below a folder, by its path there; what .dvcignore names only if it is the folder itself."""
     ignored = GitIgnoreSpec.from_lines((ROOT / ".dvcignore").read_text(encoding="utf-8").splitlines())
     whole = ignored.match_file(relpath(folder, ROOT))
-    name = md5(str(folder.resolve()).encode(), usedforsecurity=False).hexdigest()
-    notes, before, stamps, found = ROOT / f"out/.digests/{name}.json", {}, {}, {}
+    place = md5(str(folder.resolve()).encode(), usedforsecurity=False).hexdigest()
+    notes, before, stamps, found = ROOT / f"out/.digests/{place}.json", {}, {}, {}
     with suppress(OSError, ValueError):
         before = json.loads(notes.read_text())
     for path in folder.rglob("*"):
@@ -56,8 +50,8 @@ def file_digests(folder: Path) -> dict[str, str]:
             stamp, digest = before.get(name, (None, ""))
             found[name] = digest if stamp == stamps[name] else file_digest(path)
     noted = {name: [stamp, found[name]] for name, stamp in stamps.items() if stamp[2] < time.time_ns() - RACY}
-    if noted != before and sum(size for size, *_ in stamps.values()) > LARGE:
-        with suppress(OSError):
+    with suppress(OSError):
+        if noted != before and sum(size for size, *_ in stamps.values()) > LARGE:
             notes.parent.mkdir(parents=True, exist_ok=True)
             notes.write_text(json.dumps(noted))
     return found
@@ -77,16 +71,14 @@ def compare_with_dvc(folder: Path) -> None:
         return
     listing, differ = ROOT / ".dvc/cache/files/md5" / whole[:2] / whole[2:], []
     if listing.is_file():
-        listed = {file["relpath"]: file["md5"] for file in json.loads(listing.read_text())}
-        listed = {path.removeprefix(below): digest for path, digest in listed.items() if path.startswith(below)}
+        files = [(file["relpath"], file["md5"]) for file in json.loads(listing.read_text())]
+        listed = {path.removeprefix(below): digest for path, digest in files if path.startswith(below)}
         found = file_digests(folder) if listed else {}  # else it is new, or downloaded
-        for path in sorted(path for path in listed.keys() | found if listed.get(path) != found.get(path)):
+        for path in sorted({path for path, _ in listed.items() ^ found.items()}):
             differ.append(f"{path} ({'added' if path not in listed else 'changed' if path in found else 'missing'})")
     elif folder_digest(data) != whole:  # the cache is elsewhere
         differ = ["see .venv/bin/dvc data status --granular"]
     if differ:
-        text = (
-            f"warning: {folder} is not as data.dvc lists it: {', '.join(differ[:5])}{', ...' if differ[5:] else ''}. "
-        )
-        text += f"Your change? .venv/bin/dvc add data. Damage? rm -r {folder} && .venv/bin/dvc pull --force data.dvc"
-        print(text, file=sys.stderr)
+        said = f"warning: {folder} is not as data.dvc lists it: {', '.join(differ[:5])}{', ...' * bool(differ[5:])}."
+        help = f"Your change? .venv/bin/dvc add data. Damage? rm -r {folder} && .venv/bin/dvc pull --force data.dvc"
+        print(said, help, file=sys.stderr)

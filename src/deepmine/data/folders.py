@@ -64,14 +64,11 @@ def replace(folder: Path, new: Path, files: Mapping[str, str]) -> None:
 
 
 def require_ours(folder: Path, files: Mapping[str, str]) -> None:
-    """Raise a UserError unless a folder is absent, empty or ours.
-
-    It is ours if it holds nothing but `files` (globs), and in one of them the text that is given for it.
-    """
+    """A `UserError` unless a folder is absent, empty, or holds `files` (globs) alone, one of them with its text."""
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else ["it"] * folder.exists()
     known = [*(name.partition("/")[0] for name in files), ".*.deepmine-*"]
     others = [name for name in names if not any(fnmatch(name, glob) for glob in known)]
-    marks = [(folder / name, text) for name, text in files.items() if text and (folder / name).is_file()]
+    marks = [(path, text) for name, text in files.items() if text and (path := folder / name).is_file()]
     marked = any(text in path.read_text(errors="replace") for path, text in marks)
     if folder.is_symlink() or ROOT.is_relative_to(folder.resolve()) or others or (names and not marked):
         what = ", ".join(others[:3]) or "it"

@@ -33,21 +33,14 @@ class Raw(NamedTuple):
 
     def take(self, index: NDArray) -> "Raw":
         """Some of the rows, by position or by a mask."""
-        taken = {}
-        for name in ("X", "y", "rows", "parts", "groups", "times"):
-            if (value := getattr(self, name)) is not None:
-                taken[name] = value.iloc[index].reset_index(drop=True) if hasattr(value, "iloc") else value[index]
-        return self._replace(**taken)
+        return Raw(*(values if name == "facts" else taken(values, index) for name, values in self._asdict().items()))
 
 
-def published(X: NDArray, y: NDArray | None, X_test: NDArray, y_test: NDArray | None) -> Raw:
-    """The rows of a published split, with ids `train-0`, ...; a `UserError` if the parts differ in shape or target."""
-    if X.shape[1:] != X_test.shape[1:] or (y is None) != (y_test is None):
-        kinds = [f"{a.shape[1:]} {'without' if b is None else 'with'} a target" for a, b in ((X, y), (X_test, y_test))]
-        raise UserError(f"Training rows have shape {kinds[0]}, test rows {kinds[1]}: they must agree.")
-    parts = np.repeat(["train", "test"], [len(X), len(X_test)])
-    rows = np.array([f"{part}-{n}" for part, some in (("train", X), ("test", X_test)) for n in range(len(some))])
-    return Raw(np.concatenate([X, X_test]), None if y is None else np.concatenate([y, y_test]), rows, parts)
+def taken(values: Any, index: NDArray) -> Any:
+    """Some rows of an array or a frame, by position or by a mask; None of None."""
+    if values is None:
+        return None
+    return values.iloc[index].reset_index(drop=True) if hasattr(values, "iloc") else values[index]
 
 
 def require_inside(path: Path, folder: Path) -> Path:
@@ -56,11 +49,6 @@ def require_inside(path: Path, folder: Path) -> Path:
     if not real.is_relative_to(folder.resolve()) and not IN_CACHE.search(str(real)):
         raise UserError(f"{path} is outside {folder}, so no version of it is kept. Copy it into {folder}.")
     return path
-
-
-def raw_file(folder: Path, name: str) -> Path:
-    """The first file that `raw_files` finds."""
-    return raw_files(folder, name)[0]
 
 
 def raw_files(folder: Path, name: str) -> list[Path]:

@@ -1,5 +1,6 @@
 """Association rules: what is bought together, and whether that still holds in baskets that were not used to find it."""
 
+from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 from typing import Any, Literal
@@ -18,43 +19,26 @@ from deepmine.models.itemsets import TRY, Itemsets, holders, mine, pack
 MAX_RULES = 5_000_000  # candidates; more is an error
 
 
+@dataclass(eq=False, repr=False)
 class AssociationRules(BaseEstimator):
     """Rules of the form "baskets with these items also hold those", from frequent item sets.
 
-    Args:
-        min_support: least share of the baskets that hold all items of a rule, above 0.
-        min_confidence: least share of the baskets with the antecedent that also hold the consequent. Both are compared
-            as exact fractions of counts, so a rule exactly at the threshold is kept.
-        max_length: most items of a rule; None: unlimited.
-        itemsets: the sets that rules are made from: all; closed (no larger set has the same support); or maximal (no
-            larger set is frequent). With `max_length`, larger means up to that length.
-        prune_redundant: drop a rule if a smaller antecedent, or none, makes the same consequent as likely (Bayardo,
-            Agrawal, Gunopulos, ICDE 1999; "productive" rules of Webb, Machine Learning 68, 2007).
-        alpha: false discovery rate (Benjamini, Yekutieli) of Fisher's exact test, one-sided, of all candidates.
-        n_recommendations: items that `predict` names for each basket.
+    Support and confidence are compared as exact fractions of counts: a rule exactly at a threshold is kept.
 
-    Attributes:
-        itemsets_: `items` `(n, longest)`, ascending, padded with -1; `count` `(n,)`.
-        rules_: `antecedent` and `consequent`, padded likewise, `measures` and `p_value`; most confident first.
+    `itemsets_` has `items` `(n, longest)`, ascending, padded with -1, and `count` `(n,)`; `rules_` has `antecedent` and
+    `consequent`, padded likewise, `measures` and `p_value`, most confident first.
     """
 
-    def __init__(
-        self,
-        min_support: PositiveFloat = 0.05,
-        min_confidence: NonNegativeFloat = 0.6,
-        max_length: PositiveInt | None = None,
-        itemsets: Literal["all", "closed", "maximal"] = "all",
-        prune_redundant: bool = False,
-        alpha: PositiveFloat | None = None,
-        n_recommendations: PositiveInt = 5,
-    ) -> None:
-        self.min_support = min_support
-        self.min_confidence = min_confidence
-        self.max_length = max_length
-        self.itemsets = itemsets
-        self.prune_redundant = prune_redundant
-        self.alpha = alpha
-        self.n_recommendations = n_recommendations
+    min_support: PositiveFloat = 0.05  # least share of the baskets that hold all items of a rule
+    min_confidence: NonNegativeFloat = 0.6  # least share of the baskets with the antecedent that hold the consequent
+    max_length: PositiveInt | None = None  # most items of a rule
+    # all; closed: no larger set, up to `max_length`, has the same support; maximal: no larger set is frequent
+    itemsets: Literal["all", "closed", "maximal"] = "all"
+    # drop a rule if a smaller antecedent, or none, makes the same consequent as likely (Bayardo, Agrawal, Gunopulos,
+    # ICDE 1999; "productive" rules of Webb, Machine Learning 68, 2007)
+    prune_redundant: bool = False
+    alpha: PositiveFloat | None = None  # false discovery rate (Benjamini, Yekutieli) of one-sided Fisher's exact tests
+    n_recommendations: PositiveInt = 5  # items that `predict` names for each basket
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> "AssociationRules":
         """Find the rules in `X`, `(n, items)`, dense or sparse; values above 0 are held items. `y` is ignored."""
@@ -69,9 +53,7 @@ class AssociationRules(BaseEstimator):
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
-        """Items to recommend `(n, n_recommendations)`, padded with -1: the consequents of the rules whose antecedents a
-        basket holds, most confident first, without what it holds already.
-        """
+        """New items for each basket, `(n, n_recommendations)`, padded with -1; of the most confident rule first."""
         check_is_fitted(self)
         held = pack(baskets := self._baskets(X))
         offered, number = held.copy(), np.zeros(baskets.shape[0], int)
@@ -104,11 +86,10 @@ class AssociationRules(BaseEstimator):
 
     def table(self, names: list[str]) -> pd.DataFrame:
         """The rules with the names of their items, and their measures."""
-        sides = {
-            side: [" + ".join(names[item] for item in row if item >= 0) for row in self.rules_[side]]
-            for side in ("antecedent", "consequent")
-        }
-        return pd.DataFrame({**self.rules_, **sides})
+        table: dict[str, Any] = dict(self.rules_)
+        for side in ("antecedent", "consequent"):
+            table[side] = [" + ".join(names[item] for item in row if item >= 0) for row in table[side]]
+        return pd.DataFrame(table)
 
     def _rules(self, sets: Itemsets, chosen: NDArray[np.bool_]) -> dict[str, NDArray]:
         """All candidates, tested, then those that are kept, most confident first."""

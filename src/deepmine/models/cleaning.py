@@ -16,7 +16,7 @@ class DropColumns(TransformerMixin, BaseEstimator):
         self.max_missing = max_missing
 
     def fit(self, X: pd.DataFrame, y: object = None) -> "DropColumns":
-        """Choose the columns. `columns_`: those that stay."""
+        """Choose the columns that stay, `columns_`."""
         validate_data(self, X, skip_check_array=True)
         missing = X.isna().mean()
         self.columns_ = [str(name) for name in X.columns[(missing <= self.max_missing) & (missing < 1)]]
@@ -29,18 +29,15 @@ class DropColumns(TransformerMixin, BaseEstimator):
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
         """The columns that stay."""
-        check_is_fitted(self)
         return np.array(self.columns_, object)
 
 
 class Outliers(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """Clip numbers far from the others, or set them missing; a column with no spread stays as it is.
+    """Clip numbers far from the others, or empty them; a column with no spread stays as it is.
 
-    Args:
-        method: `iqr`, beyond the quartiles by `threshold` interquartile ranges (Tukey, "Exploratory Data Analysis",
-            1977; usually 1.5), or `robust_z`, from the median by `threshold` standard deviations, estimated as
-            MAD / 0.6745 (Iglewicz and Hoaglin, "How to Detect and Handle Outliers", 1993; usually 3.5).
-        action: `clip` to the limits, or `empty`, which leaves a missing value.
+    `iqr`: beyond the quartiles by `threshold` interquartile ranges (Tukey, "Exploratory Data Analysis", 1977: 1.5).
+    `robust_z`: from the median by `threshold` times MAD / 0.6745, an estimate of the standard deviation (Iglewicz and
+    Hoaglin, "How to Detect and Handle Outliers", 1993: 3.5).
     """
 
     def __init__(
@@ -49,12 +46,10 @@ class Outliers(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         threshold: PositiveFloat = 3.0,
         action: Literal["clip", "empty"] = "clip",
     ) -> None:
-        self.method = method
-        self.threshold = threshold
-        self.action = action
+        self.method, self.threshold, self.action = method, threshold, action
 
     def fit(self, X: pd.DataFrame, y: object = None) -> "Outliers":
-        """Learn the limits. `limits_`: lower and upper limit of each column of numbers with any spread."""
+        """Learn `limits_`, the lower and upper limit of each column of numbers with any spread."""
         validate_data(self, X, skip_check_array=True)
         numbers = X.select_dtypes("number")
         low, high = (numbers.quantile(q) for q in ((0.25, 0.75) if self.method == "iqr" else (0.5, 0.5)))
@@ -66,8 +61,7 @@ class Outliers(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
         """The frame without outliers."""
         check_is_fitted(self)
-        X = X.copy(deep=False)
-        for name, limits in self.limits_.items():
-            within = X[name].clip(*limits)
-            X[name] = within if self.action == "clip" else X[name].where(X[name] == within)
-        return X
+        inside = {name: X[name].clip(*limits) for name, limits in self.limits_.items()}
+        if self.action == "empty":
+            inside = {name: X[name].where(X[name] == clipped) for name, clipped in inside.items()}
+        return X.assign(**inside)

@@ -1,5 +1,6 @@
 """Clustering algorithms with a `predict` for new rows where scikit-learn has none."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,23 +12,17 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 
+@dataclass(eq=False, repr=False)
 class NearestCluster(ClusterMixin, BaseEstimator):
     """Any clustering algorithm, with `predict`: a new row gets the label of the nearest training row.
 
     Noise (-1) is a label like any other: a new row next to noise is noise.
 
-    Args:
-        clusterer: the algorithm; it needs `fit_predict` only.
-        n_neighbors: training rows that vote for the label of a new one.
-
-    Attributes:
-        labels_: of the training rows, `(n,)`, as the algorithm gave them.
-        neighbours_: the fitted `KNeighborsClassifier`.
+    `labels_` `(n,)` are those of the training rows, `neighbours_` is the fitted `KNeighborsClassifier`.
     """
 
-    def __init__(self, clusterer: Any = None, n_neighbors: PositiveInt = 1) -> None:
-        self.clusterer = clusterer
-        self.n_neighbors = n_neighbors
+    clusterer: Any = None  # it needs `fit_predict` only; None: `AgglomerativeClustering()`
+    n_neighbors: PositiveInt = 1  # training rows that vote for the label of a new one
 
     def fit(self, X: Any, y: Any = None) -> "NearestCluster":
         """Cluster `(n, features)` and remember the rows; `y` is ignored."""

@@ -1,11 +1,8 @@
 """Frequent item sets by Eclat on bit sets.
 
-Each item is a row of bits, one per basket. The AND of several rows marks the baskets that hold all of these items, and
-its population count is their number. The search goes depth first through classes of sets that share a prefix, rare
-items first, so that the rows shrink quickly.
-
-Sources: Zaki, Scalable algorithms for association mining, IEEE TKDE 12(3), 2000 (vertical lists, prefix classes);
-Borgelt, Frequent item set mining, WIREs Data Mining 2(6), 2012 (bit rows, item order).
+Each item is a row of bits, one per basket; the AND of several rows marks the baskets that hold all of these items.
+The search goes depth first through sets that share a prefix, rare items first, so that the rows shrink quickly.
+Sources: Zaki, IEEE TKDE 12(3), 2000 (prefix classes); Borgelt, WIREs Data Mining 2(6), 2012 (bit rows, item order).
 """
 
 from itertools import pairwise
@@ -14,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 
-BLOCK = 2**18  # words or pairs per step, so that they stay in the processor's cache
+BLOCK = 2**18  # words per step, so that they stay in the processor's cache
 MEMORY = 2**30  # limit in bytes for bit rows and pair counts
 TRY = "Raise min_support, set max_length, or drop the largest baskets and the items that are in most of them."
 
@@ -70,10 +67,8 @@ class Itemsets:
 def mine(X: csr_array, min_count: int, max_length: int | None = None, max_itemsets: int = 1_000_000) -> Itemsets:
     """All sets of up to `max_length` items (None: any number) that at least `min_count` baskets, 1 or more, hold.
 
-    An entry of `X`, `(n, items)`, means that the basket holds the item; there are no duplicates.
-
-    Raises:
-        ValueError: there are more than `max_itemsets`, or the bit rows exceed `MEMORY`.
+    An entry of `X`, `(n, items)`, means that the basket holds the item; there are no duplicates. Raises `ValueError` if
+    there are more than `max_itemsets`, or the bit rows exceed `MEMORY`.
     """
     counts = np.bincount(X.indices, minlength=X.shape[1])
     frequent = np.flatnonzero(counts >= min_count)
@@ -111,10 +106,8 @@ class _Search:
         if (need := 8 * n_items * (words + 3 * n_items)) > MEMORY:
             raise ValueError(f"{n_items:,} frequent items in {X.shape[0]:,} baskets need {need / 2**30:.1f} GB. {TRY}")
         bits = pack(X)
-        lengths = np.diff(X.indptr).astype(np.int64)
-        long = n_items * bits.size < 4 * (lengths**2).sum()  # the cost of both ways, in the same unit, as measured
-        pairs = _pairs_by_bits(bits) if long else _pairs_by_baskets(X, lengths)
-        self.pairs = pairs + pairs.T  # baskets that hold both items, 0 on the diagonal
+        long = n_items * bits.size < 4 * (np.diff(X.indptr).astype(np.int64) ** 2).sum()  # costs in one unit, measured
+        self.pairs = _pairs_by_bits(bits) if long else _pairs_by_baskets(X)  # baskets that hold both items
         for first in range(n_items - 1):
             later = np.flatnonzero(self.pairs[first] >= self.min_count)
             later = later[later > first]
@@ -158,22 +151,12 @@ def _pairs_by_bits(bits: NDArray[np.uint64]) -> NDArray[np.int64]:
         some = np.ascontiguousarray(bits[:, start : start + step])
         for item in range(n_items - 1):
             counts[item, item + 1 :] += _ones(some[item + 1 :] & some[item])
-    return counts
+    return counts + counts.T
 
 
-def _pairs_by_baskets(X: csr_array, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Tables of baskets of about the same length: a row per place, a column per basket, every two rows are pairs."""
-    n_codes = X.shape[1] + 1  # one more, which pads short baskets
-    counts = np.zeros(n_codes**2, np.int64)
-    order = np.argsort(lengths, kind="stable")[::-1]
-    while len(order) and (width := int(lengths[order[0]])) > 1:
-        here, order = np.split(order, [max(1, 8 * BLOCK // width**2)])
-        table = np.full((len(here), width), n_codes - 1)
-        table[np.arange(width) < lengths[here, None]] = X[here].indices
-        one, other = np.triu_indices(width, 1)
-        table = np.ascontiguousarray(table.T)
-        counts += np.bincount((table[one] * n_codes + table[other]).ravel(), minlength=n_codes**2)
-    return counts.reshape(n_codes, n_codes)[:-1, :-1]
+def _pairs_by_baskets(X: csr_array) -> NDArray[np.int64]:
+    ones = csr_array((np.ones(X.nnz, np.int64), X.indices, X.indptr), X.shape)
+    return (ones.T @ ones).toarray()
 
 
 def _ones(bits: NDArray[np.uint64]) -> NDArray[np.int64]:

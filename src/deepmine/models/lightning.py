@@ -1,7 +1,6 @@
 """Neural networks as scikit-learn estimators around a plain `nn.Module`; Lightning trains it, see `training.py`."""
 
 import pkgutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -21,19 +20,14 @@ from torch.nn import functional as F
 from deepmine.config import trust
 
 ROWS_PER_CALL = 2048
-CONTAMINATION = 0.1  # share of the training rows that count as anomalies
-OnEpoch = Callable[[int, dict[str, float]], None]
-Start = tuple[NDArray, NDArray, Callable[..., dict[str, Tensor]]]  # inputs, encoded targets and objective
 
 
 @dataclass(eq=False, repr=False)
 class LightningEstimator(TransformerMixin, BaseEstimator):
     """What the estimators around a network share. The sizes of the network come from the data.
 
-    Attributes:
-        net_: the network, on the CPU; with an `eval_set`, as it was at the lowest validation loss, unless a callback
-            such as weight averaging sets the final weights.
-        history_: one dict per epoch, `{"train_loss": ..., "val_loss": ...}`; empty where other processes train.
+    `net_` is the network, on the CPU, with the weights of the lowest validation loss, if there is an `eval_set` and no
+    callback sets others. `history_` is one `{"train_loss": ..., "val_loss": ...}` per epoch.
     """
 
     net: type | str = "deepmine.models.networks.MLP"  # takes `(input_shape, n_outputs, **net_params)`
@@ -51,14 +45,11 @@ class LightningEstimator(TransformerMixin, BaseEstimator):
     steps_per_execution: PositiveInt | Literal["auto"] = "auto"  # optimiser steps per call; changes the speed only
     trainer: dict[str, Any] | None = None  # any arguments of `pytorch_lightning.Trainer`
 
-    def fit(self, X: Any, y: Any = None, eval_set: Any = None, on_epoch: OnEpoch | None = None) -> Any:
-        """Train the network.
+    def fit(self, X: Any, y: Any = None, eval_set: Any = None, on_epoch: Any = None) -> Any:
+        """Train on `X`, `(n, *input_shape)`, and `y`, `(n,)`; a sequence `(n, steps, features)` ends where NaN begins.
 
-        Args:
-            X: `(n, *input_shape)`, numbers; a sequence `(n, steps, features)` ends where NaN begins.
-            y: `(n,)`, class labels or numbers.
-            eval_set: validation rows `(X, y)`; they choose the epoch whose weights are kept.
-            on_epoch: called with the number of each epoch, from 1, and its curves.
+        `eval_set`, validation rows `(X, y)`, chooses the epoch whose weights are kept. `on_epoch` is called with the
+        number of each epoch, from 1, and its curves.
         """
         from deepmine.models import training  # seconds of imports that a prediction does not need
 
@@ -101,10 +92,9 @@ class LightningEstimator(TransformerMixin, BaseEstimator):
     def _check(self, X: Any, y: Any = None, reset: bool = True) -> Any:
         """Float32 arrays of any number of dimensions; a sequence may hold NaN, as padding."""
         finite = "allow-nan" if getattr(X, "ndim", 2) == 3 else True
-        options: dict[str, Any] = {"dtype": np.float32, "allow_nd": True, "ensure_all_finite": finite}
-        if reset and get_tags(self).target_tags.required:
-            options |= {"y": y, "y_numeric": isinstance(self, RegressorMixin)}
-        return validate_data(self, X, reset=reset, **options)
+        learns = reset and get_tags(self).target_tags.required
+        target = {"y": y, "y_numeric": isinstance(self, RegressorMixin)} if learns else {}
+        return validate_data(self, X, reset=reset, dtype=np.float32, allow_nd=True, ensure_all_finite=finite, **target)
 
     def _build(self) -> nn.Module:
         return _class(self.net, nn.Module)(self.input_shape_, self.n_outputs_, **(self.net_params or {}))
@@ -141,7 +131,7 @@ class LightningClassifier(ClassifierMixin, LightningEstimator):
         probabilities = self.predict_proba(X)  # first, so that it says if the network is not fitted
         return self.classes_[probabilities.argmax(1)]
 
-    def _start(self, X: Any, y: Any) -> Start:
+    def _start(self, X: Any, y: Any) -> tuple[NDArray, NDArray, Any]:
         X, y = self._check(X, y)
         check_classification_targets(y)
         self.classes_ = np.unique(y)
@@ -159,7 +149,7 @@ class LightningRegressor(RegressorMixin, LightningEstimator):
         """The predicted number of each row, `(n,)`, in the unit of the target."""
         return self._outputs(X)[:, 0].double().numpy() * self.scale_ + self.mean_
 
-    def _start(self, X: Any, y: Any) -> Start:
+    def _start(self, X: Any, y: Any) -> tuple[NDArray, NDArray, Any]:
         X, y = self._check(X, y)
         self.n_outputs_ = 1
         self.mean_, self.scale_ = float(np.mean(y)), float(np.std(y)) or 1.0
@@ -175,7 +165,7 @@ class LightningAutoencoder(OutlierMixin, LightningEstimator):
     def fit(self, X: Any, y: Any = None, eval_set: Any = None, on_epoch: Any = None) -> Any:
         """Train the network to output its input; as `LightningEstimator.fit`, but targets are not used."""
         super().fit(X, None, eval_set, on_epoch)
-        self.offset_ = float(np.quantile(self.score_samples(X), CONTAMINATION))
+        self.offset_ = float(np.quantile(self.score_samples(X), 0.1))
         return self
 
     def score_samples(self, X: Any) -> NDArray[np.float64]:
@@ -190,7 +180,7 @@ class LightningAutoencoder(OutlierMixin, LightningEstimator):
         """-1 for an anomaly, 1 for other rows."""
         return np.where(self.decision_function(X) < 0, -1, 1)
 
-    def _start(self, X: Any, y: Any) -> Start:
+    def _start(self, X: Any, y: Any) -> tuple[NDArray, NDArray, Any]:
         X = self._check(X)
         self.n_outputs_ = prod(X.shape[1:])
         return X, self._encode(X), regress

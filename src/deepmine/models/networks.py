@@ -1,7 +1,5 @@
-"""Plain networks. Each takes the shape of one row and the number of outputs, both read from the data.
-
-A model's YAML can name any `torch.nn.Module` class as `net` if it takes `(input_shape, n_outputs, **net_params)` and
-maps a batch `(n, *input_shape)` to `(n, n_outputs)`.
+"""Plain networks. Any `torch.nn.Module` can be the `net` of a model's YAML if it takes
+`(input_shape, n_outputs, **net_params)`, sizes read from the data, and maps `(n, *input_shape)` to `(n, n_outputs)`.
 """
 
 from collections.abc import Sequence
@@ -12,25 +10,21 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
+Sizes = Sequence[int]
+Norm = Literal["batch", "layer"] | None
 
 
 class MLP(nn.Module):
     """Multilayer perceptron: fully connected layers; all but the last with normalisation, ReLU and dropout."""
 
     def __init__(
-        self,
-        input_shape: Sequence[int],
-        n_outputs: int,
-        hidden: Sequence[int] = (128,),
-        dropout: float = 0.0,
-        norm: Literal["batch", "layer"] | None = None,
+        self, input_shape: Sizes, n_outputs: int, hidden: Sizes = (128,), dropout: float = 0.0, norm: Norm = None
     ) -> None:
         super().__init__()
-        widths = [prod(input_shape), *hidden]
+        widths, norms = [prod(input_shape), *hidden], {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
         layers: list[nn.Module] = [nn.Flatten()]
         for n_in, n_out in pairwise(widths):
-            normalize = [NORMS[norm](n_out)] if norm else []
+            normalize = [norms[norm](n_out)] if norm else []
             layers += [nn.Linear(n_in, n_out), *normalize, nn.ReLU(), nn.Dropout(dropout)]
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], n_outputs))
 
@@ -44,12 +38,12 @@ class CNN(nn.Module):
 
     def __init__(
         self,
-        input_shape: Sequence[int],
+        input_shape: Sizes,
         n_outputs: int,
-        channels: Sequence[int] = (32, 64),
+        channels: Sizes = (32, 64),
         kernel_size: int = 3,
         pool: int = 2,
-        hidden: Sequence[int] = (128,),
+        hidden: Sizes = (128,),
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -70,14 +64,13 @@ class CNN(nn.Module):
 class RNN(nn.Module):
     """Recurrent network: layers of plain, LSTM or GRU cells, then a linear layer on the state after the last step.
 
-    A sequence ends where NaN begins; padding changes no output. An image is read row by row. Each layer and direction
-    is a module of its own that runs over the padding too: the backward pass of torch's packed sequences takes time
-    quadratic in the number of steps on a CPU (1,000 steps: ten times as long).
+    A sequence ends where NaN begins; padding changes no output. An image is read row by row. Packed sequences are not
+    used: on a CPU, torch's backward pass through them takes time quadratic in the number of steps.
     """
 
     def __init__(
         self,
-        input_shape: Sequence[int],
+        input_shape: Sizes,
         n_outputs: int,
         cell: Literal["rnn", "lstm", "gru"] = "gru",
         hidden_size: int = 64,
@@ -115,12 +108,7 @@ class Autoencoder(nn.Module):
     """Compresses a row to a short code and reconstructs the row from it."""
 
     def __init__(
-        self,
-        input_shape: Sequence[int],
-        n_outputs: int,
-        hidden: Sequence[int] = (64,),
-        code: int = 8,
-        dropout: float = 0.0,
+        self, input_shape: Sizes, n_outputs: int, hidden: Sizes = (64,), code: int = 8, dropout: float = 0.0
     ) -> None:
         super().__init__()
         self.encode = MLP(input_shape, code, hidden, dropout)  # (n, *input_shape) to (n, code)

@@ -26,10 +26,7 @@ if sys.modules[TORCH_ARRAYS] is None:
 
 
 def build(steps: Mapping[str, Any], model: Mapping[str, Any], trusted: Sequence[str] = ()) -> Pipeline:
-    """The pipeline that a config describes, not fitted; each class is checked before anything is called.
-
-    The model comes after `steps`, of which None leaves one out. Raises `UserError` if a name, key or value is refused.
-    """
+    """The pipeline that a config describes, not fitted; each class is checked before anything is called."""
     classes = {}
     for section, config in (("steps", steps), ("model", model)):
         for key, node in trust.check_config(config, section, trusted):
@@ -94,10 +91,9 @@ def save(pipeline: Pipeline, path: Path) -> None:
 
 
 def load(path: Path, trusted: Sequence[str] = ()) -> Pipeline:
-    """Read a model file whose types have all been checked; also the `model.skops` of a model downloaded from MLflow.
+    """Read a model file, also one from MLflow, after checking all its types; raise `UserError` if it is not trusted.
 
     MLflow's own loaders believe the list of types that a model brings with it: use this for a stranger's model.
-    Raises `UserError` if the file is missing or damaged, or names a type that is not trusted.
     """
     if not path.is_file():
         raise UserError(f"There is no model in {path.parent}. Train it first.")

@@ -21,8 +21,7 @@ from tqdm import tqdm
 from deepmine.config.errors import UserError
 
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its banners
-warnings.filterwarnings("ignore", "`isinstance.treespec", module="pytorch_lightning")
-warnings.filterwarnings("ignore", "You defined a `validation_step` but", module="pytorch_lightning")
+warnings.filterwarnings("ignore", "`isinstance.treespec|You defined a `validation_step`", module="pytorch_lightning")
 ROWS_PER_CALL = 2048
 ANY_PACE = {  # arguments of the Trainer that neither count batches nor change a step
     "max_epochs", "min_epochs", "accelerator", "devices", "num_nodes", "strategy", "precision", "deterministic",
@@ -31,10 +30,7 @@ ANY_PACE = {  # arguments of the Trainer that neither count batches nor change a
 
 
 class Training(pl.LightningModule):
-    """One optimiser step per batch, with Lightning's automatic optimisation.
-
-    Measurements are summed on the device and read once per epoch: one `self.log` takes longer than a small net's step.
-    """
+    """One optimiser step per batch; measurements are read once per epoch, because `self.log` is slow on small nets."""
 
     def __init__(self, net: nn.Module, objective: Callable[..., dict[str, Tensor]], settings: dict[str, Any]) -> None:
         super().__init__()
@@ -105,11 +101,7 @@ class FastTraining(Training):
 
 
 class Epochs(pl.Callback):
-    """Reports each epoch, and keeps the weights of the lowest validation loss.
-
-    It runs before other callbacks: it sees averaged weights if one validates them, and one that sets the final weights,
-    as averaging does, has the last word.
-    """
+    """Reports each epoch and keeps the best weights; it runs first, so that weight averaging has the last word."""
 
     def __init__(self, on_epoch: Callable[[int, dict[str, float]], None] | None) -> None:
         self.on_epoch, self.best = on_epoch, math.inf
@@ -178,9 +170,7 @@ class Rows:
 def split(n: int, size: int) -> list[int]:
     """Sizes of the batches of `n` rows; a single last row joins the batch before it: batch norm needs two."""
     full, rest = divmod(n, size)
-    if rest == 1 and full:
-        return [size] * (full - 1) + [size + 1]
-    return [size] * full + [rest] * (rest > 0)
+    return [size] * (full - 1) + [size + 1] if rest == 1 and full else [size] * full + [rest] * (rest > 0)
 
 
 def run(net: nn.Module, objective: Any, settings: dict[str, Any], train: Any, val: Any, on_epoch: Any) -> list[dict]:
@@ -196,12 +186,8 @@ def run(net: nn.Module, objective: Any, settings: dict[str, Any], train: Any, va
         raise UserError(f"steps_per_execution={steps} does not work with {single[0]}. Set it to auto or 1.")
     if val is not None and settings["patience"] is not None:
         callbacks.append(EarlyStopping("val_loss", patience=settings["patience"], check_on_train_epoch_end=False))
-    kinds = {
-        "enable_checkpointing": Checkpoint,
-        "enable_progress_bar": ProgressBar,
-        "enable_model_summary": ModelSummary,
-    }
-    defaults: dict[str, Any] = {flag: any(isinstance(c, kind) for c in callbacks) for flag, kind in kinds.items()}
+    kinds = {"checkpointing": Checkpoint, "progress_bar": ProgressBar, "model_summary": ModelSummary}
+    defaults: dict[str, Any] = {f"enable_{k}": any(isinstance(c, kinds[k]) for c in callbacks) for k in kinds}
     defaults["logger"] = any(isinstance(c, LearningRateMonitor) for c in callbacks) and DummyLogger()
     defaults |= {"num_sanity_val_steps": 0, "gradient_clip_val": settings["gradient_clip"] if steps == 1 else None}
     epochs = Epochs(on_epoch)

@@ -1,6 +1,7 @@
 """Steps between the arrays of a data set and a model, where scikit-learn has none."""
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -9,8 +10,6 @@ from pydantic import PositiveInt
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
-
-SUMMARY = ("mean", "std", "min", "max", "first", "last", "slope", "length")
 
 
 class Stateless(TransformerMixin, BaseEstimator):
@@ -61,6 +60,7 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         return self.scaler_.transform(rows).reshape(np.shape(X)).astype(np.float32)
 
 
+@dataclass(eq=False, repr=False)
 class SequenceSummary(TransformerMixin, BaseEstimator):
     """One row of numbers per sequence: `(n, steps, features)`, padded with NaN, to `(n, statistics of each feature)`.
 
@@ -68,8 +68,7 @@ class SequenceSummary(TransformerMixin, BaseEstimator):
     one step), `values` (all steps); of the sequence: `length`, in steps.
     """
 
-    def __init__(self, statistics: tuple[str, ...] | list[str] = SUMMARY) -> None:
-        self.statistics = statistics
+    statistics: tuple[str, ...] | list[str] = ("mean", "std", "min", "max", "first", "last", "slope", "length")
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> "SequenceSummary":
         """Learn the shape."""
@@ -108,6 +107,7 @@ _STATISTICS = {  # of sequences and their lengths, `(n, 1)`
 }
 
 
+@dataclass(eq=False, repr=False)
 class TextEncoder(TransformerMixin, BaseEstimator):
     """Each text to its characters or words, one-hot: `(n,)` to `(n, steps, vocabulary)`, padded with NaN.
 
@@ -115,15 +115,9 @@ class TextEncoder(TransformerMixin, BaseEstimator):
     `max_length` steps of each text are kept, and the `max_vocabulary` most frequent units; None: all.
     """
 
-    def __init__(
-        self,
-        unit: Literal["characters", "words"] = "characters",
-        max_length: PositiveInt | None = None,
-        max_vocabulary: PositiveInt | None = None,
-    ) -> None:
-        self.unit = unit
-        self.max_length = max_length
-        self.max_vocabulary = max_vocabulary
+    unit: Literal["characters", "words"] = "characters"
+    max_length: PositiveInt | None = None
+    max_vocabulary: PositiveInt | None = None
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> "TextEncoder":
         """Learn the vocabulary and the number of steps."""

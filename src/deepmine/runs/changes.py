@@ -33,30 +33,26 @@ def collect() -> tuple[dict[str, Any], bytes]:
     `tree` is all files as they are now, but for those of `left_out`, which says why. Where git fails, `note` says how.
     """
     try:
-        return _collect()
+        asked = _git("rev-parse", "--show-toplevel", "--git-path", "objects", "HEAD", "--abbrev-ref", "HEAD")
+        top, objects, commit, branch = os.fsdecode(asked).splitlines()
+        if Path(top).resolve() != ROOT:
+            return {"commit": None, "note": f"not a git repository of its own: it is in that of {top}"}, b""
+        changed = _git("diff", "--name-only", "--no-renames", "-z", "HEAD")
+        untracked = _git("ls-files", "--others", "--exclude-standard", "-z")
+        names = {name for name in os.fsdecode(changed + untracked).split("\0") if name and not OUTPUTS.match(name)}
+        left_out = {name: why for name in sorted(names) if (why := _why_left_out(name))}
+        with tempfile.TemporaryDirectory() as folder:
+            index, away = {"GIT_INDEX_FILE": f"{folder}/index"}, {"GIT_OBJECT_DIRECTORY": folder}
+            alone = {**index, **away, "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(ROOT / objects)}
+            kept = os.fsencode("\0".join(sorted(names - left_out.keys())))
+            _git("read-tree", "HEAD", settings=alone)
+            _git("update-index", "--add", "--remove", "--replace", "-z", "--stdin", settings=alone, stdin=kept)
+            tree = _git("write-tree", settings=alone).decode().strip()
+            patch = _git("diff-tree", "-p", "--binary", "--full-index", "--no-ext-diff", "HEAD", tree, settings=alone)
+        return {"commit": commit, "branch": branch, "tree": tree, "dirty": bool(names), "left_out": left_out}, patch
     except (OSError, subprocess.CalledProcessError) as error:
         said = getattr(error, "stderr", None) or str(error).encode()
         return {"commit": None, "note": said.decode(errors="replace").strip()}, b""
-
-
-def _collect() -> tuple[dict[str, Any], bytes]:
-    asked = _git("rev-parse", "--show-toplevel", "--git-path", "objects", "HEAD", "--abbrev-ref", "HEAD")
-    top, objects, commit, branch = os.fsdecode(asked).splitlines()
-    if Path(top).resolve() != ROOT:
-        return {"commit": None, "note": f"not a git repository of its own: it is in that of {top}"}, b""
-    changed = _git("diff", "--name-only", "--no-renames", "-z", "HEAD")
-    untracked = _git("ls-files", "--others", "--exclude-standard", "-z")
-    names = {name for name in os.fsdecode(changed + untracked).split("\0") if name and not OUTPUTS.match(name)}
-    left_out = {name: why for name in sorted(names) if (why := _why_left_out(name))}
-    with tempfile.TemporaryDirectory() as folder:
-        index, away = {"GIT_INDEX_FILE": f"{folder}/index"}, {"GIT_OBJECT_DIRECTORY": folder}
-        alone = {**index, **away, "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(ROOT / objects)}
-        kept = os.fsencode("\0".join(sorted(names - left_out.keys())))
-        _git("read-tree", "HEAD", settings=alone)
-        _git("update-index", "--add", "--remove", "--replace", "-z", "--stdin", settings=alone, stdin=kept)
-        tree = _git("write-tree", settings=alone).decode().strip()
-        patch = _git("diff-tree", "-p", "--binary", "--full-index", "--no-ext-diff", "HEAD", tree, settings=alone)
-    return {"commit": commit, "branch": branch, "tree": tree, "dirty": bool(names), "left_out": left_out}, patch
 
 
 def _why_left_out(name: str) -> str | None:

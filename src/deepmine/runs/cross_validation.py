@@ -26,8 +26,8 @@ from deepmine.runs import record
 def run(folder: Path, pipeline: Pipeline, task: str, data: Dataset, folds: int) -> None:
     """Fit a copy of the pipeline for each fold, score it on the rows held out, and write cv.csv and cv.json.
 
-    A line of cv.csv is a fold: `fold`, from 1; `rows`, how many were held out; its scores. cv.json adds the mean
-    over the folds, `cv/<score>`, and the sample standard deviation, `cv/<score>_std`, of scores that all folds have.
+    A line is a fold: `fold`, from 1; `rows`, how many were held out; its scores. cv.json adds mean, `cv/<score>`, and
+    sample standard deviation, `cv/<score>_std`, of the scores that all folds have.
     """
     lines, found = [], tasks.find(task)
     for number, (learn, val, held_out) in enumerate(cut(data, task, folds), start=1):
@@ -37,9 +37,8 @@ def run(folder: Path, pipeline: Pipeline, task: str, data: Dataset, folds: int) 
         lines.append({"fold": number, "rows": len(held_out), **scores})
     table = pd.DataFrame(lines)
     table.to_csv(folder / "cv.csv", index=False, lineterminator="\n")
-    whole = table.drop(columns=["fold", "rows"]).dropna(axis=1)
-    summary = {f"cv/{key}": float(mean) for key, mean in whole.mean().items()}
-    summary |= {f"cv/{key}_std": float(deviation) for key, deviation in whole.std(ddof=1).items()}
+    whole = table.drop(columns=["fold", "rows"]).dropna(axis=1).add_prefix("cv/")
+    summary = whole.mean().to_dict() | whole.std(ddof=1).add_suffix("_std").to_dict()
     record.write_json(folder / "cv.json", {"folds": lines, "scores": summary})
 
 
@@ -47,20 +46,16 @@ def cut(data: Dataset, task: str, folds: int) -> Iterator[tuple[Part, Part, Part
     """For each fold: the rows to learn from, those that choose the epoch, and those held out.
 
     Classes keep their shares where the data set was split so, or came with a split of its own; groups stay together
-    where they did. Raises `UserError` if there are too few rows, groups or rows of a class.
+    where they did. UserError: there are too few rows, groups or rows of a class.
     """
     train, strategy = data.train, data.info["split"]["strategy"]
+    kind = StratifiedKFold if strategy in ("stratified", "published") and task == "classification" else KFold
+    kind = GroupKFold if strategy == "group" else kind
     shuffled = {"shuffle": True, "random_state": data.info["split"]["seed"]}
-    cutter, groups = KFold(folds, **shuffled), None
-    if strategy == "time":
-        cutter = TimeSeriesSplit(folds)
-    elif strategy == "group":
-        cutter, groups = GroupKFold(folds, **shuffled), train.groups
-    elif strategy in ("stratified", "published") and task == "classification":
-        cutter = StratifiedKFold(folds, **shuffled)
+    cutter = TimeSeriesSplit(folds) if strategy == "time" else kind(folds, **shuffled)
     try:
         with warnings.catch_warnings(action="error"):  # it only warns of a class smaller than the number of folds
-            found = list(cutter.split(train.rows, train.y, groups))
+            found = list(cutter.split(train.rows, train.y, train.groups if strategy == "group" else None))
         if strategy == "time" and len(found[0][0]) < 2:
             raise ValueError(f"the first fold would learn from a single row of {len(train)}.")
     except (ValueError, UserWarning) as error:

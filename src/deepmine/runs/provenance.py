@@ -3,6 +3,7 @@
 import getpass
 import os
 import platform
+import re
 import sys
 import uuid
 from datetime import UTC, datetime
@@ -15,21 +16,19 @@ from deepmine.config.errors import shown
 from deepmine.data.digests import data_dvc, file_digest, folder_digest
 from deepmine.runs import changes
 
-PACKAGES = (
-    "deepmine", "dvc", "hydra-core", "mlflow", "numpy", "pandas", "pytorch-lightning", "scikit-learn", "scipy",
-    "skops", "torch",
-)  # fmt: skip
+PACKAGES = "deepmine dvc hydra-core mlflow numpy pandas pytorch-lightning scikit-learn scipy skops torch"
 
 
 def collect(
     seed: int, threads: int, dataset: Path, info: dict[str, Any], raw: Path, trial: Any = None, name: str = ""
 ) -> tuple[dict[str, Any], bytes]:
-    """The provenance of a run that begins, and the patch of the uncommitted changes (empty where there are none).
+    """The provenance of a run that begins, and the patch of the uncommitted changes.
 
-    `dataset` and `raw` are the folders of the prepared data, with their `info`, and of the raw files; `trial` is the
-    name of the `sweep` and the `number`; `name` that of the folder which the run was given.
+    `dataset` and `raw` are folders; `trial` is `{"sweep": ..., "number": ...}`; `name` of the folder given to the run.
     """
     git, patch = changes.collect()
+    torch = sys.modules.get("torch")  # if the run uses it at all
+    data = {"raw": folder_digest(raw), "data.dvc": data_dvc(), "dataset": str(dataset)}
     return {
         "record_id": uuid.uuid4().hex,
         "name": name,
@@ -37,16 +36,13 @@ def collect(
         "command": [shown(word) for word in (Path(sys.argv[0]).name, *sys.argv[1:])],
         "trial": trial and dict(trial),
         "git": git,
-        "data": {
-            **{"raw": folder_digest(raw), "data.dvc": data_dvc()},
-            **{"dataset": str(dataset), "digest": info["digest"], "audit": info.get("audit", [])},
-        },
+        "data": {**data, "digest": info["digest"], "audit": info.get("audit", [])},
         "lock": file_digest(ROOT / "constraints.txt"),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": {name: version(name) for name in PACKAGES.split()},
         "platform": platform.platform(),
         "cpu": _cpu(),
-        "device": _device(),
+        "device": torch.cuda.get_device_name(0) if torch is not None and torch.cuda.is_available() else "cpu",
         "seed": seed,
         "threads": threads,
         "host": platform.node(),
@@ -56,14 +52,8 @@ def collect(
 
 def _cpu() -> str:
     info = Path("/proc/cpuinfo")
-    names = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.is_file() else []
-    return names[0].partition(": ")[2] if names else platform.processor()
-
-
-def _device() -> str:
-    """The GPU that torch sees, if the run uses torch at all."""
-    torch = sys.modules.get("torch")
-    return torch.cuda.get_device_name(0) if torch is not None and torch.cuda.is_available() else "cpu"
+    found = re.search(r"^model name\s*: (.*)", info.read_text(), re.MULTILINE) if info.is_file() else None
+    return found[1] if found else platform.processor()
 
 
 def _user() -> str:

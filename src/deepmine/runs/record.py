@@ -10,8 +10,8 @@ status.json       RUNNING, FINISHED, FAILED or KILLED, and why     train
 metrics.json      final scores, by part                            evaluate
 evaluation/       predictions, figures, curves, status.json        evaluate
 
-A run takes the folder that it was given if that is free. Else it is built in out/adhoc/<name>-<time>, and replaces the
-older record when it has ended well. A run that fails or is killed stays where it was built.
+A run is built in its folder if that is free. Else it is built in out/adhoc/<name>-<time>, and replaces the older record
+when it has ended well: one that fails or is killed stays there.
 """
 
 import json
@@ -102,11 +102,7 @@ class Record:
 
 
 def find(folder: Path) -> Record:
-    """The record in a folder.
-
-    Raises:
-        UserError: there is none, or it is damaged.
-    """
+    """The record in a folder; UserError: there is none, or it is damaged."""
     if not (folder / "provenance.json").is_file():
         raise UserError(f"There is no run record in {folder}. Train it first, or name another folder: run=out/...")
     run = Record(folder)
@@ -115,10 +111,7 @@ def find(folder: Path) -> Record:
 
 
 def find_all(out: Path, kinds: Sequence[str] = ("runs", "adhoc")) -> list[Record]:
-    """The records below `out`: those of the pipeline (`runs`), then single runs (`adhoc`), by name.
-
-    Damaged ones are named on stderr and left out.
-    """
+    """The records below `out`, pipeline's runs first, by name; damaged ones are named on stderr and left out."""
     found = []
     for path in [path for kind in kinds for path in sorted(out.glob(f"{kind}/*/provenance.json"))]:
         try:
@@ -130,11 +123,7 @@ def find_all(out: Path, kinds: Sequence[str] = ("runs", "adhoc")) -> list[Record
 
 @contextmanager
 def claimed(place: Path, drafts: Path) -> Iterator[Path]:
-    """Where to build the record of a run that is to end in `place`, which no other run may take meanwhile.
-
-    Raises:
-        UserError: another run has taken it, or what is there is no record.
-    """
+    """Where to build the record of a run that will end in `place`; UserError: another run or other files are there."""
     folders.require_ours(place, FILES)
     hint = f"Wait for it, or give this run a folder of its own: run={drafts / place.name}-2"
     with folders.locked(place, 0, hint):
@@ -176,10 +165,7 @@ def evaluation(run: Record) -> Iterator[Path]:
 
 @contextmanager
 def status(path: Path, stage: str) -> Iterator[dict[str, Any]]:
-    """Keep the status file of a stage true: RUNNING, then FINISHED, FAILED (an error) or KILLED (a signal).
-
-    What the block puts into the dict is in the file at the end.
-    """
+    """Keep a status file true: RUNNING, then FINISHED, FAILED (error) or KILLED (signal), with what the block adds."""
     now = _running(stage)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, now)
@@ -198,8 +184,13 @@ def status(path: Path, stage: str) -> Iterator[dict[str, Any]]:
 def read_status(path: Path) -> dict[str, Any]:
     """The status of a stage; one that still says RUNNING although its process is gone was KILLED."""
     found = _read(path, keys=("status", "stage", "started", "pid", "host"))
-    if found["status"] == "RUNNING" and found["host"] == platform.node() and not _alive(found["pid"]):
-        found |= {"status": "KILLED", "reason": "its process ended without notice (killed, or out of memory)"}
+    if found["status"] == "RUNNING" and found["host"] == platform.node():
+        try:
+            os.kill(found["pid"], 0)
+        except ProcessLookupError:
+            found |= {"status": "KILLED", "reason": "its process ended without notice (killed, or out of memory)"}
+        except PermissionError:  # it is another user's, and alive
+            pass
     return found
 
 
@@ -229,14 +220,6 @@ def _epochs(text: str) -> dict[int, dict[str, Any]]:
 
 def _running(stage: str) -> dict[str, Any]:
     return {"status": "RUNNING", "stage": stage, "started": _now(), "pid": os.getpid(), "host": platform.node()}
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError as error:
-        return isinstance(error, PermissionError)
-    return True
 
 
 def _now() -> str:

@@ -1,6 +1,6 @@
 """What conf/data/<name>.yaml may hold about contract, cleaning, privacy, split and audit; `source.py` has the rest."""
 
-from datetime import datetime
+from datetime import date
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -12,44 +12,35 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Column(Strict):
-    """The rules for one column. Dates are ISO texts, and the last day is included.
-
-    `median`: limits of the median, which a change of unit moves. `missing`: the largest share of missing values.
-    """
+    """The rules for one column."""
 
     type: Literal["integer", "number", "date", "text"]
-    min: float | str | None = None
-    max: float | str | None = None
-    median: list[float] | None = Field(default=None, min_length=2, max_length=2)
+    min: float | str | None = None  # dates are ISO texts
+    max: float | str | None = None  # of dates the last day
+    median: list[float] | None = Field(None, min_length=2, max_length=2)  # its limits: a change of unit moves it
     categories: list[str] | None = None
     unique: bool = False
     infinite: bool = False  # whether numbers may be infinite, which limits do not judge
-    missing: float = Field(0.0, ge=0, le=1)
+    missing: float = Field(0.0, ge=0, le=1)  # the largest share of missing values
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> Self:
-        texts, limits = {"categories"}, {"min", "max"}
-        unfit = {"text": limits | {"median"}, "date": texts | {"median"}}.get(self.type, texts)
-        if found := sorted(name for name in unfit if getattr(self, name) is not None):
-            raise ValueError(f"a column of type {self.type} cannot have `{found[0]}`")
-        for limit in filter(lambda value: value is not None, (self.min, self.max)):
-            if isinstance(limit, str) != (self.type == "date"):
+        unfit = {"text": ("min", "max", "median"), "date": ("categories", "median")}.get(self.type, ("categories",))
+        if found := next((name for name in unfit if getattr(self, name) is not None), None):
+            raise ValueError(f"a column of type {self.type} cannot have `{found}`")
+        for limit in (self.min, self.max):
+            if limit is not None and isinstance(limit, str) != (self.type == "date"):
                 raise ValueError("limits of a date must be ISO texts such as 2026-01-31, those of a number numbers")
             if isinstance(limit, str):
-                datetime.fromisoformat(limit)
+                date.fromisoformat(limit)
         return self
 
 
 class Contract(Strict):
-    """conf/data/contract/<name>.yaml.
+    """conf/data/contract/<name>.yaml. What no single row is at fault for always stops: a column, a share, a median."""
 
-    `rows`: the smallest number of rows. `repeated_rows`: the largest share of rows that equal an earlier one (row id
-    aside). With `data.on_violation: reject` the rows at fault go to rejects.csv; what no single row is at fault for
-    always stops: a missing, new or mistyped column, a share, a median.
-    """
-
-    rows: int = Field(1, ge=1)
-    repeated_rows: float = Field(1.0, ge=0, le=1)
+    rows: int = Field(1, ge=1)  # at least
+    repeated_rows: float = Field(1.0, ge=0, le=1)  # the largest share of rows that equal an earlier one (row id aside)
     columns: dict[str, Column]
 
 
@@ -108,28 +99,20 @@ class Audit(Strict):
 
 
 class Split(Strict):
-    """How the rows are cut into train, validation and test.
-
-    `val` and `test` are shares of all rows. `published`: the test rows are given (in a table by the words `train` and
-    `test` in the column `part`), and `val` is a share of the others. `time`: the earliest rows train, by the column
-    `time` or in the order of the source. `group`: rows with equal values in the column `group` stay in one part. None
-    of these columns is a feature.
-    """
+    """How the rows are cut into train, validation and test. The columns that steer it are not features."""
 
     strategy: Literal["random", "stratified", "published", "time", "group"]
-    val: Share
+    val: Share  # of all rows; with `published` of those that are not test rows
     test: Share | None = None
     seed: int
-    group: str | None = None
-    time: str | None = None
-    part: str | None = None
+    group: str | None = None  # rows with equal values in this column stay in one part
+    time: str | None = None  # the earliest rows train, by this column or, without it, in the order of the source
+    part: str | None = None  # holds `train` or `test`, for a table with `published`
 
     @model_validator(mode="after")
     def _test_or_published(self) -> Self:
         if (self.test is None) != (self.strategy == "published"):
-            raise ValueError(
-                "`test` is a share of the rows; only `published`, which has test rows already, has `test: null`"
-            )
+            raise ValueError("`test` is a share of the rows; only `published`, which has test rows, has `test: null`")
         if self.val + (self.test or 0) >= 1:
             raise ValueError("`val` and `test` leave no training rows")
         if self.strategy == "group" and self.group is None:

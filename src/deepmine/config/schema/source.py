@@ -12,12 +12,9 @@ class Strict(BaseModel):
 
 
 class Form(Strict):
-    """How a file is written. All but `encoding` and `table` are DuckDB's options for CSV files.
+    """How a file is written: `encoding`, and options of https://duckdb.org/docs/current/data/csv/overview."""
 
-    https://duckdb.org/docs/current/data/csv/overview. `table`: a table of a database, or a query in its own SQL.
-    """
-
-    table: str | None = None
+    table: str | None = None  # of a database; or a query in its own SQL
     encoding: str | None = None
     delimiter: str | None = None
     quotechar: str | None = None
@@ -43,14 +40,10 @@ class FirstForm(Form):
 
 
 class File(Form):
-    """A table of a source; `passengers.csv` is short for `{path: passengers.csv}`.
+    """A table of a source; `passengers.csv` is short for `{path: passengers.csv}`."""
 
-    `path`: a file, or a pattern (`part-*.csv`) for files with the same columns. `url`: the name of the environment
-    variable that holds the SQLAlchemy URL of a database.
-    """
-
-    path: str | None = None
-    url: str | None = Field(None, pattern=r"^\w+$")
+    path: str | None = None  # or a pattern (`part-*.csv`) for files with the same columns
+    url: str | None = Field(None, pattern=r"^\w+$")  # the environment variable that holds a database's SQLAlchemy URL
 
     @model_validator(mode="before")
     @classmethod

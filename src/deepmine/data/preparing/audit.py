@@ -1,7 +1,7 @@
 """The audit: what is wrong with the rows and their split is found before any model sees them."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from deepmine.config.errors import UserError
 from deepmine.config.schema.config import SUPERVISED
-from deepmine.data.preparing.examples import contents
+from deepmine.data.preparing.examples import hashes
 from deepmine.data.preparing.split import ADVICE, Index
 from deepmine.data.raw import Raw
 
@@ -28,26 +28,22 @@ class Finding(NamedTuple):
 
 
 def audit(raw: Raw, index: Index, task: str, settings: Mapping[str, str]) -> list[Finding]:
-    """Everything that is wrong; `settings` (`config.schema.data.Audit`) gives each check a level: fail, warn or off."""
+    """Everything that is wrong, at the level that `settings` (`config.schema.data.Audit`) give its check."""
     found = (*_split(raw, index), *_leaks(raw, index, task))
     return [Finding(settings[check], check, message) for check, message in found if settings[check] != "off"]
 
 
 def refuse(findings: list[Finding], name: str) -> None:
     """Raise `UserError` with every finding whose level is `fail`."""
-    failed = [finding for finding in findings if finding.level == "fail"]
-    if failed:
-        lines = "\n".join(f"  {finding.check}: {finding.message}" for finding in failed)
-        advice = (
-            f"Fix this in conf/data/{name}.yaml. If it is intended, set `audit: {{{failed[0].check}: warn}}` there."
-        )
-        raise UserError(f"The audit of {name} failed:\n{lines}\n{advice}")
+    if failed := [finding for finding in findings if finding.level == "fail"]:
+        lines = "".join(f"  {finding.check}: {finding.message}\n" for finding in failed)
+        intended = f"If it is intended, set `audit: {{{failed[0].check}: warn}}` there."
+        raise UserError(f"The audit of {name} failed:\n{lines}Fix this in conf/data/{name}.yaml. {intended}")
 
 
 def require_target(raw: Raw, target: str | None) -> None:
     """Raise `UserError` if the target is missing or infinite in some rows."""
-    unusable = 0 if raw.y is None else int(pd.Series(raw.y).isin([None, np.nan, np.inf, -np.inf]).sum())
-    if unusable:
+    if unusable := pd.Series(raw.y).isin([None, np.nan, np.inf, -np.inf]).sum():
         raise UserError(
             f"The target `{target}` is missing or infinite in {unusable} of {len(raw.rows)} rows. To leave them out: "
             f"clean: {{impossible: {{{target}: {{min: ..., max: ...}}}}, missing: {{drop_rows: [{target}]}}}}"
@@ -64,7 +60,7 @@ def require_classes(raw: Raw, index: Index) -> None:
 
 def _split(raw: Raw, index: Index) -> Iterator[tuple[str, str]]:
     """Groups, times and equal rows that the split tears apart or mixes."""
-    content, groups, times = row_hashes(raw.X), raw.groups, raw.times
+    content, groups, times = hashes(raw.X), raw.groups, raw.times
     for earlier, later in (("train", "val"), ("train", "test"), ("val", "test")):
         some, others = index[earlier], index[later]
         if groups is not None and (shared := len(np.intersect1d(groups[some], groups[others]))):
@@ -81,14 +77,13 @@ def _leaks(raw: Raw, index: Index, task: str) -> Iterator[tuple[str, str]]:
     if not isinstance(raw.X, pd.DataFrame) or raw.y is None or task not in SUPERVISED or len(train) < FOLDS:
         return
     some = train[np.linspace(0, len(train) - 1, min(len(train), ROWS)).astype(int)]
-    y = raw.y[some]
+    y, known = raw.y[some], "Was it known before the target?"
     for name, column in raw.X.iloc[some].items():
-        check = "single_predictors" if pd.api.types.is_numeric_dtype(column) else "leaks"
         if task != "regression" and (said := _presence(column, y)):
-            yield "leaks", f"`{name}` gives the target away: {said}. Was it known before the target?"
+            yield "leaks", f"`{name}` gives the target away: {said}. {known}"
         elif (share := _errors_avoided(column, y, task)) >= GIVEN_AWAY:
-            said = f"`{name}` alone avoids {share:.0%} of the errors of the best guess"
-            yield check, f"{said}. Was it known before the target?"
+            check = "single_predictors" if pd.api.types.is_numeric_dtype(column) else "leaks"
+            yield check, f"`{name}` alone avoids {share:.0%} of the errors of the best guess. {known}"
 
 
 def _errors_avoided(column: pd.Series, y: NDArray, task: str) -> float:
@@ -96,11 +91,10 @@ def _errors_avoided(column: pd.Series, y: NDArray, task: str) -> float:
     from sklearn.model_selection import KFold, cross_val_score
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-    if pd.api.types.is_numeric_dtype(column):
-        values = column.to_numpy(float)
-    else:  # codes in random order: in order of appearance they predict the target wherever rows are sorted by it
+    if not pd.api.types.is_numeric_dtype(column):  # in order of appearance codes predict a target that is sorted
         codes, texts = pd.factorize(column)
-        values = np.append(np.random.default_rng(0).permutation(len(texts)), np.nan)[codes]
+        column = pd.Series(np.append(np.random.default_rng(0).permutation(len(texts)), np.nan)[codes])
+    values = column.to_numpy(float)
     X = np.where(np.isnan(values), np.nanmin(values, initial=0) - 1, values)[:, None]
     most = np.unique(y, return_counts=True)[1].max() / len(y)
     kind = DecisionTreeRegressor if task == "regression" else DecisionTreeClassifier
@@ -112,17 +106,8 @@ def _errors_avoided(column: pd.Series, y: NDArray, task: str) -> float:
 def _presence(column: pd.Series, y: NDArray) -> str | None:
     """Are rows that have a value, or lack it, nearly all of one class, and more than by chance?"""
     missing = column.isna().to_numpy()
-    for side, word in ((~missing, "with"), (missing, "without")):
-        if 0 < side.sum() < len(y):
-            classes, counts = np.unique(y[side], return_counts=True)
-            common, share = classes[counts.argmax()], counts.max() / side.sum()
-            if share >= PURE and np.mean(y == common) ** side.sum() < CHANCE:
-                return f"{share:.0%} of the rows {word} a value are `{common}`"
+    for side, word in ((~missing, "with"), (missing, "without")) if missing.any() and not missing.all() else ():
+        shares = pd.Series(y[side]).value_counts(normalize=True)
+        if shares.iloc[0] >= PURE and np.mean(y == shares.index[0]) ** side.sum() < CHANCE:
+            return f"{shares.iloc[0]:.0%} of the rows {word} a value are `{shares.index[0]}`"
     return None
-
-
-def row_hashes(X: Any) -> NDArray[np.uint64]:
-    """A number for each row; equal rows have equal numbers."""
-    if isinstance(X, pd.DataFrame):
-        return np.asarray(pd.util.hash_pandas_object(X, index=False), np.uint64)
-    return np.array([hash(bytes(content)) for content in contents(X)], np.int64).view(np.uint64)

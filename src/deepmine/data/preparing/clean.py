@@ -1,7 +1,4 @@
-"""Cleaning that is declared, not learned; every row and cell that it changes is counted.
-
-What is learned from the training rows (outliers, filling, encoding) belongs to the model: conf/preprocessing.
-"""
+"""Cleaning that is declared; what is learned from training rows (outliers, filling) belongs to the model."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -14,11 +11,7 @@ from deepmine.data.ledger import Ledger
 
 
 def clean(frame: pd.DataFrame, settings: Mapping[str, Any], ledger: Ledger) -> pd.DataFrame:
-    """Spelling, impossible values, duplicates, rows with missing values, in this order; `frame` is not changed.
-
-    Raises:
-        UserError: a rule names an unknown column or one of the wrong type, or no row is left.
-    """
+    """Spelling, impossible values, duplicates, rows with missing values, in this order; `frame` is not changed."""
     drop_rows = settings["missing"]["drop_rows"]
     require(frame, [*settings["spelling"], *settings["impossible"], *drop_rows], "data.clean")
     frame = frame.copy(deep=False)
@@ -75,7 +68,7 @@ def _limit(frame: pd.DataFrame, name: str, rule: Mapping[str, Any], ledger: Ledg
     if rule["action"] == "drop":
         return _keep(frame, ~outside, f"rows with {name} {which}", ledger)
     frame[name] = values.clip(low, high) if rule["action"] == "clip" else values.mask(outside)
-    done, cells = {"clip": "clipped", "empty": "emptied"}[rule["action"]], int(outside.sum())
+    done, cells = "clipped" if rule["action"] == "clip" else "emptied", int(outside.sum())
     ledger.add("clean", f"{name}: {done} {cells} values {which}", len(frame), len(frame), cells)
     return frame
 

@@ -1,4 +1,4 @@
-"""The data contract: inferred once, corrected by a person, and checked at every preparation."""
+"""The data contract: inferred once, corrected by a person, checked at every preparation."""
 
 import math
 from collections.abc import Collection, Iterator, Mapping
@@ -15,15 +15,13 @@ from deepmine.data.preparing.privacy import personal
 CATEGORIES = 20  # texts with at most this many distinct values, ten rows each on average, are categories
 KEYS = 20  # a column with at least this many values, all distinct, is expected to stay unique
 BROKEN = ["row", "column", "rule"]
-DAY = pd.Timedelta(1, "D") - pd.Timedelta(1, "us")  # the last moment of a day
-Violation = tuple[str | None, str, Any]  # column, rule, and which rows break it; None: no single row is at fault
+Violation = tuple[str | None, str, Any]  # column, rule, and a mask of rows; None: no single row is at fault
 
 
 def infer(frame: pd.DataFrame, protected: Collection[str] = ()) -> dict[str, Any]:
-    """The contract that these rows keep (`config.schema.data.Contract`, defaults left out).
+    """The contract that these rows keep (`config.schema.data.Contract`, defaults left out), limits rounded outward.
 
-    Limits are rounded outward to three significant digits, shares up to hundredths. Of a `protected` or personal
-    column it holds no values and no limits, because it is committed to git.
+    Of a `protected` or personal column it holds no values and no limits, because it is committed to git.
     """
     hidden = {*personal(frame), *protected}
     columns = {str(name): _infer_column(column, name in hidden) for name, column in frame.items()}
@@ -32,18 +30,20 @@ def infer(frame: pd.DataFrame, protected: Collection[str] = ()) -> dict[str, Any
 
 def check(frame: pd.DataFrame, contract: Mapping[str, Any]) -> pd.DataFrame:
     """The violations: `row` (None where no single row is at fault), `column`, `rule`; `frame` is indexed by row id."""
-    found = list(_columns(frame, contract["columns"]))  # rules about values need columns of the right type
-    found = found or [*_rows(frame, contract), *_values(frame, contract["columns"])]
+    found = list(_columns(frame, contract["columns"]))
+    if not found:  # rules about values need columns of the right type
+        found = list(_rows(frame, contract))
+        found += [
+            (name, *broken) for name, rule in contract["columns"].items() for broken in _values(frame[name], rule)
+        ]
     rows = [(row, *rule) for *rule, which in found for row in ([None] if which is None else frame.index[which])]
     return pd.DataFrame(rows, columns=BROKEN)
 
 
 def enforce(frame: pd.DataFrame, contract: Mapping[str, Any], on_violation: str, ledger: Ledger) -> pd.DataFrame:
-    """The violations, each in a row of its own (see `check`).
+    """The violations (see `check`); a `UserError` unless rows may be rejected, each is to blame, and some are left.
 
-    Raises:
-        UserError: `on_violation` is `stop`, no single row is at fault, or no row is left. It names columns, rules and
-            row ids but no values, because it is raised before privacy rules apply.
+    It names columns, rules and row ids but no values, because it is raised before privacy rules apply.
     """
     broken = check(frame, contract)
     rejects = broken["row"].unique()
@@ -57,11 +57,10 @@ def enforce(frame: pd.DataFrame, contract: Mapping[str, Any], on_violation: str,
 def _infer_column(column: pd.Series, hidden: bool) -> dict[str, Any]:
     values, kind = column.dropna(), _type(column)
     rule: dict[str, Any] = _numbers(values) if kind == "number" else {"type": kind}
-    distinct: Any = values.unique() if kind == "text" else []
     if kind == "date" and len(values):
         rule |= {"min": f"{values.min().year:04}-01-01", "max": f"{values.max().year:04}-12-31"}
-    if 0 < len(distinct) <= CATEGORIES and len(values) >= 10 * len(distinct):
-        rule["categories"] = sorted(map(str, distinct))
+    if kind == "text" and 0 < (distinct := values.nunique()) <= CATEGORIES and len(values) >= 10 * distinct:
+        rule["categories"] = sorted(map(str, values.unique()))
     rule = {key: rule[key] for key in ("type", "infinite") if key in rule} if hidden else rule
     if rule["type"] in ("integer", "text") and len(values) >= KEYS and values.is_unique:
         rule["unique"] = True
@@ -69,20 +68,20 @@ def _infer_column(column: pd.Series, hidden: bool) -> dict[str, Any]:
 
 
 def _numbers(values: pd.Series) -> dict[str, Any]:
-    """Limits; for fractions also the quartiles, because the median leaves them when the unit changes."""
+    """Limits; of fractions also the quartiles, because the median leaves them when the unit changes."""
     finite = values[np.isfinite(values)]
     rule: dict[str, Any] = {"type": "number"} | ({"infinite": True} if len(finite) < len(values) else {})
     if finite.empty:
         return rule
-    least, low, high, most = map(float, finite.quantile([0, 0.25, 0.75, 1]))
-    rule |= {"min": _rounded(least, ROUND_FLOOR), "max": _rounded(most, ROUND_CEILING)}
-    if (finite % 1 == 0).all():
-        return rule | {"type": "integer"}
-    return rule | {"median": [_rounded(low, ROUND_FLOOR), _rounded(high, ROUND_CEILING)]}
+    least, low = (_rounded(finite.quantile(q), ROUND_FLOOR) for q in (0, 0.25))
+    most, high = (_rounded(finite.quantile(q), ROUND_CEILING) for q in (1, 0.75))
+    kind: dict[str, Any] = {"type": "integer"} if (finite % 1 == 0).all() else {"median": [low, high]}
+    return rule | {"min": least, "max": most} | kind
 
 
 def _rounded(value: float, rounding: str) -> float | int:
-    number = float(Context(3, rounding).create_decimal(repr(value)))  # in decimals, so that 0.17 stays 0.17
+    """To three significant digits, in decimals, so that 0.17 stays 0.17."""
+    number = float(Context(3, rounding).create_decimal(repr(float(value))))
     return int(number) if number.is_integer() else number
 
 
@@ -110,36 +109,26 @@ def _rows(frame: pd.DataFrame, contract: Mapping[str, Any]) -> Iterator[Violatio
         yield None, f"must not repeat an earlier row in more than {share:.0%}", None if share else repeated
 
 
-def _values(frame: pd.DataFrame, columns: Mapping[str, Any]) -> Iterator[Violation]:
-    for name, rule in columns.items():
-        missing, median, x = rule["missing"], rule["median"], frame[name]
-        yield from ((name, text, broken.to_numpy()) for text, broken in _broken(x, rule) if broken.any())
-        if missing and x.isna().mean() > missing:
-            yield name, f"must not be missing in more than {missing:.0%} of the rows", None
-        if median and not (median[0] <= (middle := x[np.isfinite(x)].median()) <= median[1] or np.isnan(middle)):
-            yield name, f"must have a median from {median[0]:.12g} to {median[1]:.12g} (another unit?)", None
-
-
-def _broken(x: pd.Series, rule: Mapping[str, Any]) -> Iterator[tuple[str, pd.Series]]:
-    """The rules about single values of a column, and the rows that break them."""
-    there, low, high = x.notna(), rule["min"], rule["max"]
-    yield "must not be missing", ~there & (rule["missing"] == 0)
+def _values(x: pd.Series, rule: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The rules about the values of a column, with a mask of the rows that break each."""
+    there, missing, median = x.notna(), rule["missing"], rule["median"]
+    yield "must not be missing", ~there & (missing == 0)
+    yield "must be unique", there & x.duplicated() & rule["unique"]
+    if missing and 1 - there.mean() > missing:
+        yield f"must not be missing in more than {missing:.0%} of the rows", None
     if rule["type"] in ("integer", "number"):
         infinite = np.isinf(x)
         yield "must be finite", infinite & (not rule["infinite"])
         x = x.mask(infinite)
         yield "must be a whole number", x.notna() & (x % 1 != 0) & (rule["type"] == "integer")
-    if low is not None:
-        yield f"must be at least {_plain(low)}", x < (pd.Timestamp(low) if isinstance(low, str) else low)
-    if high is not None:
-        yield f"must be at most {_plain(high)}", x > (pd.Timestamp(high) + DAY if isinstance(high, str) else high)
+    if median and not (median[0] <= (middle := x.median()) <= median[1] or np.isnan(middle)):
+        yield f"must have a median from {median[0]:.12g} to {median[1]:.12g} (another unit?)", None
     if rule["categories"] is not None:
         yield "must be one of the categories", there & ~x.isin(rule["categories"])
-    yield "must be unique", there & x.duplicated() & rule["unique"]
-
-
-def _plain(limit: float | str) -> str:
-    return limit if isinstance(limit, str) else f"{limit:.12g}"
+    x = x.dt.normalize() if rule["type"] == "date" else x  # the last day is included
+    for words, limit, outside in (("least", rule["min"], x.lt), ("most", rule["max"], x.gt)):
+        if limit is not None:
+            yield f"must be at {words} {limit if isinstance(limit, str) else f'{limit:.12g}'}", outside(limit)
 
 
 def _message(broken: pd.DataFrame) -> str:

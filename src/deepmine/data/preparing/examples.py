@@ -1,13 +1,13 @@
 """Every example as one row of a table, so that one contract and one report serve every kind of data."""
 
 import re
-from collections.abc import Iterable
 from hashlib import blake2b
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import sparse
 
 from deepmine.data.raw import Raw
@@ -29,21 +29,22 @@ def describe(raw: Raw, target: str | None = None) -> pd.DataFrame:
     if isinstance(raw.X, pd.DataFrame):
         frame = raw.X.copy(deep=False)
     else:
-        hashes = [blake2b(content, digest_size=8).hexdigest() for content in contents(raw.X)]
-        measures = {"content": hashes, **_measures(raw.X, raw.facts.get("columns"))}
-        frame = pd.DataFrame({k: pd.array(v, dtype="str") if isinstance(v, list) else v for k, v in measures.items()})
+        frame = pd.DataFrame({"content": hashes(raw.X), **_measures(raw.X, raw.facts.get("columns"))})
     if raw.y is not None:
-        y = raw.y.astype(float) if raw.y.dtype.kind in "biuf" else pd.array(raw.y, dtype="str")
-        frame[target or "target"] = y
+        frame[target or "target"] = raw.y.astype(float) if raw.y.dtype.kind in "biuf" else pd.array(raw.y, dtype="str")
     return frame.set_axis(pd.Index(raw.rows, dtype="str" if raw.rows.dtype.kind == "U" else None))
 
 
-def contents(X: Any) -> Iterable[Any]:
-    """The content of each example of an array as a buffer of bytes; equal examples give equal bytes."""
+def hashes(X: Any) -> NDArray:
+    """A hash of each row of a table or array; equal rows have equal hashes."""
+    if isinstance(X, pd.DataFrame):
+        return pd.util.hash_pandas_object(X, index=False).to_numpy()
     if sparse.issparse(X):
         X = X.tocsr().sorted_indices()
-        return (X.indices[start:end] for start, end in pairwise(X.indptr))
-    return map(str.encode, X.tolist()) if X.ndim == 1 else np.ascontiguousarray(X)
+        buffers: Any = (X.indices[start:end] for start, end in pairwise(X.indptr))
+    else:
+        buffers = map(str.encode, X.tolist()) if X.ndim == 1 else np.ascontiguousarray(X)
+    return np.array([blake2b(buffer, digest_size=8).hexdigest() for buffer in buffers])
 
 
 def _measures(X: Any, columns: Any) -> dict[str, Any]:

@@ -32,11 +32,7 @@ class Prepared(NamedTuple):
 
 
 def prepare(name: str, settings: Any, raw_folder: Path) -> Prepared:
-    """Prepare the raw files of a data set; `settings` are conf/data/<name>.yaml as `compose.plain` gives them.
-
-    Raises:
-        UserError: the files cannot be used, break their contract, or fail the audit.
-    """
+    """Prepare the raw files of a data set; `settings` are conf/data/<name>.yaml as `compose.plain` gives them."""
     declared, source = Data(**settings).model_dump(), dict(settings["source"])
     raw: Raw = hydra.utils.get_method(source.pop("_target_"))(folder=raw_folder, **source)
     ledger = Ledger(raw.facts.get("ledger") or [Entry("read", f"{len(raw.rows)} rows", 0, len(raw.rows))])
@@ -48,7 +44,7 @@ def prepare(name: str, settings: Any, raw_folder: Path) -> Prepared:
         ledger.add("contract", "there is none (make contract data=...)", len(raw.rows), len(raw.rows))
     else:
         rejects = contract.enforce(describe(raw, target), declared["contract"], declared["on_violation"], ledger)
-    raw = raw.take(~np.isin(raw.rows.astype(str), rejects["row"].astype(str))) if len(rejects) else raw
+        raw = raw.take(~np.isin(raw.rows, rejects["row"].to_numpy(raw.rows.dtype))) if len(rejects) else raw
     if is_table:
         raw = clean_table(raw, target, declared, ledger)
     else:
@@ -70,8 +66,8 @@ def prepare(name: str, settings: Any, raw_folder: Path) -> Prepared:
         **{key: value for key, value in raw.facts.items() if key != "ledger"},
         "audit": [finding._asdict() for finding in findings],
     }
-    chosen = {part: raw.take(rows) for part, rows in index.items()}
-    parts = {part: Part(some.X, some.y, some.rows, some.groups) for part, some in chosen.items()}
+    everything = Part(raw.X, raw.y, raw.rows, raw.groups)
+    parts = {part: everything.take(rows) for part, rows in index.items()}
     return Prepared(Dataset(info, **parts), ledger, rejects)
 
 
@@ -104,22 +100,21 @@ def _with_protected_ids(raw: Raw, row_id: str | None, settings: Any, ledger: Led
 
 
 def _refuse_column_rules(declared: Mapping[str, Any]) -> None:
-    clean, privacy, split = Clean().model_dump(), declared["privacy"]["columns"], declared["split"]
-    ruled = {"clean": declared["clean"] != clean, "privacy": privacy, "split": any(map(split.get, STEERING.values()))}
-    for section in filter(ruled.get, ruled):
+    clean, rules = declared["clean"] != Clean().model_dump(), declared["privacy"]["columns"]
+    steering = any(declared["split"][key] for key in STEERING.values())
+    if section := "clean" if clean else "privacy" if rules else "split" if steering else None:
         found = f"`data.{section}` has rules about columns, but data of kind {declared['kind']} have no columns."
         raise UserError(f"{found} Remove the rules and change the raw files instead.")
 
 
 def _steering(column: pd.Series, field: str) -> NDArray:
-    if column.isna().any():
-        raise UserError(f"`{column.name}`, used in `data.split`, is missing in {column.isna().sum()} rows.")
+    if missing := column.isna().sum():
+        raise UserError(f"`{column.name}`, used in `data.split`, is missing in {missing} rows.")
     if field == "groups":  # numbered by first appearance, so that another key for pseudonyms gives the same split
         return pd.factorize(column)[0]
-    text = column.dtype.kind not in "biufM"
-    if field == "times" and text:
+    if field == "times" and column.dtype.kind not in "biufM":
         raise UserError(f"`{column.name}`, the `data.split.time`, holds text. Make it a date: strptime in the query.")
-    return column.to_numpy(np.str_) if text else column.to_numpy()
+    return column.to_numpy(np.str_ if field == "parts" else None)
 
 
 def _number(column: pd.Series) -> pd.Series:
@@ -135,6 +130,5 @@ def _number(column: pd.Series) -> pd.Series:
 def _target(column: pd.Series) -> NDArray:
     """Whole numbers as integers, texts as such; missing values stay for `require_target` to find."""
     if pd.api.types.is_numeric_dtype(column):
-        values = column.to_numpy(float)
-        return values.astype(np.int64) if (values % 1 == 0).all() else values
+        return column.to_numpy(np.int64 if (column % 1 == 0).all() else float)
     return column.to_numpy(object) if column.isna().any() else column.astype(str).to_numpy(np.str_)

@@ -4,7 +4,6 @@ import hmac
 import os
 import re
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,10 +17,13 @@ DEMO = "DEEPMINE_DEMO_KEY"
 DEMO_KEY = "deepmine's public demo key protects nobody"
 SHORTEST_KEY = 16  # characters
 LOOKED_AT = 10_000  # rows, evenly spread
+DONE = {"drop": "dropped", "mask": "masked", "pseudonymise": "pseudonymised"}
 SSN_IBAN = r"^\s*(\d{3}-\d{2}-\d{4}|[A-Z]{2}\d{2}( ?[A-Z0-9]{4}){3,7}( ?[A-Z0-9]{1,3})?)\s*$"
 PHONE = r"^\s*(\+[1-9][\d ()/.-]{7,18}\d|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}|0\d{1,5}[ /-]\d[\d -]{4,11})\s*$"
+CARD = r"^\s*[2-6]([ -]?\d){12,18}\s*$"  # and its check digit fits
 PATTERNS = {  # what a text looks like, and the share of the texts from which that counts
     "an identity number": (SSN_IBAN, 0.5),
+    "the number of a payment card": (CARD, 0.5),
     "an e-mail address": (r"[\w.+-]+@[\w-]+\.[A-Za-z]{2,}", 0.01),
     "a phone number": (PHONE, 0.5),
     "the name of a person": (r"\b(Mr|Mrs|Ms|Miss|Dr|Mme|Herr|Frau)\b\.? [A-Z]", 0.1),
@@ -40,9 +42,7 @@ def protect(frame: pd.DataFrame, settings: Mapping[str, Any], ledger: Ledger) ->
     """Apply each column's rule; `frame` is not changed. Missing values stay missing, except under `mask`.
 
     A pseudonym is the first 16 hexadecimal digits of HMAC-SHA256 (RFC 2104) of the value as text.
-
-    Raises:
-        UserError: a column looks personal and has no rule, a rule names an unknown column, or there is no key.
+    Raises `UserError` if a column looks personal and has no rule, a rule names no column, or there is no key.
     """
     rules = settings["columns"]
     require(frame, rules, "data.privacy.columns")
@@ -58,11 +58,9 @@ def protect(frame: pd.DataFrame, settings: Mapping[str, Any], ledger: Ledger) ->
         if rule == "mask":
             frame[name] = pd.Series("*", frame.index, dtype="str")
         elif rule == "pseudonymise":
-            key, note = _secret(settings["key"])
-            frame[name] = each(column, partial(_pseudonym, key))
+            frame[name], note = _pseudonyms(column, settings["key"])
         if rule != "keep":
-            done = {"drop": "dropped", "mask": "masked", "pseudonymise": "pseudonymised"}[rule]
-            ledger.add("privacy", f"{name}: {done}{note}", len(frame), len(frame), int(column.notna().sum()))
+            ledger.add("privacy", f"{name}: {DONE[rule]}{note}", len(frame), len(frame), int(column.notna().sum()))
     return frame
 
 
@@ -79,28 +77,28 @@ def personal(frame: pd.DataFrame) -> dict[str, str]:
 
 def _looks_like(column: pd.Series) -> str | None:
     values = column.iloc[:: max(1, len(column) // LOOKED_AT)].dropna()
-    if column.dtype.kind in "biuM" or values.empty:
-        return None
-    texts = [f"{value:.0f}" for value in values] if column.dtype.kind == "f" else values.astype("str")
+    texts = values.map("{:.0f}".format) if column.dtype.kind in "iuf" else values.astype("str")
     for what, (pattern, share) in PATTERNS.items():
-        if (matching := np.mean([bool(re.search(pattern, text)) for text in texts])) >= share:
-            return f"{matching:.0%} of its values look like {what}"
+        matching = [bool(re.search(pattern, text)) and (pattern != CARD or _has_check_digit(text)) for text in texts]
+        if matching and np.mean(matching) >= share:
+            return f"{np.mean(matching):.0%} of its values look like {what}"
     return None
 
 
-def _pseudonym(key: bytes, text: str) -> str:
-    return hmac.digest(key, text.encode(), "sha256").hex()[:16]
+def _has_check_digit(text: str) -> bool:
+    """The algorithm of Luhn, as for payment cards (ISO/IEC 7812-1, annex B)."""
+    digits = [int(digit) for digit in re.findall(r"\d", text)]
+    return (sum(digits[::-2]) + sum(sum(divmod(2 * digit, 10)) for digit in digits[-2::-2])) % 10 == 0
 
 
-def _secret(name: str | None) -> tuple[bytes, str]:
-    """The key in an environment variable, and a note if it is not secret."""
-    key = os.environ.get(str(name), "")
-    if not key and name == DEMO:
-        return DEMO_KEY.encode(), " with the public demo key, which protects nobody"
+def _pseudonyms(column: pd.Series, variable: str) -> tuple[pd.Series, str]:
+    """By the key in an environment variable, with a note if it is not secret."""
+    key = os.environ.get(variable) or (DEMO_KEY if variable == DEMO else "")
     if len(key) < SHORTEST_KEY:
-        problem = "is not set" if not key else f"holds fewer than {SHORTEST_KEY} characters"
+        problem = f"holds fewer than {SHORTEST_KEY} characters" if key else "is not set"
         raise UserError(
-            f"`data.privacy.key` names the environment variable {name}, which {problem}. Set it to your team's key or "
-            f"a new one: export {name}=$(python3 -c 'import secrets; print(secrets.token_hex(32))')"
+            f"`data.privacy.key` names the environment variable {variable}, which {problem}. Set it to your team's key "
+            f"or a new one: export {variable}=$(python3 -c 'import secrets; print(secrets.token_hex(32))')"
         )
-    return key.encode(), ""
+    note = " with the public demo key, which protects nobody" if key == DEMO_KEY else ""
+    return each(column, lambda text: hmac.digest(key.encode(), text.encode(), "sha256").hex()[:16]), note

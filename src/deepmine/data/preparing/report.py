@@ -19,10 +19,7 @@ ROWS, COLUMNS = 10_000, 30  # training rows, evenly spread, and last columns tha
 
 
 def page(dataset: Dataset, account: Mapping[str, Any]) -> str:
-    """The page as HTML; it needs no other file and no network. It shows training rows alone, after privacy rules.
-
-    `account`: the `ledger`, and what the data set was `made_from`.
-    """
+    """The page as HTML, which needs no other file and no network: `account` and training rows, after privacy rules."""
     from jinja2 import Environment
 
     text = Path(__file__).with_name("report.html.jinja").read_text(encoding="utf-8")
@@ -59,9 +56,7 @@ def _images(X: np.ndarray) -> str:
     """At most 40 images, evenly spread, in rows of 8, as the text of a PNG."""
     from PIL import Image
 
-    _, channels, height, width = X.shape
-    some = X[np.linspace(0, len(X) - 1, 40).astype(int)].reshape(5, 8, channels, height, width)
-    sheet = some.transpose(0, 3, 1, 4, 2).reshape(5 * height, 8 * width, channels)
-    file = BytesIO()
-    Image.fromarray(sheet[..., 0] if channels == 1 else sheet).save(file, format="png")
+    some = X[np.linspace(0, len(X) - 1, 40).astype(int)].transpose(0, 2, 3, 1)
+    sheet, file = np.vstack([np.hstack(some[n : n + 8]) for n in range(0, 40, 8)]), BytesIO()
+    Image.fromarray(sheet[..., 0] if sheet.shape[2] == 1 else sheet).save(file, format="png")
     return b64encode(file.getvalue()).decode()

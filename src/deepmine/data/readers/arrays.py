@@ -1,15 +1,11 @@
 """Arrays: NumPy's `.npy`, mapped into memory, or `.npz`, which holds several by name; or IDX, MNIST's format.
 
-IDX: two zero bytes, the type (8: bytes), the number of dimensions, their sizes, the values; gzip or plain.
-https://yann.lecun.com/exdb/mnist/
+IDX: two zero bytes, the type (8: bytes), the number of dimensions, their sizes, the values; gzip or plain
+(https://yann.lecun.com/exdb/mnist/).
 """
 
 import gzip
-import zipfile
-import zlib
-from collections.abc import Sequence
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any, Literal
 
 import numpy as np
@@ -17,9 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from deepmine.config.errors import UserError, nearest
-from deepmine.data.raw import Raw, published, raw_file
+from deepmine.data.raw import Raw, raw_files
 
-DAMAGED = (ValueError, OSError, EOFError, RuntimeError, TokenError, IndexError, zipfile.BadZipFile, zlib.error)
 MUST = {
     "image": "at least one image of integers 0 to 255 in 3 or 4 dimensions, such as (X * 255).round().astype('uint8')",
     "sequence": "numbers in 2 or 3 dimensions, with NaN only from where a sequence ends",
@@ -34,25 +29,30 @@ def read(
     y: str | None = None,  # the target of each row, (n,)
     X_test: str | None = None,  # the test rows of a published split
     y_test: str | None = None,
-    columns: Sequence[str] | None = None,  # names of the features; None: x0, x1, ...
 ) -> Raw:
     """The arrays in the shape that a data set of this kind needs; a row's id is its place in the file.
 
     `image`: `(n, height, width)`, or with 1, 3 or 4 channels as second or last axis. `sequence`: `(n, steps, features)`
-    or `(n, steps)`. `table`: `(n, columns)`. A `UserError` if a file is damaged or holds something else.
+    or `(n, steps)`. `table`: `(n, columns)`. Features are called x0, x1, ...
     """
     train = _pair(folder, kind, X, y)
-    raw = Raw(*train, np.arange(len(train[0])).astype(str))
-    raw = raw if X_test is None else published(*train, *_pair(folder, kind, X_test, y_test))
+    if X_test is None:
+        raw = Raw(*train, np.arange(len(train[0])).astype(str))
+    else:
+        raw = _published(*train, *_pair(folder, kind, X_test, y_test))
     if kind == "image":
         return raw
-    names = [f"x{n}" for n in range(raw.X.shape[-1])] if columns is None else list(columns)
-    if len(names) != raw.X.shape[-1] or len(set(names)) < len(names):
-        raise UserError(
-            f"`data.source.columns` must be {raw.X.shape[-1]} different names, one for each feature of {X}."
-        )
-    table = {"X": pd.DataFrame(raw.X, columns=names)} if kind == "table" else {"facts": {"columns": names}}
-    return raw._replace(**table)
+    names = [f"x{n}" for n in range(raw.X.shape[-1])]
+    return raw._replace(X=pd.DataFrame(raw.X, columns=names) if kind == "table" else raw.X, facts={"columns": names})
+
+
+def _published(X: NDArray, y: NDArray | None, X_test: NDArray, y_test: NDArray | None) -> Raw:
+    if X.shape[1:] != X_test.shape[1:] or (y is None) != (y_test is None):
+        kinds = [f"{a.shape[1:]} {'without' if b is None else 'with'} a target" for a, b in ((X, y), (X_test, y_test))]
+        raise UserError(f"Training rows have shape {kinds[0]}, test rows {kinds[1]}: they must agree.")
+    rows = [f"{part}-{n}" for part, some in (("train", X), ("test", X_test)) for n in range(len(some))]
+    parts = np.repeat(["train", "test"], [len(X), len(X_test)])
+    return Raw(np.concatenate([X, X_test]), None if y is None else np.concatenate([y, y_test]), np.array(rows), parts)
 
 
 def _pair(folder: Path, kind: str, X_name: str, y_name: str | None) -> tuple[NDArray, NDArray | None]:
@@ -71,7 +71,7 @@ def _pair(folder: Path, kind: str, X_name: str, y_name: str | None) -> tuple[NDA
 
 
 def _shaped(X: NDArray, kind: str) -> NDArray | None:
-    """Numbers in the shape and type of their kind; None if they do not fit it."""
+    """Numbers in the shape and type of their kind, or None."""
     if kind == "table":
         return X.astype(np.float64, copy=False) if X.ndim == 2 else None
     if kind == "image":
@@ -81,26 +81,24 @@ def _shaped(X: NDArray, kind: str) -> NDArray | None:
         last = X.shape[1] not in (1, 3, 4) and X.shape[3] in (1, 3, 4)
         return (X.transpose(0, 3, 1, 2) if last else X).astype(np.uint8, copy=False)
     X = X[:, :, None] if X.ndim == 2 else X
-    ended = np.isnan(X).all(axis=2) if X.ndim == 3 else np.ones((1, 1), bool)
-    fits = (
-        not ended[:, 0].any() and (ended[:, :-1] <= ended[:, 1:]).all() and (np.isfinite(X).all(axis=2) | ended).all()
-    )
-    return X.astype(np.float32, copy=False) if fits else None
+    if X.ndim != 3:
+        return None
+    ended = np.isnan(X).all(axis=2)
+    right = (np.isfinite(X).all(axis=2) | ended) & (np.maximum.accumulate(ended, axis=1) == ended)
+    return X.astype(np.float32, copy=False) if right.all() and not ended[:, 0].any() else None
 
 
 def _array(folder: Path, name: str) -> NDArray:
     file, _, key = name.partition(":")
-    path = raw_file(folder, file)
+    path = raw_files(folder, file)[0]
     try:
-        stored: Any = (
-            np.load(path, mmap_mode="r", allow_pickle=False) if path.suffix in (".npy", ".npz") else _idx(path)
-        )
+        stored: Any = np.load(path, "r", allow_pickle=False) if path.suffix in (".npy", ".npz") else _idx(path)
         held = {"": stored} if isinstance(stored, np.ndarray) else stored
         if key in held or (not key and len(held) == 1):
             return held[key or next(iter(held))]
-    except DAMAGED:
+    except Exception as error:  # of a damaged file nearly any
         what = "is damaged, in another format, or holds Python objects (pickles), which are never read"
-        raise UserError(f"{path} {what}. Restore it, or save it again.") from None
+        raise UserError(f"{path} {what} ({type(error).__name__}). Restore it, or save it again.") from None
     raise UserError(f"`{name}` is not an array of {path}. {nearest(name, [f'{file}:{n}'.rstrip(':') for n in held])}")
 
 

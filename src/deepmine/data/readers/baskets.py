@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 
 from deepmine.config.errors import UserError, nearest
 from deepmine.data.ledger import Entry
-from deepmine.data.raw import Raw, raw_file, read_csv
+from deepmine.data.raw import Raw, raw_files, read_csv
 
 
 def read(
@@ -30,17 +30,14 @@ def read(
     """One row per basket, one column per item, sorted by name, 1 where the basket holds it.
 
     Blanks around an item do not count, nor does an item that is repeated, nor a line without any.
-
-    Raises:
-        UserError: a file is damaged, a column or name is missing, or no basket is left.
     """
-    path = raw_file(folder, file)
+    [path, *_] = raw_files(folder, file)
     if (basket is None) != (item is None):
         raise UserError("Set both `basket` and `item` in data.source, or neither where each line is a basket.")
     pairs = _rows(path, basket, item, separator) if basket and item else _lines(path, separator or ",", header)
     pairs = pairs.assign(item=pairs["item"].str.strip())[pairs["item"].str.strip() != ""]
     if names is not None:
-        known = read_csv(raw_file(folder, names), dtype=str, keep_default_na=False)
+        known = read_csv(raw_files(folder, names)[0], dtype=str, keep_default_na=False)
         short = known.iloc[:, 0]
         if known.shape[1] != 2 or short.duplicated().any() or not set(pairs["item"]) <= set(short):
             raise UserError(f"{folder / names} must have two columns, and name each item of {file} once.")
@@ -49,9 +46,8 @@ def read(
         raise UserError(f"{path} holds no items.")
     places, rows = pd.factorize(pairs["basket"])
     numbers, columns = pd.factorize(pairs["item"], sort=True)
-    for name in leave_out:
-        if name not in columns:
-            raise UserError(f"`leave_out` names {name!r}, but {path} has no such item. {nearest(name, columns)}")
+    for name in sorted(set(leave_out) - set(columns)):
+        raise UserError(f"`leave_out` names {name!r}, but {path} has no such item. {nearest(name, columns)}")
     X = csr_matrix((np.ones(len(pairs), np.uint8), (places, numbers)))  # MLflow does not take csr_array
     X.data[:] = 1  # 256 of an item are 0
     goods = np.flatnonzero(~columns.isin(list(leave_out)))
@@ -60,11 +56,8 @@ def read(
     kept = np.flatnonzero((sizes >= min_items) & (sizes <= (X.shape[1] if max_items is None else max_items)))
     if not len(kept):
         raise UserError(f"{path} has no basket of {min_items} to {max_items} items.")
-    what = (
-        f"{len(rows)} baskets of {len(columns)} items, {len(kept)} of them with {min_items} to {max_items} items kept"
-    )
-    ledger = [Entry("read", what, len(rows), len(kept))]
-    facts = {"columns": columns[goods].tolist(), "ledger": ledger}
+    what = f"{len(rows)} baskets of {len(columns)} items, {len(kept)} with {min_items} to {max_items} items kept"
+    facts = {"columns": columns[goods].tolist(), "ledger": [Entry("read", what, len(rows), len(kept))]}
     return Raw(X[kept], None, rows.to_numpy(np.str_)[kept], facts=facts)
 
 

@@ -21,14 +21,14 @@ def fetch(folder: Path, files: Mapping[str, str], mirrors: Sequence[str]) -> Non
     """Download the files that are missing; of several processes one does it and the others wait.
 
     `files`: the MD5 of each, by name; of a .gz file that of its content, which mirrors compress in different ways.
-    `mirrors`: URLs or local folders, tried in this order; a file is at `<mirror>/<name>`. A `UserError` if none has it,
-    or a name is outside the folder.
+    `mirrors`: URLs or local folders, tried in this order; a file is at `<mirror>/<name>`.
     """
     if not all(require_inside(folder / name, folder).is_file() for name in files):
         pooch.get_logger().setLevel("WARNING")
         with locked(folder):
-            for name in [name for name in files if not (folder / name).is_file()]:
-                _fetch(folder / name, [f"{mirror.rstrip('/')}/{name}" for mirror in mirrors], files[name])
+            for name, known in files.items():
+                if not (folder / name).is_file():
+                    _fetch(folder / name, [f"{mirror.rstrip('/')}/{name}" for mirror in mirrors], known)
 
 
 def _fetch(path: Path, urls: Sequence[str], known: str) -> None:

@@ -1,7 +1,7 @@
 """Files and databases to DuckDB tables.
 
-DuckDB finds the columns of a CSV file and their types; how numbers, dates and missing values are written is declared in
-conf/data/<name>.yaml, never guessed. Messages show the form of a value (999,9), never the value.
+DuckDB finds the columns of a CSV file and their types; how numbers, dates and missing values are written is declared,
+never guessed. Messages show the form of a value (999,9), never the value.
 """
 
 import gzip
@@ -36,8 +36,7 @@ def load(
 ) -> None:
     """Make one table of files with the same columns, or of a database; `null_values` of CSV files mean "missing".
 
-    The ledger gets what was read, and a question for each column that may have been misread. A `UserError` if it cannot
-    be read, has no rows, or is not what its name says.
+    The ledger gets what was read, and a question for each column that may have been misread.
     """
     name, questions = file.path or str(file.url), []
     paths = [] if file.path is None else raw_files(folder, file.path)
@@ -78,12 +77,11 @@ def quoted(name: str) -> str:
 
 def _kind(path: Path) -> str:
     """What a file holds by its name; a `UserError` if its first bytes say something else."""
-    packed = path.suffix == ".gz"
-    kind = KINDS.get(Path(path.stem if packed else path.name).suffix.lower(), "csv")
+    kind = KINDS.get(Path(path.name.removesuffix(".gz")).suffix.lower(), "csv")
+    named = "gzip" if path.suffix == ".gz" else kind if kind in MAGIC.values() else None
     with path.open("rb") as file:
         head = file.read(16)
     found = next((held for magic, held in MAGIC.items() if head.startswith(magic)), None if head else "empty")
-    named = "gzip" if packed else kind if kind in MAGIC.values() else None
     if found != named:
         what = found or f"damaged, or not {named}"
         raise UserError(f"{path} is {what}, against its name. Restore or rename it, or save it as CSV.")
@@ -101,7 +99,7 @@ def _create(read: Any, table: str, paths: Sequence[Path], options: dict[str, Any
     try:
         read(names, **options).create(quoted(table))
     except duckdb.Error as error:
-        if "convert" not in str(error) and "transform" not in str(error):
+        if not re.search("convert|transform", str(error)):
             raise
         read(names, **options, sample_size=-1).create(quoted(table))
 
@@ -127,8 +125,8 @@ def _from_csv(
             if kind == "VARCHAR" and column not in options["dtype"]:
                 questions += _looks_like_numbers(db, table, column)
             elif kind == "DOUBLE" and not made.filter(f"{name} <> round({name})").limit(1).fetchall():
-                dtype: Any = {"dtype": {column: "VARCHAR", **options["dtype"]}}  # 12E3 is 12000.0 to DuckDB
-                texts: Any = db.read_csv(names, **options | dtype)  # type: ignore[arg-type]
+                dtype = {column: "VARCHAR", **options["dtype"]}  # 12E3 is 12000.0 to DuckDB
+                texts: Any = db.read_csv(names, **{**options, "dtype": dtype})  # type: ignore[arg-type]
                 if n := texts.filter(f"regexp_full_match({name}::VARCHAR, '[0-9]+[eE][0-9]+')").shape[0]:
                     questions.append(f"`{column}` was read as numbers, but {n} values look like 9E9: are they codes?")
     return questions

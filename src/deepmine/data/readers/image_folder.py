@@ -25,9 +25,6 @@ def read(
 
     The images of a class may be in further folders. Two folders `train` and `test`, with the classes in them, are a
     published split. Images are turned upright by their EXIF orientation; what is transparent becomes white.
-
-    Raises:
-        UserError: a class is empty or unknown, an image is damaged or outside the classes, or the sizes differ.
     """
     files, depth, skipped = _files(folder)
     y = np.array([file.relative_to(folder).parts[depth] for file in files])

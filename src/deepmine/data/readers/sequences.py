@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from deepmine.config.errors import UserError
-from deepmine.data.raw import Raw, raw_file, read_csv
+from deepmine.data.raw import Raw, raw_files, read_csv
 
 
 def read(
@@ -18,9 +18,9 @@ def read(
 ) -> Raw:
     """Float32 `(n, steps, features)`, each sequence in the order of its steps, NaN after its end.
 
-    All other columns are features. A `UserError` if one is missing, is not a number, or lines are repeated.
+    All other columns are features. A `UserError` if one has gaps or is not of numbers, or a step is there twice.
     """
-    path, named = raw_file(folder, file), [c for c in (sequence, step, target, part) if c is not None]
+    path, named = raw_files(folder, file)[0], [c for c in (sequence, step, target, part) if c is not None]
     frame = read_csv(path, named)
     features = frame.drop(columns=named)
     if frame.empty or features.empty or len(features.select_dtypes(exclude="number").columns):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from deepmine.config.errors import UserError
-from deepmine.data.raw import Raw, raw_file, read_csv
+from deepmine.data.raw import Raw, raw_files, read_csv
 
 
 def read(
@@ -21,7 +21,7 @@ def read(
     A row's id is the time of the value to forecast; rows are in the order of time, as the split `time` needs them.
     A `UserError` if times are not evenly spaced, or a value is missing.
     """
-    path = raw_file(folder, file)
+    path = raw_files(folder, file)[0]
     frame = read_csv(path, (time, target))
     values, times = (pd.to_numeric(frame[column], errors="coerce") for column in (target, time))
     if times.isna().any():

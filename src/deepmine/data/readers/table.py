@@ -1,7 +1,6 @@
 """Tables: files or database tables, selected from and joined by one SQL query in DuckDB."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -9,16 +8,17 @@ from typing import Any
 import duckdb
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from deepmine.config.errors import UserError, nearest
 from deepmine.config.schema.source import File
 from deepmine.data.ledger import Ledger
 from deepmine.data.raw import Raw
-from deepmine.data.readers.account import account
 from deepmine.data.readers.files import explained, load, quoted
 
 MEMORY = "1GB"  # for DuckDB, which writes to disk what does not fit
 WHOLE = ("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+Keys = dict[str, str | list[str] | dict[str, str]]
 REAL = ("DOUBLE", "FLOAT", "DECIMAL", "HUGEINT", "UHUGEINT")
 
 
@@ -26,7 +26,8 @@ def read(
     folder: Path,
     files: dict[str, File],  # by the name of the table in `query`
     query: str | None = None,  # https://duckdb.org/docs/current/sql/introduction; without it there is one table
-    keys: dict[str, str | list[str] | dict[str, str]] | None = None,  # see `account`
+    keys: Keys
+    | None = None,  # for the account alone: by table, what names its rows; {dest: faa} if the other says dest
     row_id: str | None = None,  # the column of unique ids, by which rows are ordered; None: the number of the row
     target: str | None = None,  # the column to predict; its values may be missing
     null_values: Sequence[str] = ("",),  # texts of CSV files that mean "missing"
@@ -34,8 +35,7 @@ def read(
 ) -> Raw:
     """A pandas frame with columns of float64 (numbers, truth values), datetime64 (dates) or text; or texts `(n,)`.
 
-    A target of truth values becomes the text `true` or `false`, or the words of a CSV file if `dtype` says VARCHAR. A
-    `UserError` if a file cannot be read, the query fails, a column is missing, or ids are not unique.
+    A target of truth values becomes the text `true` or `false`, or the words of a CSV file if `dtype` says VARCHAR.
     """
     first, *more = files
     if (query is None and more) or (query is not None and row_id is None):
@@ -44,12 +44,13 @@ def read(
             "once, because SQL keeps no order. Without such a column: SELECT rowid AS row, ... and row_id: row."
         )
     ledger = Ledger()
-    with database() as db:
+    with TemporaryDirectory(prefix="deepmine-") as scratch, duckdb.connect(f"{scratch}/tables.duckdb") as db:
+        db.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{MEMORY}'")
         for table, file in files.items():
             load(db, folder, table, File.model_validate(file), null_values, ledger)
         account(db, list(files), keys or {}, ledger)
-        db.execute("SET enable_external_access = false")  # a query sees the declared files only, which are versioned
-        db.execute("SET threads = 1")  # the last bit of a sum depends on its order
+        # a query sees the declared files only, which are versioned; the last bit of a sum depends on its order
+        db.execute("SET enable_external_access = false; SET threads = 1")
         sizes = {table: db.table(quoted(table)).shape[0] for table in files}
         frame = _selected(db, list(files), query, row_id, target)
     said = f"{len(frame)} rows from {sizes[first]} of {first}"
@@ -61,27 +62,16 @@ def read(
     rows = np.arange(len(frame)) if row_id is None else frame.pop(row_id).to_numpy(np.str_)
     y: Any = None if target is None else frame.pop(target)
     if y is not None:
-        y = y.to_numpy() if pd.api.types.is_numeric_dtype(y) else y.to_numpy(object if y.hasnans else np.str_)
-    raw = Raw(frame, y, rows, facts={"ledger": list(ledger)})
-    return raw if text is None else _texts(raw, text)
+        y = y.to_numpy(None if pd.api.types.is_numeric_dtype(y) else object if y.hasnans else np.str_)
+    facts = {"ledger": list(ledger)} | ({} if text is None else {"columns": [text]})
+    return Raw(frame if text is None else _texts(frame, text), y, rows, facts=facts)
 
 
-@contextmanager
-def database() -> Iterator[duckdb.DuckDBPyConnection]:
-    """An empty database on disk, which is gone afterwards."""
-    with TemporaryDirectory(prefix="deepmine-") as scratch:
-        config: Any = {"memory_limit": MEMORY, "temp_directory": scratch}
-        with duckdb.connect(Path(scratch) / "tables.duckdb", config=config) as db:
-            db.execute("SET TimeZone = 'UTC'")
-            yield db
-
-
-def _texts(raw: Raw, text: str) -> Raw:
-    X = raw.X
-    if list(X) != [text] or X[text].dtype != "str" or X[text].hasnans:
-        found = ", ".join(f"`{c}` ({X[c].dtype}, {X[c].isna().sum()} missing)" for c in X) or "none"
+def _texts(frame: pd.DataFrame, text: str) -> NDArray[np.str_]:
+    if list(frame) != [text] or frame[text].dtype != "str" or frame[text].hasnans:
+        found = ", ".join(f"`{c}` ({frame[c].dtype}, {frame[c].isna().sum()} missing)" for c in frame) or "none"
         raise UserError(f"Beside id and target there must be `{text}` alone, text without gaps, but there is: {found}.")
-    return raw._replace(X=X[text].to_numpy(np.str_), facts={**raw.facts, "columns": [text]})
+    return frame[text].to_numpy(np.str_)
 
 
 def _selected(
@@ -90,9 +80,8 @@ def _selected(
     """The rows of the query, or of the one table, ordered by their id."""
     try:
         found = db.sql(query or f"FROM {quoted(tables[0])}")
-        for column in filter(None, (row_id, target)):
-            if column not in found.columns:
-                raise UserError(f"The query gives no column `{column}`. {nearest(column, found.columns)}")
+        for column in sorted({c for c in (row_id, target) if c is not None} - {*found.columns}):
+            raise UserError(f"The query gives no column `{column}`. {nearest(column, found.columns)}")
         if twice := {column for column in found.columns if found.columns.count(column) > 1}:
             raise UserError(f"The query gives two columns `{min(twice)}`. Rename one, with AS.")
         ordered = found if row_id is None else found.order(quoted(row_id))
@@ -118,3 +107,44 @@ def _typed(found: duckdb.DuckDBPyRelation, row_id: str | None, target: str | Non
             to = "TIMESTAMP" if dates else "VARCHAR"
         columns.append(f"CAST({quoted(name)} AS {to}) AS {quoted(name)}")
     return ", ".join(columns)
+
+
+def account(db: duckdb.DuckDBPyConnection, tables: list[str], keys: Keys, ledger: Ledger) -> None:
+    """Count the repeated keys, their conflicting values and the unmatched rows of each table in `keys`.
+
+    `keys`: by table, the column or columns that name its rows; `{dest: faa}` if another table calls them otherwise. It
+    is compared with the first other table that has them. A `UserError` if none has, or no row has a match.
+    """
+    types = {t: dict(zip(db.table(quoted(t)).columns, db.table(quoted(t)).types, strict=True)) for t in tables}
+    for table, given in keys.items():
+        key = given if isinstance(given, dict) else {c: c for c in ([given] if isinstance(given, str) else given)}
+        base = next((t for t in tables if t != table and key.keys() <= types[t].keys()), None)
+        if base is None or table not in types or not types[table].keys() >= {*key.values()}:
+            have = "; ".join(f"`{name}` has {', '.join(columns)}" for name, columns in types.items())
+            raise UserError(f"`keys` says {{{table}: {given}}}: both tables must have it. {have}.")
+        for one, other in ((types[base][there], types[table][here]) for there, here in key.items()):
+            if one != other and "VARCHAR" in (one, other):
+                say = f"dtype: {{{min(key.values())}: VARCHAR}}"
+                raise UserError(f"The key of `{table}` is {other} there, {one} in `{base}`: is 007 7? Say: {say}.")
+        ledger.add(
+            "integrate", _told(db, base, table, key, list(types[table])), *[db.table(quoted(table)).shape[0]] * 2
+        )
+
+
+def _told(db: duckdb.DuckDBPyConnection, base: str, table: str, key: dict[str, str], columns: list[str]) -> str:
+    def count(what: str) -> int:
+        return db.execute(f"SELECT count(*) FROM ({what})").fetchall()[0][0]
+
+    here, a, b = ", ".join(f"b.{quoted(c)}" for c in key.values()), f"{quoted(base)} a", f"{quoted(table)} b"
+    same = " AND ".join(f"a.{quoted(there)} = b.{quoted(ours)}" for there, ours in key.items())
+    rows, lost = count(f"FROM {a}"), count(f"FROM {a} ANTI JOIN {b} ON {same}")
+    if lost == rows:
+        raise UserError(f"No row of `{base}` has a match in `{table}`. Is the key written in the same way in both?")
+    unused = count(f"SELECT DISTINCT {here} FROM {b} ANTI JOIN {a} ON {same}")
+    said = [f"{lost} of {rows} rows of {base} have no match in {table}, {unused} of its keys are unused"]
+    groups = f"SELECT {here} FROM {b} GROUP BY {here} HAVING count"
+    if several := count(f"{groups}(*) > 1"):
+        clash = {c: count(f"{groups}(DISTINCT b.{quoted(c)}) > 1") for c in columns}
+        said.append(f"{several} of its keys name several rows")
+        said += [f"{n} with different values of `{column}`" for column, n in clash.items() if n]
+    return ", ".join(said)

@@ -1,7 +1,8 @@
 """From a run record to MLflow.
 
-Publishing is idempotent. One record is one MLflow run, found by its tag `deepmine.record_id`; only what the
-tracker lacks is sent. So an outage, a restored DVC stage and a fresh clone are the same case.
+One record is one MLflow run, found by its tag `deepmine.record_id`, and only what the tracker lacks is sent: so an
+outage, a restored DVC stage and a fresh clone are the same case. Trials of a sweep are children of one run, which has
+the scores of the best and a table of all.
 """
 
 import json
@@ -11,11 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-from mlflow.data.code_dataset_source import CodeDatasetSource
-from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import DatasetInput, InputTag, Metric, Param
-from mlflow.exceptions import MlflowException
-from mlflow.models import infer_signature
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
 from deepmine import ROOT
 from deepmine.config import compose, trust
@@ -23,8 +20,9 @@ from deepmine.config.errors import UserError, shown
 from deepmine.data import dataset, digests
 from deepmine.data.preparing import report
 from deepmine.models import pipelines as models
+from deepmine.runs import ranking
 from deepmine.runs.record import Record
-from deepmine.runs.tracking import parents, store, views
+from deepmine.runs.tracking import store
 
 PUBLISHED = "deepmine.published"  # digest of the record's files when they were last sent
 SHARED = ("experiment", "dataset", "model", "task", "mlflow.user")  # tags that children take from their parent
@@ -32,19 +30,9 @@ LONGEST = 6000  # characters that MLflow keeps of a parameter's value
 
 
 def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) -> str:
-    """Send what the tracker lacks of a record.
+    """Send what the tracker at `uri` lacks of a record, at any stage of its life; the id of its MLflow run.
 
-    Args:
-        record: at any stage of its life.
-        uri: of the tracker.
-        send_model: whether to send the fitted model too, once there is one.
-        trusted: prefixes of the types that its file may hold.
-
-    Returns:
-        The id of the MLflow run.
-
-    Raises:
-        UserError: the tracker does not answer, or stops answering.
+    The file of the fitted model may hold `trusted` types alone. UserError: the tracker does not answer.
     """
     client = store.connect(uri)
     try:
@@ -61,8 +49,8 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
                     client.set_tag(run_id, PUBLISHED, digest)
             finally:
                 _set_status(client, record, run_id)
-                parents.conclude(client, run_id)
-    except (MlflowException, OSError) as error:  # OSError: of the network, or of a proxy that refuses an upload
+                _conclude_sweep(client, run_id)
+    except (mlflow.MlflowException, OSError) as error:  # OSError: of the network, or of a proxy that refuses an upload
         raise UserError(shown(f"MLflow at {uri} refused: {str(error).splitlines()[0]}")) from error
     return run_id
 
@@ -70,62 +58,67 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
 def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> str:
     """The run of this record in the MLflow experiment of its data set."""
     settings, provenance = record.config, record.provenance
-    experiment = store.experiment(client, settings["choices"]["data"], uri)
-    views.share(client, experiment, settings["task"])
-    git = provenance["git"]
-    tags = {
-        "experiment": settings["experiment"],
-        "dataset": settings["choices"]["data"],
-        "model": settings["choices"]["model"],
-        "task": settings["task"],
-        "dirty": git.get("dirty", "no git"),
-        "mlflow.user": provenance["user"],
-        "mlflow.source.name": "deepmine.train",
-        "mlflow.source.git.commit": git["commit"] or "none",
-        "mlflow.source.git.branch": git.get("branch", "none"),
-    }
+    git, choices = provenance["git"], settings["choices"]
+    experiment = store.experiment(client, choices["data"], uri)
+    store.share_view(client, experiment, settings["task"])
+    tags = {"experiment": settings["experiment"], "dataset": choices["data"], "model": choices["model"]}
+    tags |= {"task": settings["task"], "dirty": git.get("dirty", "no git"), "mlflow.user": provenance["user"]}
+    tags |= {"mlflow.source.name": "deepmine.train", "mlflow.source.git.commit": git["commit"] or "none"}
+    tags["mlflow.source.git.branch"] = git.get("branch", "none")
     start = _milliseconds(record.training["started"])
     if trial := provenance.get("trial"):
         tags |= {"trial": trial["number"], "overrides": "\n".join(provenance["command"][2:])}
-        tags[store.PARENT] = parents.parent(client, experiment, trial["sweep"], tags, start)
+        shared = {key: tags[key] for key in ("dataset", "task", "mlflow.user")} | {"kind": "sweep"}
+        with store.lock(trial["sweep"]):
+            above = store.find_or_create_run(client, experiment, trial["sweep"], shared, trial["sweep"], start)
+        tags[store.PARENT] = above.info.run_id
     run = store.find_or_create_run(client, experiment, provenance["record_id"], tags, record.name, start)
-    if run.data.params:
-        return run.info.run_id
-    params = [Param(key, value) for key, value in _flat(settings)]
-    client.log_batch(run.info.run_id, params=params)
-    source = CodeDatasetSource({"data.dvc": str(provenance["data"]["data.dvc"]), "raw": provenance["data"]["raw"]})
-    data: Any = MetaDataset(source, name=settings["choices"]["data"], digest=provenance["data"]["digest"])  # type: ignore[abstract]
-    context = InputTag("mlflow.data.context", "training")
-    client.log_inputs(run.info.run_id, [DatasetInput(data._to_mlflow_entity(), [context])])
+    if not run.data.params:
+        data = provenance["data"]
+        source = json.dumps({"tags": {key: str(data[key]) for key in ("data.dvc", "raw")}})
+        used = Dataset(choices["data"], data["digest"], "code", source)
+        client.log_batch(run.info.run_id, params=[Param(key, value) for key, value in _flat(settings)])
+        client.log_inputs(run.info.run_id, [DatasetInput(used, [InputTag("mlflow.data.context", "training")])])
     return run.info.run_id
+
+
+def _conclude_sweep(client: mlflow.MlflowClient, trial: str) -> None:
+    """Bring the run above a trial up to date: it is FINISHED once every published trial is."""
+    run = client.get_run(trial)
+    if (above := run.data.tags.get(store.PARENT)) is None:
+        return
+    with store.lock(above):  # the last to come has seen all trials
+        runs = client.search_runs([run.info.experiment_id], f"tags.`{store.PARENT}` = '{above}'")
+        all_data = [trial.data for trial in runs]
+        trials = [ranking.Trial(int(d.tags["trial"]), d.tags["overrides"].splitlines(), d.metrics) for d in all_data]
+        store.log_new(client, above, *ranking.summary(run.data.tags["task"], trials))
+        found = {trial.info.status for trial in runs}
+        if "RUNNING" in found:
+            client.update_run(above, "RUNNING")
+        else:
+            status = "FINISHED" if found == {"FINISHED"} else "FAILED"
+            client.set_terminated(above, status, max(trial.info.end_time for trial in runs))
 
 
 def _send_curves(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
     """The epochs that the tracker does not have yet."""
     curves = record.curves
-    keys = {key for line in curves for key in line if key not in ("epoch", "time")}
+    keys = {key for line in curves for key in line} - {"epoch", "time"}
     known = {key: {point.step for point in client.get_metric_history(run_id, key)} for key in keys}
-    points = [
-        Metric(key, line[key], int(line["time"] * 1000), line["epoch"])
-        for line in curves
-        for key in keys & set(line)
-        if line["epoch"] not in known[key]
-    ]
-    if points:
-        client.log_batch(run_id, metrics=points)
+    new = [(line, key) for line in curves for key in keys & set(line) if line["epoch"] not in known[key]]
+    points = [Metric(key, line[key], int(line["time"] * 1000), line["epoch"]) for line, key in new]
+    client.log_batch(run_id, metrics=points)
 
 
 def _send_files(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
     """Final scores as metrics; every file but the model, which goes as a model, as an artifact; the data's report."""
-    known = client.get_run(run_id).data.metrics
-    seconds = record.training.get("fit_seconds")
-    scores = {**record.metrics, **({"fit_seconds": seconds} if seconds is not None else {})}
-    now = int(datetime.now().timestamp() * 1000)
-    client.log_batch(run_id, metrics=[Metric(k, v, now, 0) for k, v in scores.items() if known.get(k) != v])
-    for path in sorted(record.folder.rglob("*")):
-        if path.is_file() and path.name != "model.skops":
-            place = path.parent.relative_to(record.folder).as_posix()
-            client.log_artifact(run_id, str(path), None if place == "." else place)
+    seconds = {key: value for key, value in record.training.items() if key == "fit_seconds"}
+    store.log_new(client, run_id, record.metrics | seconds)
+    for path in record.folder.iterdir():
+        if path.is_dir():
+            client.log_artifacts(run_id, str(path), path.name)
+        elif path.name != "model.skops":
+            client.log_artifact(run_id, str(path))
     prepared = _prepared(record)
     if prepared is not None and (prepared / report.FILE).is_file():
         client.log_artifact(run_id, str(prepared / report.FILE), "data")
@@ -140,8 +133,7 @@ def _prepared(record: Record) -> Path | None:
 
 def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, trusted: Sequence[str]) -> None:
     """The fitted pipeline, once, with signature and example of the data it saw; `mlflow.pyfunc.load_model` loads it."""
-    outputs = client.get_run(run_id).outputs
-    if outputs and outputs.model_outputs:
+    if (outputs := client.get_run(run_id).outputs) and outputs.model_outputs:
         return
     import skops.io
 
@@ -151,7 +143,8 @@ def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, truste
     prepared, example, signature = _prepared(record), None, None
     if prepared is not None:
         example = dataset.load(prepared).train.X[:5]
-        signature = infer_signature(example, pipeline.predict(example) if predicts else pipeline.transform(example))
+        said = pipeline.predict(example) if predicts else pipeline.transform(example)
+        signature = mlflow.models.infer_signature(example, said)
     versions = record.provenance["versions"]
     with mlflow.start_run(run_id=run_id):
         mlflow.sklearn.log_model(
@@ -176,8 +169,7 @@ def _send_folds(client: mlflow.MlflowClient, record: Record, parent: str) -> Non
         identity = f"{record.provenance['record_id']}-fold-{fold['fold']}"
         child = store.find_or_create_run(client, run.info.experiment_id, identity, tags, name, begin)
         scores = {f"cv/{key}": value for key, value in fold.items() if key not in ("fold", "rows")}
-        known = child.data.metrics
-        client.log_batch(child.info.run_id, [Metric(k, v, end, 0) for k, v in scores.items() if known.get(k) != v])
+        store.log_new(client, child.info.run_id, scores)
         client.set_terminated(child.info.run_id, "FINISHED", end)
 
 
@@ -185,11 +177,11 @@ def _set_status(client: mlflow.MlflowClient, record: Record, run_id: str) -> Non
     status = record.status
     if "reason" in status:
         client.set_tag(run_id, "reason", status["reason"][:LONGEST])
-    if status["status"] in ("FINISHED", "FAILED", "KILLED"):
+    if status["status"] == "RUNNING":
+        client.update_run(run_id, "RUNNING")
+    else:
         ended = record.training.get("ended")  # of the fit: what is evaluated later adds nothing to its duration
         client.set_terminated(run_id, status["status"], _milliseconds(ended) if ended else None)
-    else:
-        client.update_run(run_id, "RUNNING")
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -199,10 +191,7 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from _flat(value, f"{prefix}{key}.")
         else:
             text = value if isinstance(value, str) else json.dumps(value)
-            yield (
-                f"{prefix}{key}",
-                text if len(text) <= LONGEST else f"see config.yaml (md5 {compose.digest(value)})",
-            )
+            yield prefix + key, text if len(text) <= LONGEST else f"see config.yaml (md5 {compose.digest(value)})"
 
 
 def _milliseconds(iso: str) -> int:

@@ -1,24 +1,27 @@
-"""The MLflow store: reached, created where it is a local file, and searched for what a tag names.
+"""The MLflow store, `tracking.uri`: reached, created where it is a local file, searched for what a tag names, viewed.
 
-Where it is: `tracking.uri`. What is sent to it: `tracking.py`.
+A view is what the UI opens with: for each data set and task a table of its runs, ranked by the validation rows. MLflow
+keeps it in a tag of the experiment, which it does not document; a version that ignores it opens the plain list of runs.
 """
 
+import json
 import logging
 import os
 import re
 import sqlite3
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import mlflow
-from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
+from mlflow.entities import Metric, Run, RunTag
 
+from deepmine import tasks
 from deepmine.config.errors import UserError, shown
 from deepmine.data.folders import locked
 
@@ -27,17 +30,14 @@ KIND = {"mlflow.experimentKind": "custom_model_development"}  # as MLflow marks 
 SQLITE = "sqlite:///"
 RECORD_ID = "deepmine.record_id"
 PARENT = "mlflow.parentRunId"
+VIEW = "mlflow.sharedViewState."
 PROBES = ("health", "api/2.0/mlflow/experiments/search?max_results=1")  # the second needs the server's database
 PATIENCE = 6  # seconds for each of them: what hangs later costs MLflow's own timeout, three times
 PATIENCE_LOCKED = 120  # seconds that another process may take to create a store, or to publish a record
 
 
 def connect(uri: str) -> mlflow.MlflowClient:
-    """A client of a tracker that is there and set up.
-
-    Raises:
-        UserError: it does not answer.
-    """
+    """A client of a tracker that is there and set up; UserError: it does not answer."""
     if uri.startswith(SQLITE):
         try:
             _create(Path(uri.removeprefix(SQLITE)))
@@ -47,9 +47,10 @@ def connect(uri: str) -> mlflow.MlflowClient:
         try:
             for probe in PROBES:
                 _ask(f"{re.sub('://[^/]*@', '://', uri).rstrip('/')}/{probe}")  # urlopen takes no password in a URI
-        except (URLError, OSError) as error:
-            why = getattr(error, "reason", error)
-            raise UserError(f"The MLflow server {shown(uri)} does not answer: {why}.") from None
+        except OSError as error:
+            raise UserError(
+                f"The MLflow server {shown(uri)} does not answer: {getattr(error, 'reason', error)}."
+            ) from None
     mlflow.set_tracking_uri(uri)
     return mlflow.MlflowClient(uri)
 
@@ -63,12 +64,10 @@ def experiment(client: mlflow.MlflowClient, name: str, uri: str) -> str:
     """The MLflow experiment of this name, found or created; beside a local store, its files lie in mlruns/."""
     if found := client.get_experiment_by_name(name):
         return found.experiment_id
-    place = None
-    if uri.startswith(SQLITE):
-        place = (Path(uri.removeprefix(SQLITE)).resolve().parent / "mlruns" / name).as_uri()
+    beside = (Path(uri.removeprefix(SQLITE)).resolve().parent / "mlruns" / name).as_uri()
     try:
-        return client.create_experiment(name, artifact_location=place, tags=KIND)
-    except MlflowException as error:
+        return client.create_experiment(name, beside if uri.startswith(SQLITE) else None, KIND)
+    except mlflow.MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
         return experiment(client, name, uri)  # another process was first
@@ -78,11 +77,43 @@ def find_or_create_run(
     client: mlflow.MlflowClient, experiment: str, identity: str, tags: Mapping[str, Any], name: str, start: int
 ) -> Run:
     """The run with this tag `deepmine.record_id`."""
-    found = client.search_runs([experiment], f"tags.`{RECORD_ID}` = '{identity}'", max_results=1)
-    if found:
+    if found := client.search_runs([experiment], f"tags.`{RECORD_ID}` = '{identity}'", max_results=1):
         return found[0]
     text = {key: str(value) for key, value in {RECORD_ID: identity, **tags}.items()}
     return client.create_run(experiment, start, text, run_name=name)
+
+
+def log_new(
+    client: mlflow.MlflowClient, run: str, scores: Mapping[str, float], tags: Mapping[str, str] | None = None
+) -> None:
+    """Send tags, and the scores that a run does not have yet."""
+    known, now = client.get_run(run).data.metrics, int(time.time() * 1000)
+    new = [Metric(key, value, now, 0) for key, value in scores.items() if known.get(key) != value]
+    client.log_batch(run, new, tags=[RunTag(key, value) for key, value in (tags or {}).items()])
+
+
+def share_view(client: mlflow.MlflowClient, experiment: str, task: str) -> None:
+    """Add the view of one task's runs to an experiment, given by its id, unless it has one."""
+    if VIEW + task in client.get_experiment(experiment).tags:
+        return
+    scores, directions = tasks.find(task).columns, tasks.find(task).directions
+    columns = [f"metrics.`{key}`" for key in (f"val/{scores[0]}", *(f"test/{key}" for key in scores[:2]))]
+    view = {
+        "searchFilter": f"tags.task = '{task}'",
+        "orderByKey": "attributes.start_time" if directions[scores[0]] is None else columns[0],
+        "orderByAsc": directions[scores[0]] is False,
+        "selectedColumns": columns,  # as many as a window shows
+    }
+    client.set_experiment_tag(experiment, VIEW + task, json.dumps(view))
+
+
+def views(client: mlflow.MlflowClient, address: str) -> Iterator[tuple[str, str]]:
+    """The name of each data set and task, and the address of its table."""
+    for found in client.search_experiments(order_by=["name ASC"]):
+        for task in sorted(tag.removeprefix(VIEW) for tag in found.tags if tag.startswith(VIEW)):
+            runs = f"{address}/#/experiments/{found.experiment_id}/runs"
+            # without `workflowType` MLflow 3 opens it as a list of chat traces
+            yield f"{found.name}, {task}", f"{runs}?workflowType=machine_learning&viewStateShareKey={task}"
 
 
 def _ask(url: str) -> None:
