@@ -24,11 +24,8 @@ SAVED = {
     "skrub.selectors._base.Selector",
     "deepmine.models.augment",
 }
-BUILT = SAVED | {
-    "pytorch_lightning.callbacks.callback.Callback",
-    "torch.nn.modules.module.Module",
-    "torch.optim.optimizer.Optimizer",
-}
+BUILT = SAVED | {"torch.nn.modules.module.Module", "torch.optim.optimizer.Optimizer"}
+BUILT |= {"pytorch_lightning.callbacks.callback.Callback"}
 HELPERS = {  # parts of fitted estimators that skops does not trust by itself; the functions look at a column, no more
     "numpy.dtype",
     *(f"skrub._dataframe._common.is_{kind}" for kind in ("any_date", "categorical", "numeric")),
