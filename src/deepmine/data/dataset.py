@@ -28,7 +28,6 @@ from scipy import sparse
 from deepmine.config.errors import UserError
 from deepmine.data.digests import folder_digest
 from deepmine.data.folders import rebuilt
-from deepmine.data.raw import taken
 
 PARTS = ("train", "val", "test")
 FILES = {"parts/info.json": '"digest"', "*.json": "", "*.csv": "", "*.html": ""}  # of a data set, for `rebuilt`
@@ -71,6 +70,13 @@ class Dataset:
     def parts(self) -> Iterator[tuple[str, Part]]:
         """Each part with its name, train first."""
         return ((name, getattr(self, name)) for name in PARTS)
+
+
+def taken(values: Any, index: NDArray) -> Any:
+    """Some rows of an array or a frame, by position or by a mask; None of None."""
+    if values is None:
+        return None
+    return values.iloc[index].reset_index(drop=True) if hasattr(values, "iloc") else values[index]
 
 
 def save(dataset: Dataset, folder: Path, more: Mapping[str, str] = MappingProxyType({})) -> None:

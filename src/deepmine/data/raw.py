@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from deepmine.config.errors import UserError, nearest
+from deepmine.data.dataset import taken
 
 RESTORE = ".venv/bin/dvc pull --force data.dvc"
 IN_CACHE = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}$")  # DVC may link from data/ into its cache
@@ -34,13 +35,6 @@ class Raw(NamedTuple):
     def take(self, index: NDArray) -> "Raw":
         """Some of the rows, by position or by a mask."""
         return Raw(*(values if name == "facts" else taken(values, index) for name, values in self._asdict().items()))
-
-
-def taken(values: Any, index: NDArray) -> Any:
-    """Some rows of an array or a frame, by position or by a mask; None of None."""
-    if values is None:
-        return None
-    return values.iloc[index].reset_index(drop=True) if hasattr(values, "iloc") else values[index]
 
 
 def require_inside(path: Path, folder: Path) -> Path:
