@@ -23,6 +23,7 @@ from deepmine.data.preparing import inspect, prepare
 from deepmine.data.readers import table
 
 PEOPLE = 240
+DECIMAL = "read={{decimal: ','}}"  # with the braces that `format` needs
 
 
 @pytest.fixture(scope="module")
@@ -216,8 +217,14 @@ def test_images_and_baskets_too(own: Path, files: Path, file: str, name: str, ki
     ("arguments", "says"),
     [
         (["path={files}/Churn 2026.csv", "target=churn", "name=other"], "Did you mean `churned`?"),
-        (["path={files}/Churn 2026.csv", "target=joined", "name=other"], "0 of its classes have 5 rows or more"),
-        (["path={files}/Churn 2026.csv", "target=remark", "name=other"], "0 of its classes have 5 rows or more"),
+        (
+            ["path={files}/Churn 2026.csv", "target=joined", "name=other", DECIMAL],
+            "0 of its classes have 5 rows or more",
+        ),
+        (
+            ["path={files}/Churn 2026.csv", "target=remark", "name=other", DECIMAL],
+            "0 of its classes have 5 rows or more",
+        ),
         (["path={files}/Übung (2)'s.csv", "name=other"], "Übung (2)'s.csv does not exist"),
         (["path={files}/nothing.csv", "name=other"], "nothing.csv does not exist"),
         (["name=other"], "Which data? make new-data path="),

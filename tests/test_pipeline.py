@@ -139,8 +139,8 @@ def test_a_value_of_a_model_runs_the_cells_that_use_it(change) -> None:
 
 @pytest.mark.slow
 def test_another_model_in_a_defaults_list_runs_that_cell(change) -> None:
-    ran = change("conf/experiment/mnist_tree.yaml", lambda text: text.replace("/model: tree", "/model: mlp"))
-    assert ran == {"configure", "compare"} | cells("mnist_tree")
+    ran = change("conf/experiment/penguins_kmeans.yaml", lambda text: text.replace("/model: kmeans", "/model: gmm"))
+    assert ran == {"configure", "compare"} | cells("penguins_kmeans")
 
 
 @pytest.mark.slow
@@ -157,7 +157,7 @@ def test_other_scores_evaluate_without_training(change) -> None:
 
 @pytest.mark.slow
 def test_another_report_of_the_data_trains_nothing(change) -> None:
-    ran = change("src/deepmine/data/pictures.py", lambda text: f"{text}\n# another line\n")
+    ran = change("src/deepmine/data/preparing/report.py", lambda text: f"{text}\n# another line\n")
     assert ran == {"prepare@mnist5k", "prepare@penguins", "prepare@titanic"}
 
 
