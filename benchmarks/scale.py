@@ -38,7 +38,7 @@ CONTRACT = {
     "age": {"type": "integer", "min": 0, "max": 89, "missing": 0.2},
     "distance": {"type": "number", "min": 0, "max": 14300, "missing": 0.1},
     "balance": {"type": "integer"},
-    "shop": {"type": "text", "pattern": "shop [0-9]+"},
+    "shop": {"type": "text"},
     "colour": {"type": "text", "categories": ["red", "green", "blue"], "missing": 0.3},
     "code": {"type": "text"},
     "ordered": {"type": "date", "min": "2015-01-01", "max": "2024-12-31"},
@@ -50,7 +50,7 @@ CONTRACT = {
 def prepared(folder: Path) -> None:
     """As the stage `prepare` does it: from the CSV file by contract, cleaning, split and audit to parts and report."""
     from deepmine.commands import prepare
-    from deepmine.config.check import Data
+    from deepmine.config.schema.config import Data
 
     settings = Data(
         kind="table",
