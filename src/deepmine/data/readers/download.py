@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import pooch
 import requests
 
-from deepmine.config.errors import UserError
+from deepmine.config.errors import UserError, shown
 from deepmine.data.folders import locked
 from deepmine.data.raw import require_inside
 
@@ -48,7 +48,7 @@ def _fetch(path: Path, urls: Sequence[str], known: str) -> None:
                 problem = f"its MD5 is {md5} instead of {known}"
             except (OSError, EOFError, ValueError, zlib.error, requests.RequestException) as error:
                 problem = str(error)
-            said += re.sub(r"//[^/@]*@", "//", f"  {url}: {problem}\n")  # without user and password
+            said += shown(f"  {url}: {problem}\n")
     raise UserError(f"{said}Check the network, or name a folder that holds the files: paths.mirrors=[/that/folder]")
 
 

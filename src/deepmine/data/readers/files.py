@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import duckdb
 
-from deepmine.config.errors import UserError, nearest
+from deepmine.config.errors import UserError, nearest, shown
 from deepmine.config.schema.source import File
 from deepmine.data.ledger import Ledger
 from deepmine.data.raw import raw_files
@@ -181,4 +181,4 @@ def _from_database(db: duckdb.DuckDBPyConnection, table: str, file: File, path: 
     except (sqlalchemy.exc.SQLAlchemyError, ImportError, OSError, ValueError) as error:
         said = str(getattr(error, "orig", None) or error).splitlines()[0].replace(str(url), name)
         said = "a value does not have its column's type: SELECT CAST(...)" if isinstance(error, ValueError) else said
-        raise UserError(f"{name} cannot be read: {re.sub('//[^/@]*@', '//', said)}.") from None
+        raise UserError(f"{name} cannot be read: {shown(said)}.") from None
