@@ -84,7 +84,7 @@ def test_a_gap_within_the_noise_of_few_validation_rows_is_not_overfitting() -> N
     pipeline = make_pipeline(DummyClassifier()).fit(data.train.X, data.train.y)
     parts = {name: classification.predict(pipeline, part) for name, part in data.parts()}
     parts["train"] = Classified(data.train.y, np.array([0, 0, 0, 0, 0, 1, 1, 1, 0, 0]), np.arange(2))
-    found = classification.report(pipeline, data, parts)
+    found = classification.report(pipeline, data, parts, classification.TASK.scores(data, parts, 0))
     assert found.findings[0].startswith("No sign of overfitting: accuracy is 0.800 on training rows and 0.500")
     assert "always answering 0 has 0.500. Most frequent mistake: 1 predicted as 0, in 5 rows." in found.findings[1]
     assert len(found.findings) == 3 and "no more than chance" in found.findings[2]

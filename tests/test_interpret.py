@@ -230,7 +230,7 @@ def test_a_regression_on_a_table_has_partial_dependence_too() -> None:
     parts = [Part(part.X, 3 * part.X["tells"].to_numpy(), np.char.add(name, part.rows)) for name in "abc"]
     data = Dataset({**TABLE, "target": "y"}, *parts)
     parts = {name: regression.predict(line, rows) for name, rows in data.parts()}
-    found = regression.report(line, data, parts)
+    found = regression.report(line, data, parts, regression.TASK.scores(data, parts, 0))
     assert {name for name, _ in found.figures} == {"predictions", "importance", "partial_dependence"}
     assert list(found.tables["largest_errors"]) == [
         *("row", "noise", "tells", "flat", "actual", "predicted", "residual")
@@ -261,7 +261,8 @@ def test_a_supervised_model_shows_what_suits_it(name: str, pictures: set) -> Non
     pipeline = pipelines.build(settings["steps"], settings["model"])
     pipelines.fit(pipeline, cfg.task, data.train, data.val, lambda *_: None)
     task = tasks.find(cfg.task)
-    found = task.report(pipeline, data, {part: task.predict(pipeline, rows) for part, rows in data.parts()})
+    parts = {part: task.predict(pipeline, rows) for part, rows in data.parts()}
+    found = task.report(pipeline, data, parts, task.scores(data, parts, 0))
     assert {name for name, _ in found.figures} == pictures
     assert 1 <= len(found.findings) <= 3
     assert found.tables["importance"]["importance"].is_monotonic_decreasing

@@ -132,7 +132,8 @@ def test_the_column_that_separates_is_named(height: float | None, says: str) -> 
     X = X if height is None else X.assign(height=height)
     parts = [Part(X, None, np.char.add(n, np.arange(60).astype(str))) for n in "abc"]
     some = Clustered(None, group, X[["weight"]].to_numpy())
-    found = clustering.report(None, Dataset({"kind": "table"}, *parts), {"train": some, "test": some})
+    data, both = Dataset({"kind": "table"}, *parts), {"train": some, "test": some}
+    found = clustering.report(None, data, both, clustering.TASK.scores(data, both, 0))
     assert says in found.findings[-1] and list(found.tables) == ["clusters"]
 
 
@@ -191,7 +192,7 @@ def test_every_mining_experiment_says_and_draws_what_it_found(name: str, monkeyp
     pipelines.fit(pipeline, cfg.task, data.train, data.val, lambda *_: None)
     parts = task.enrich(pipeline, data, {part: task.predict(pipeline, rows) for part, rows in data.parts()}, 0)
     assert all(np.isfinite(value) for value in task.score(parts["train"]).values())
-    found = task.report(pipeline, data, parts)
+    found = task.report(pipeline, data, parts, task.scores(data, parts, 0))
     assert 1 <= len(found.findings) <= 3 and not any("nan" in finding for finding in found.findings)
     assert found.tables and dict(found.figures)
 

@@ -372,5 +372,6 @@ def test_where_there_are_no_rules_it_is_said_why(held: np.ndarray, settings: dic
     names = [str(n) for n in range(8)]
     parts = [Part(csr_array(held.astype(np.uint8)), None, np.char.add(n, names)) for n in "abc"]
     data = Dataset({"kind": "baskets", "columns": names}, *parts)
-    found = task.report(pipeline, data, {name: task.predict(pipeline, part) for name, part in data.parts()})
+    parts = {name: task.predict(pipeline, part) for name, part in data.parts()}
+    found = task.report(pipeline, data, parts, task.TASK.scores(data, parts, 0))
     assert re.search(says, found.hint) and found.findings[-1] == found.hint and not list(found.figures)

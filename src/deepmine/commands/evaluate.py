@@ -43,10 +43,8 @@ def evaluate(run: Record, trusted: Sequence[str]) -> None:
         pipeline = pipelines.load(run.folder / "model.skops", trusted)
         parts = {name: task.predict(pipeline, part) for name, part in data.parts()}
         parts = task.enrich(pipeline, data, parts, seed)
-        guess = task.baseline(data, parts, seed)
-        scored = parts | ({"baseline/test": guess} if guess else {})
-        scores = {f"{name}/{key}": value for name, part in scored.items() for key, value in task.score(part).items()}
-        found = task.report(pipeline, data, parts)
+        scores = task.scores(data, parts, seed)
+        found = task.report(pipeline, data, parts, scores)
         _write_predictions(folder / "predictions.csv", data, parts["test"])
         figures.draw(folder / "figures", chain(found.figures, figures.learning_curves(run.curves)))
         (folder / "curves").mkdir()

@@ -61,7 +61,7 @@ class Task(Generic[P]):
         directions: every score, and whether higher is better (None: neither); the first one ranks the runs.
         predict: what a fitted pipeline says about some rows; `measure`: the scores of that, NaN where not defined.
         baseline: what a model that learned nothing would say about the test rows, or None; gets a seed.
-        report: what the run found.
+        report: what the run found; it gets the `scores` too, which may have taken long.
         enrich: the predictions of all parts, with what takes long or needs several parts; gets a seed.
         shown: how many scores, from the first, a table of runs shows.
         in_transformed_space: scores are measured after the steps before the model, so other steps mean other scores.
@@ -71,7 +71,7 @@ class Task(Generic[P]):
     predict: Callable[[Pipeline, Part], P]
     measure: Callable[[P], dict[str, float]]
     baseline: Callable[[Dataset, dict[str, P], int], P | None]
-    report: Callable[[Pipeline, Dataset, dict[str, P]], Report]
+    report: Callable[[Pipeline, Dataset, dict[str, P], dict[str, float]], Report]
     enrich: Callable[[Pipeline, Dataset, dict[str, P], int], dict[str, P]] = lambda pipeline, data, parts, seed: parts
     shown: int = 5
     in_transformed_space: bool = False
@@ -86,6 +86,12 @@ class Task(Generic[P]):
         scores = self.measure(predicted)
         assert set(scores) <= set(self.directions), "a score without a direction"
         return {key: float(value) for key, value in scores.items() if not math.isnan(value)}
+
+    def scores(self, data: Dataset, parts: dict[str, P], seed: int) -> dict[str, float]:
+        """The scores of all parts, `<part>/<score>`, and those of the baseline, `baseline/test/<score>`."""
+        guess = self.baseline(data, parts, seed)
+        scored = parts | ({"baseline/test": guess} if guess else {})
+        return {f"{name}/{key}": value for name, part in scored.items() for key, value in self.score(part).items()}
 
 
 def find(name: str) -> Task[Any]:

@@ -48,7 +48,7 @@ def measure(some: Judged) -> dict[str, float]:
     return {"share_flagged": share, "mean_score": some.score.mean(), "highest_score": some.score.max()}
 
 
-def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Judged]) -> Report:
+def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Judged], scores: dict[str, float]) -> Report:
     """The most anomalous test rows, each with its reasons."""
     test, shares = parts["test"], {name: np.mean(part.predicted == FLAGGED) for name, part in parts.items()}
     order = np.argsort(-test.score, kind="stable")[:SHOWN]

@@ -94,26 +94,25 @@ def calibration_error(y: NDArray, probabilities: NDArray, classes: NDArray) -> f
     return sum(abs(float(right[b].mean()) - float(confidence[b].mean())) * int(b.sum()) for b in filled) / len(y)
 
 
-def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Classified]) -> Report:
+def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Classified], scores: dict[str, float]) -> Report:
     """Scores by class, the wrong rows with the highest confidence, and what the model bases its answers on."""
     test, wrong = parts["test"], np.flatnonzero(parts["test"].y != parts["test"].predicted)
     answers = pd.DataFrame({"actual": test.y, "predicted": test.predicted})
     classes = np.unique([test.y, test.predicted])
-    scores = metrics.precision_recall_fscore_support(test.y, test.predicted, labels=classes, zero_division=0)
-    named = dict(zip(("class", "precision", "recall", "f1", "rows"), (classes, *scores), strict=True))
+    by_class = metrics.precision_recall_fscore_support(test.y, test.predicted, labels=classes, zero_division=0)
+    named = dict(zip(("class", "precision", "recall", "f1", "rows"), (classes, *by_class), strict=True))
     tables = {"classes": pd.DataFrame(named)}
     if test.probabilities is not None:
         answers["confidence"] = test.probabilities.max(axis=1)
         wrong = wrong[np.argsort(-answers["confidence"].to_numpy()[wrong], kind="stable")]
         mistakes = answers.iloc[wrong[:MOST]].reset_index(drop=True)
         tables["confident_mistakes"] = pd.concat([readable(data.test, wrong[:MOST]), mistakes], axis=1)
-    accuracy = {name: float(np.mean(part.y == part.predicted)) for name, part in parts.items()}
-    error = np.sqrt(accuracy["val"] * (1 - accuracy["val"]) / len(data.val))  # standard error of a share
-    guess = baseline(data, parts, 0)
+    train, val = scores["train/accuracy"], scores["val/accuracy"]
+    error = np.sqrt(val * (1 - val) / len(data.val))  # standard error of a share
     findings = [
-        fit_in_words("accuracy", accuracy["train"], accuracy["val"], max(GAP, 2 * error)),
-        f"Test accuracy: {accuracy['test']:.3f}; always answering {guess.predicted[0]} has "
-        f"{np.mean(guess.y == guess.predicted):.3f}.",
+        fit_in_words("accuracy", train, val, max(GAP, 2 * error)),
+        f"Test accuracy: {scores['test/accuracy']:.3f}; always answering {baseline(data, parts, 0).predicted[0]} has "
+        f"{scores['baseline/test/accuracy']:.3f}.",
     ]
     if len(wrong):
         counts = answers.iloc[wrong][["actual", "predicted"]].value_counts()

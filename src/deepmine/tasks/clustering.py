@@ -93,11 +93,10 @@ def stability(clusterer: Any, X: NDArray, labels: NDArray, n_resamples: int, see
     return np.array([metrics.adjusted_rand_score(labels[d], clone(clusterer).fit_predict(X[d])) for d in draws])
 
 
-def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Clustered]) -> Report:
+def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Clustered], scores: dict[str, float]) -> Report:
     """Size and content of each cluster of the training rows."""
-    train, test = parts["train"], parts["test"]
-    labels, scores = train.predicted, [measure(some) for some in (test, baseline(data, parts, 0))]
-    found, by_chance = (values.get("silhouette", np.nan) for values in scores)
+    train, labels = parts["train"], parts["train"].predicted
+    found, by_chance = (scores.get(f"{part}/silhouette", np.nan) for part in ("test", "baseline/test"))
     noise = f"; {np.mean(labels == NOISE):.1%} of the rows are noise, in no cluster" if NOISE in labels else ""
     n = len(np.unique(labels[labels != NOISE]))
     findings = [f"{n} clusters{noise}. Silhouette on test rows: {found:.3f}, of random clusters {by_chance:.3f}."]
@@ -113,7 +112,7 @@ def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Clustered]) -> Re
             findings.append(
                 f"Clusters differ most in {share.idxmax()}: they explain {share.max():.0%} of its variance."
             )
-    return Report({"clusters": profiles(data.train, labels)}, findings, _figures(test))
+    return Report({"clusters": profiles(data.train, labels)}, findings, _figures(parts["test"]))
 
 
 def profiles(part: Part, labels: NDArray) -> pd.DataFrame:

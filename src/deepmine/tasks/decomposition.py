@@ -90,9 +90,9 @@ def shares_by_chance(X: NDArray, seed: int) -> NDArray:
     return np.percentile([variance_shares(rng.permuted(X, axis=0)) for _ in range(PERMUTATIONS)], 95, axis=0)
 
 
-def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Decomposed]) -> Report:
+def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Decomposed], scores: dict[str, float]) -> Report:
     """Loadings, the variance of each component, and how many to keep."""
-    train, (scores, test) = parts["train"], (measure(parts[name]) for name in ("train", "test"))
+    train = parts["train"]
     assert train.spectrum is not None
     vectors = pipeline[-1].components_
     table = pd.DataFrame(vectors.T, columns=[f"component_{n}" for n in range(1, len(vectors) + 1)])
@@ -103,10 +103,11 @@ def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Decomposed]) -> R
     first = table.set_index("column")["component_1"].sort_values(key=abs, ascending=False)[:4]
     made_of = ", ".join(f"{name} {weight:+.2f}" for name, weight in first.items())
     findings = [
-        f"{len(vectors)} of {len(number)} components hold {scores['variance_explained']:.1%} of the variance of the "
-        f"training rows and {test['variance_explained']:.1%} of that of the test rows.",
-        f"Components that explain 90 % of the variance: {scores['components_90']}; 95 %: {scores['components_95']}; "
-        f"that exceed chance (Horn's parallel analysis): {scores['components_parallel']}.",
+        f"{len(vectors)} of {len(number)} components hold {scores['train/variance_explained']:.1%} of the variance "
+        f"of the training rows and {scores['test/variance_explained']:.1%} of that of the test rows.",
+        f"Components that explain 90 % of the variance: {scores['train/components_90']:.0f}; "
+        f"95 %: {scores['train/components_95']:.0f}; "
+        f"that exceed chance (Horn's parallel analysis): {scores['train/components_parallel']:.0f}.",
         f"Component 1, {train.spectrum[0]:.1%} of the variance: {made_of}.",
     ]
     return Report({"variance": variance, "loadings": table}, findings, _figures(variance, parts["test"]))

@@ -55,20 +55,19 @@ def measure(some: Estimated) -> dict[str, float]:
     }
 
 
-def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Estimated]) -> Report:
+def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Estimated], scores: dict[str, float]) -> Report:
     """The test rows with the largest errors, and what the model bases its answers on."""
     test, guess = parts["test"], baseline(data, parts, 0)
-    scores = {name: measure(part) for name, part in parts.items()}
     more = explain(pipeline, data, test.predicted, "r2")
     table = pd.DataFrame({"actual": test.y, "predicted": test.predicted, "residual": test.y - test.predicted})
     worst = np.argsort(-np.abs(table["residual"].to_numpy()), kind="stable")[:20]
     errors = pd.concat([readable(data.test, worst), table.iloc[worst].reset_index(drop=True)], axis=1)
     named = "the value before" if "persistence" in data.info else "the mean of the training rows"
     findings = [
-        fit_in_words("R2", scores["train"]["r2"], scores["val"]["r2"], GAP),
-        f"Mean absolute error on test rows: {scores['test']['mae']:.4g}; predicting {named} gives "
-        f"{measure(guess)['mae']:.4g}. Predictions are too {'low' if table['residual'].mean() > 0 else 'high'} by "
-        f"{abs(table['residual'].mean()):.4g} on average.",
+        fit_in_words("R2", scores.get("train/r2", np.nan), scores.get("val/r2", np.nan), GAP),
+        f"Mean absolute error on test rows: {scores['test/mae']:.4g}; predicting {named} gives "
+        f"{scores['baseline/test/mae']:.4g}. Predictions are too {'low' if table['residual'].mean() > 0 else 'high'} "
+        f"by {abs(table['residual'].mean()):.4g} on average.",
     ]
     figures = chain(_figures(data, test, guess), more.figures)
     return Report({"largest_errors": errors} | more.tables, findings + more.findings, figures)
