@@ -23,15 +23,14 @@ ROWS = st.lists(
     st.tuples(NUMBERS, NUMBERS, st.sampled_from([" Rome", "rome ", "Oslo", None]), st.booleans()), min_size=8
 )
 SETTINGS = st.builds(
-    lambda strip, lower, action, duplicates, rows: {
+    lambda strip, lower, duplicates, rows: {
         "spelling": {"town": {"strip": strip, "lower": lower, "map": {"oslo": "Oslo, Norway"} if not lower else {}}},
-        "impossible": {"size": {"min": -9.0, "max": 30.0, "action": action}},
+        "impossible": {"size": {"min": -9.0, "max": 30.0}},
         "duplicates": duplicates,
         "missing": {"drop_rows": rows},
     },
     st.booleans(),
     st.booleans(),
-    st.sampled_from(["empty", "clip", "drop"]),
     st.sampled_from(["keep", "drop"]),
     st.sampled_from([[], ["size"], ["town"]]),
 )
@@ -74,7 +73,7 @@ def test_each_step_does_what_it_says_and_counts_it() -> None:
     )
     rules = {
         "spelling": {"town": {"lower": True, "map": {"oslo": "Norway", "rome": None}}},
-        "impossible": {"size": {"max": 50.0}, "weight": {"min": 0.0, "action": "drop"}},
+        "impossible": {"size": {"max": 50.0}, "weight": {"min": 0.0}},
         "duplicates": "drop",
         "missing": {"drop_rows": ["size"]},
     }
@@ -84,7 +83,7 @@ def test_each_step_does_what_it_says_and_counts_it() -> None:
     assert [tuple(entry[1:]) for entry in ledger] == [
         ("town: changed the spelling of 4 values", 5, 5, 4),
         ("size: emptied 1 values outside -inf to 50, of which 0 are infinite", 5, 5, 1),
-        ("dropped 0 rows with weight outside 0 to inf, of which 0 are infinite", 5, 5, 0),
+        ("weight: emptied 0 values outside 0 to inf, of which 0 are infinite", 5, 5, 0),
         ("dropped 1 rows that repeat an earlier one (row id aside)", 5, 4, 0),
         ("dropped 1 rows where size is missing", 4, 3, 0),
     ]
@@ -97,7 +96,7 @@ def test_each_step_does_what_it_says_and_counts_it() -> None:
         ({"spelling": {"size": {}}}, "for text, but `size` holds numbers"),
         ({"impossible": {"town": {"max": 1.0}}}, "for numbers, but `town` does not hold numbers"),
         ({"missing": {"drop_rows": ["sizes"]}}, "Did you mean `size`?"),
-        ({"impossible": {"size": {"max": -1e9, "action": "drop"}}}, "No row is left"),
+        ({"impossible": {"size": {"max": -1e9}}, "missing": {"drop_rows": ["size"]}}, "No row is left"),
     ],
 )
 def test_a_rule_that_does_not_fit_is_named(rules: dict, says: str) -> None:

@@ -102,8 +102,6 @@ def _columns(frame: pd.DataFrame, columns: Mapping[str, Any]) -> Iterator[Violat
 
 
 def _rows(frame: pd.DataFrame, contract: Mapping[str, Any]) -> Iterator[Violation]:
-    if len(frame) < contract["rows"]:
-        yield None, f"must be at least {contract['rows']}, are {len(frame)}", None
     repeated, share = frame.duplicated().to_numpy(), contract["repeated_rows"]
     if repeated.mean() > share:
         yield None, f"must not repeat an earlier row in more than {share:.0%}", None if share else repeated
