@@ -148,5 +148,4 @@ def _problem(kind: str, part: Part) -> str | None:
         return None
     must = (*ARRAYS[kind], kind == "baskets")
     found = part.X.dtype.kind, part.X.ndim, sparse.issparse(part.X)
-    names = "type of its values, dimensions, whether it is sparse (CSR)"
-    return None if found == must else f"X is {found}, must be {must} ({names})"
+    return None if found == must else f"X is {found}, must be {must}: type of values, dimensions, sparse or not"

@@ -21,7 +21,6 @@ class Column(Strict):
     median: list[float] | None = Field(None, min_length=2, max_length=2)  # its limits: a change of unit moves it
     categories: list[str] | None = None
     unique: bool = False
-    infinite: bool = False  # whether numbers may be infinite, which limits do not judge
     missing: float = Field(0.0, ge=0, le=1)  # the largest share of missing values
 
     @model_validator(mode="after")

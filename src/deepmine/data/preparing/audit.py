@@ -1,6 +1,6 @@
 """The audit: what is wrong with the rows and their split is found before any model sees them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,7 +33,7 @@ def audit(read: Raw, raw: Raw, index: Index, declared: Mapping[str, Any]) -> lis
     """Everything that is wrong with `raw`, which was cleaned from `read`; `declared`: conf/data/<name>.yaml."""
     found, task, levels = [*_split(raw, index)], declared["task"], declared["audit"]
     if isinstance(raw.X, pd.DataFrame) and raw.y is not None and task in SUPERVISED and len(index["train"]) >= FOLDS:
-        found += [*_leaks(raw, index, task), *_late(read, list(raw.X), declared["split"]["time"])]
+        found += [*_leaks(raw, raw.y, index, task), *_late(read, map(str, raw.X), declared["split"]["time"])]
     return [Finding(levels[check], check, message) for check, message in found if levels[check] != "off"]
 
 
@@ -75,11 +75,11 @@ def _split(raw: Raw, index: Index) -> Iterator[tuple[str, str]]:
             yield "duplicates", f"{same} of {len(others)} {later} rows have the same features as a training row"
 
 
-def _leaks(raw: Raw, index: Index, task: str) -> Iterator[tuple[str, str]]:
+def _leaks(raw: Raw, target: NDArray, index: Index, task: str) -> Iterator[tuple[str, str]]:
     """Columns that alone predict the target, by their value or because they are filled in."""
     train = index["train"]
     some = train[np.linspace(0, len(train) - 1, min(len(train), ROWS)).astype(int)]
-    y = raw.y[some]
+    y = target[some]
     for name, column in raw.X.iloc[some].items():
         if said := _presence(column, y):
             yield "leaks", f"`{name}` gives the target away: {said}. {KNOWN}"
@@ -88,7 +88,7 @@ def _leaks(raw: Raw, index: Index, task: str) -> Iterator[tuple[str, str]]:
             yield check, f"`{name}` alone avoids {share:.0%} of the errors of the best guess. {KNOWN}"
 
 
-def _late(read: Raw, features: list[str], time: str | None) -> Iterator[tuple[str, str]]:
+def _late(read: Raw, features: Iterable[str], time: str | None) -> Iterator[tuple[str, str]]:
     """Columns that look written down with the target, as they lack the same rows, or after the time of their row."""
     begun = read.X.notna().any(axis=1).to_numpy()  # a row without any value says nothing
     lost = pd.Series(read.y).isna().to_numpy() & begun

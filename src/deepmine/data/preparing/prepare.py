@@ -50,6 +50,8 @@ def prepare(name: str, settings: Any, raw_folder: Path) -> Prepared:
     audit.require_target(raw, target)
     classes = settings["task"] != "regression"  # integers to predict by regression are not classes
     by = raw if raw.y is None or classes else raw._replace(y=raw.y.astype(float))
+    if declared["privacy"]["columns"].get(target) == "pseudonymise":  # another key must give the same split
+        by = raw._replace(y=pd.factorize(raw.y)[0])
     index = split(settings["split"], by, settings["train_fraction"])
     if settings["task"] == "classification":
         audit.require_classes(raw, index)

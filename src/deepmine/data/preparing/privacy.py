@@ -13,8 +13,8 @@ from deepmine.config.errors import UserError
 from deepmine.data.ledger import Ledger
 from deepmine.data.preparing.clean import require
 
-DEMO = "PUBLIC_DEMO_KEY"
-DEMO_KEY = "a public demo key protects nobody"  # without the project's name: a rename changes no data
+DEMO = "DEMO_KEY"
+DEMO_KEY = "a public demo key, which protects nobody"  # without the project's name, so a rename changes no data
 SHORTEST_KEY = 16  # characters
 LOOKED_AT = 10_000  # rows, evenly spread
 SSN_IBAN = r"^\s*(\d{3}-\d{2}-\d{4}|[A-Z]{2}\d{2}( ?[A-Z0-9]{4}){3,7}( ?[A-Z0-9]{1,3})?)\s*$"
@@ -99,8 +99,7 @@ def _pseudonyms(column: pd.Series, variable: str) -> tuple[pd.Series, str]:
             f"or a new one: export {variable}=$(python3 -c 'import secrets; print(secrets.token_hex(32))')"
         )
     done = "pseudonymised" + " with the public demo key, which protects nobody" * (key == DEMO_KEY)
-    codes, values = pd.factorize(column)
+    values = column.dropna().unique()
     texts = [f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value) for value in values]
     found = [hmac.digest(key.encode(), text.encode(), "sha256").hex()[:16] for text in texts]
-    names = pd.array([*found, None], dtype="str").take(codes)  # a missing value has code -1, the last
-    return pd.Series(names, column.index, name=column.name), done
+    return column.map(dict(zip(values, found, strict=True))).astype("str"), done

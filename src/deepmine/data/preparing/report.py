@@ -30,7 +30,7 @@ def page(dataset: Dataset, account: Mapping[str, Any]) -> str:
     return template.render(
         info=info,
         account=account,
-        sizes=", ".join(f"{len(part):,} {name} rows" for name, part in dataset.parts()),
+        parts=dict(dataset.parts()),
         shown=f"{len(shown):,} of {n:,} training rows, {shown.shape[1]} of {table.shape[1]} columns",
         summary=_summary(shown),
     )
