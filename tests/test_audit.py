@@ -29,7 +29,7 @@ def declared(task: str = "clustering", time: str | None = None, **levels: str) -
 
 def found(rows: Raw, task: str = "classification", **levels: str) -> dict[str, str]:
     index = split({"strategy": "random", "val": 0.2, "test": 0.2, "seed": 0}, rows)
-    return {finding.check: finding.message for finding in audit(rows, rows, index, declared(task, **levels))}
+    return {finding["check"]: finding["message"] for finding in audit(rows, rows, index, declared(task, **levels))}
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +46,9 @@ def noise() -> pd.DataFrame:
 def test_the_columns_written_down_after_the_rescue_are_found(titanic: Raw) -> None:
     index = split({"strategy": "stratified", "val": 0.15, "test": 0.25, "seed": 0}, titanic)
     leaks = [
-        finding for finding in audit(titanic, titanic, index, declared("classification")) if finding.check == "leaks"
+        finding for finding in audit(titanic, titanic, index, declared("classification")) if finding["check"] == "leaks"
     ]
-    assert [finding.message.split("`")[1] for finding in leaks] == ["boat", "body"]
+    assert [finding["message"].split("`")[1] for finding in leaks] == ["boat", "body"]
     with pytest.raises(UserError, match="`boat`(.|\n)*leaks: warn"):
         refuse(leaks, "titanic")
 
@@ -101,7 +101,7 @@ def late(read: Raw, task: str = "regression") -> list[str]:
     kept = read.take(~np.isnan(read.y))
     index = split({"strategy": "random", "val": 0.2, "test": 0.2, "seed": 0}, kept)
     findings = audit(read, kept, index, declared(task, time="scheduled"))
-    return [finding.message for finding in findings if finding.check == "known_late"]
+    return [finding["message"] for finding in findings if finding["check"] == "known_late"]
 
 
 def test_columns_known_with_or_after_the_target_are_named(flights: pd.DataFrame) -> None:
@@ -140,7 +140,7 @@ def test_shared_groups_and_a_broken_order_of_time_stop() -> None:
     rows = raw(np.zeros((N, 1, 1, 1)), groups=np.arange(N) // 3, times=np.arange(N))
     index = split({"strategy": "random", "val": 0.2, "test": 0.2, "seed": 0}, rows)
     findings = audit(rows, rows, index, declared(duplicates="off"))
-    assert [finding.check for finding in findings] == ["shared_groups", "time_order"] * 3
+    assert [finding["check"] for finding in findings] == ["shared_groups", "time_order"] * 3
     with pytest.raises(UserError, match=r"strategy: group(.|\n)*strategy: time"):
         refuse(findings, "x")
 
@@ -208,4 +208,4 @@ def test_rows_are_equal_only_if_their_texts_are_too() -> None:
     assert audit(raw(frame), raw(frame), index, declared()) == []
     twice = raw(frame.assign(name=["a", "b", "a", "b"]))
     findings = audit(twice, twice, index, declared())
-    assert [finding.message for finding in findings] == ["1 of 1 val rows have the same features as a training row"]
+    assert [finding["message"] for finding in findings] == ["1 of 1 val rows have the same features as a training row"]

@@ -1,7 +1,7 @@
 """The audit: what is wrong with the rows and their split is found before any model sees them."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,14 +19,7 @@ KNOWN = "Was it known before the target?"
 PURE, CHANCE = 0.99, 1e-9  # share of one class among rows with (or without) a value, and its largest probability
 FOLDS = 3
 LEAST = 20  # rows that lack a value, or have a late one, from which that counts
-
-
-class Finding(NamedTuple):
-    """`level`: fail or warn; `check`: a key of `config.schema.data.Audit`; `message`: for people."""
-
-    level: str
-    check: str
-    message: str
+Finding = dict[str, str]  # level: fail or warn; check: a key of `config.schema.data.Audit`; message: for people
 
 
 def audit(read: Raw, raw: Raw, index: Index, declared: Mapping[str, Any]) -> list[Finding]:
@@ -34,14 +27,15 @@ def audit(read: Raw, raw: Raw, index: Index, declared: Mapping[str, Any]) -> lis
     found, task, levels = [*_split(raw, index)], declared["task"], declared["audit"]
     if isinstance(raw.X, pd.DataFrame) and raw.y is not None and task in SUPERVISED and len(index["train"]) >= FOLDS:
         found += [*_leaks(raw, raw.y, index, task), *_late(read, map(str, raw.X), declared["split"]["time"])]
-    return [Finding(levels[check], check, message) for check, message in found if levels[check] != "off"]
+    said = [{"level": levels[check], "check": check, "message": message} for check, message in found]
+    return [finding for finding in said if finding["level"] != "off"]
 
 
 def refuse(findings: list[Finding], name: str) -> None:
     """Raise `UserError` with every finding whose level is `fail`."""
-    if failed := [finding for finding in findings if finding.level == "fail"]:
-        lines = "".join(f"  {finding.check}: {finding.message}\n" for finding in failed)
-        intended = f"If it is intended, set `audit: {{{failed[0].check}: warn}}` there."
+    if failed := [finding for finding in findings if finding["level"] == "fail"]:
+        lines = "".join(f"  {finding['check']}: {finding['message']}\n" for finding in failed)
+        intended = f"If it is intended, set `audit: {{{failed[0]['check']}: warn}}` there."
         raise UserError(f"The audit of {name} failed:\n{lines}Fix this in conf/data/{name}.yaml. {intended}")
 
 

@@ -67,15 +67,15 @@ def _numbers(values: pd.Series) -> dict[str, Any]:
     """Limits, if all are finite; of fractions also the quartiles, which the median leaves when the unit changes."""
     if values.empty or not np.isfinite(values).all():
         return {"type": "number"}
-    least, low = (_rounded(values.quantile(q), ROUND_FLOOR) for q in (0, 0.25))
-    most, high = (_rounded(values.quantile(q), ROUND_CEILING) for q in (1, 0.75))
+    least, low = (_rounded(float(values.quantile(q)), ROUND_FLOOR) for q in (0, 0.25))
+    most, high = (_rounded(float(values.quantile(q)), ROUND_CEILING) for q in (1, 0.75))
     rule = {"type": "integer" if (whole := (values % 1 == 0).all()) else "number", "min": least, "max": most}
     return rule if whole else rule | {"median": [low, high]}
 
 
 def _rounded(value: float, rounding: str) -> float | int:
     """To three significant digits, in decimals, so that 0.17 stays 0.17."""
-    number = float(Context(3, rounding).create_decimal(repr(float(value))))
+    number = float(Context(3, rounding).create_decimal(repr(value)))
     return int(number) if number.is_integer() else number
 
 

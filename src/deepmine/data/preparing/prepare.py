@@ -51,7 +51,7 @@ def prepare(name: str, settings: Any, raw_folder: Path) -> Prepared:
     classes = settings["task"] != "regression"  # integers to predict by regression are not classes
     by = raw if raw.y is None or classes else raw._replace(y=raw.y.astype(float))
     if declared["privacy"]["columns"].get(target) == "pseudonymise":  # another key must give the same split
-        by = raw._replace(y=pd.factorize(raw.y)[0])
+        by = raw._replace(y=pd.factorize(np.asarray(raw.y))[0])
     index = split(settings["split"], by, settings["train_fraction"])
     if settings["task"] == "classification":
         audit.require_classes(raw, index)
@@ -64,7 +64,7 @@ def prepare(name: str, settings: Any, raw_folder: Path) -> Prepared:
         "classes": np.unique(raw.y).tolist() if raw.y is not None and classes else None,
         **{key: settings[key] for key in ("kind", "split", "train_fraction")},
         **{key: value for key, value in raw.facts.items() if key != "ledger"},
-        "audit": [finding._asdict() for finding in findings],
+        "audit": findings,
     }
     everything = Part(raw.X, raw.y, raw.rows, raw.groups)
     parts = {part: everything.take(rows) for part, rows in index.items()}
