@@ -318,8 +318,9 @@ def test_what_comes_from_data_is_never_an_expression(
 )
 def test_a_mistake_in_a_contract_is_named(conf: Path, rule: dict, says: str) -> None:
     (conf / "data/contract/titanic.yaml").write_text(yaml.safe_dump({"columns": {"fare": rule}}))
-    with pytest.raises(UserError, match=re.escape(says)):
-        compose.compose("~experiment", "data=titanic", trains=False)
+    for more in ([], ["overwrite=true"]):  # a setting of `contract` lets no other verb pass over a contract
+        with pytest.raises(UserError, match=re.escape(says)):
+            compose.compose("~experiment", "data=titanic", *more, trains=False)
 
 
 def test_a_mistake_in_a_privacy_rule_is_named() -> None:
