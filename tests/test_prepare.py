@@ -148,6 +148,8 @@ def test_rows_without_ids_are_named_by_their_number(tmp_path: Path) -> None:
     contract = {"columns": {"a": {"type": "integer", "max": 4}, "y": {"type": "integer"}}}
     with pytest.raises(UserError, match="`a` must be at most 4: 5, 6, 12, 13, 19\n"):
         made(tmp_path, source, contract=contract)
+    with pytest.raises(UserError, match="must not repeat (.|\n)*`a` must be at most 4: 5, 6, 12, 13, 19\n"):
+        made(tmp_path, source, contract={**contract, "repeated_rows": 0.01})  # which no single row is to blame for
     data = made(tmp_path, source, contract=contract, on_violation="reject")
     kept = np.concatenate([part.rows for _, part in data.dataset.parts()])
     assert data.rejects["row"].tolist() == [5, 6, 12, 13, 19] and kept.dtype.kind == "i"

@@ -31,9 +31,9 @@ def infer(frame: pd.DataFrame, protected: Collection[str] = ()) -> dict[str, Any
 def check(frame: pd.DataFrame, contract: Mapping[str, Any]) -> pd.DataFrame:
     """The violations: `row` (None where no single row is at fault), `column`, `rule`; `frame` is indexed by row id."""
     # rules about values need columns of the right type
-    found = list(_columns(frame, contract["columns"])) or list(_rows(frame, contract))
+    found = list(_columns(frame, contract["columns"])) or list(_contents(frame, contract))
     rows = [(row, *rule) for *rule, which in found for row in ([None] if which is None else frame.index[which])]
-    return pd.DataFrame(rows, columns=BROKEN)
+    return pd.DataFrame(rows, columns=BROKEN, dtype=object)  # ids stay as they are, beside None too
 
 
 def enforce(frame: pd.DataFrame, contract: Mapping[str, Any], on_violation: str, ledger: Ledger) -> pd.DataFrame:
@@ -95,7 +95,7 @@ def _columns(frame: pd.DataFrame, columns: Mapping[str, Any]) -> Iterator[Violat
             yield name, f"must be of type {rule['type']}, is {found}" if found else "is not in the data", None
 
 
-def _rows(frame: pd.DataFrame, contract: Mapping[str, Any]) -> Iterator[Violation]:
+def _contents(frame: pd.DataFrame, contract: Mapping[str, Any]) -> Iterator[Violation]:
     repeated, share = frame.duplicated().to_numpy(), contract["repeated_rows"]
     if repeated.mean() > share:
         yield None, f"must not repeat an earlier row in more than {share:.0%}", None if share else repeated
