@@ -25,7 +25,7 @@ def file_digest(path: Path) -> str:
 
 
 @cache
-def _md5(path: Path, *stamp: int) -> str:
+def _md5(path: Path, size: int, *times: int) -> str:
     with path.open("rb") as file:
         return hashed(file, lambda: md5(usedforsecurity=False)).hexdigest()
 
