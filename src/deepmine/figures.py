@@ -5,30 +5,29 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-from cycler import cycler
 
 matplotlib.use("agg")
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
+from matplotlib import style
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-# colours that most colour-blind people can tell apart: Okabe and Ito, https://jfly.uni-koeln.de/color/, then Paul Tol's
-COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#882255", "#999933", "#44aa99"]
+PALETTE = "petroff10"  # matplotlib's, of colours that most colour-blind people can tell apart: arXiv:2107.02270
 STYLE: Any = {
     **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
     **dict.fromkeys(("axes.grid", "axes.axisbelow", "figure.constrained_layout.use"), True),
-    **{"axes.titlelocation": "left", "grid.color": "#e6e6e6", "axes.prop_cycle": cycler(color=COLOURS)},
+    **{"axes.titlelocation": "left", "grid.color": "#e6e6e6"},
 }
+EXAMPLES = 8  # rows in a figure of images
 DPI = 110
 
 
 def draw(folder: Path, figures: Iterable[tuple[str, Figure]]) -> None:
     """Write figures to `folder`/<name>.png; each is made only now, inside the style."""
     folder.mkdir(parents=True, exist_ok=True)
-    with matplotlib.rc_context(STYLE):
+    with style.context([PALETTE, STYLE]):
         for name, figure in figures:
             figure.savefig(folder / f"{name}.png", dpi=DPI)
 
@@ -70,8 +69,21 @@ def two_components(points: NDArray, shares: NDArray, title: str, groups: NDArray
     return figure
 
 
-def show_image(axes: Axes, image: NDArray) -> None:
-    """Draw one image `(channels, height, width)`, values 0 to 255, grey or in colour."""
-    axes.axis("off")
-    colours: Any = {"cmap": "gray_r", "vmin": 0, "vmax": 255} if len(image) == 1 else {}
-    axes.imshow(image[0] if len(image) == 1 else np.moveaxis(image[:3], 0, -1).astype(np.uint8), **colours)
+def image_figure(titles: list[str], heading: str, images: NDArray | None = None, maps: NDArray | None = None) -> Figure:
+    """Images `(n, channels, height, width)`, 0 to 255, above maps of numbers of either sign `(n, height, width)`."""
+    shown = [rows for rows in (images, maps) if rows is not None]
+    figure = Figure(figsize=(max(4, 1.45 * len(titles) + 0.4), 1.75 * len(shown) + 0.5))
+    frames = figure.subplots(len(shown), len(titles), squeeze=False)
+    for axes, picture in zip(frames.flat, [one for rows in shown for one in rows], strict=True):
+        axes.axis("off")
+        if picture.ndim == 2:
+            limit = max(float(np.nanmax(np.abs(picture))), 1e-12)
+            axes.imshow(picture, cmap="RdBu", vmin=-limit, vmax=limit, aspect="equal" if images is not None else "auto")
+        elif len(picture) == 1:
+            axes.imshow(picture[0], cmap="gray_r", vmin=0, vmax=255)
+        else:
+            axes.imshow(np.moveaxis(picture[:3], 0, -1).astype(np.uint8))
+    for axes, title in zip(frames[0], titles, strict=True):
+        axes.set_title(title, fontsize=8, loc="center")
+    figure.suptitle(heading, x=0.01, ha="left", fontsize=10)
+    return figure

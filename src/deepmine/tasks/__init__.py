@@ -87,6 +87,16 @@ class Task(Generic[P]):
         assert set(scores) <= set(self.directions), "a score without a direction"
         return {key: float(value) for key, value in scores.items() if not math.isnan(value)}
 
+    def no_better(self, scores: Mapping[str, float]) -> str:
+        """Which scores that a table of runs shows are no better than the baseline's, as a sentence; empty for none."""
+        found = []
+        for name in self.columns:
+            own, guess = (scores.get(f"{part}/{name}", math.nan) for part in ("test", "baseline/test"))
+            higher = self.directions[name]
+            if (higher and own <= guess) or (higher is False and own >= guess):
+                found.append(f"{name.replace('_', ' ')} {own:.4g} (baseline {guess:.4g})")
+        return f"No better than the baseline on test rows: {', '.join(found)}." if found else ""
+
     def scores(self, data: Dataset, parts: dict[str, P], seed: int) -> dict[str, float]:
         """The scores of all parts, `<part>/<score>`, and those of the baseline, `baseline/test/<score>`."""
         guess = self.baseline(data, parts, seed)

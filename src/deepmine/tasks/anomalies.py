@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from deepmine.data.dataset import Dataset, Part
+from deepmine.figures import EXAMPLES, image_figure
 from deepmine.tasks import Predicted, Report, Task, readable
-from deepmine.tasks.explain import EXAMPLES, image_figure
 
 FLAGGED = -1  # scikit-learn's label of an outlier
 SHOWN = 20  # rows in the table, the most anomalous first

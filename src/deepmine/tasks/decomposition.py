@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
@@ -117,6 +118,7 @@ def _figures(variance: pd.DataFrame, test: Decomposed) -> Iterator[tuple[str, Fi
     """Variance by component; the test rows in two components."""
     figure = Figure(figsize=(5.6, 3.4))
     axes = figure.add_subplot(xlabel="component", ylabel="share of the variance")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     shown = variance[: max(20, 2 * test.predicted.shape[1])]
     axes.plot(shown["component"], shown["share"], marker="o", markersize=4, label="training rows")
     axes.plot(shown["component"], shown["share_by_chance"], linestyle="--", label="columns shuffled")

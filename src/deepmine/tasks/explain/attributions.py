@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from deepmine.data.dataset import Dataset
-from deepmine.tasks.explain import EXAMPLES, image_figure
+from deepmine.figures import EXAMPLES, image_figure
 
 STEPS = 32  # of the way from an empty input to the full one
 

@@ -11,17 +11,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.inspection import PartialDependenceDisplay, permutation_importance
+from sklearn.inspection import permutation_importance
 from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
 
 from deepmine.data.dataset import Part
-from deepmine.tasks.explain import image_figure
+from deepmine.figures import image_figure
 
 REPEATS, ROWS, FEW = 5, 1000, 50  # shuffles of each input; rows, at most and at least
 VALUES = 16_000_000  # that the model is given in all: it gets fewer rows of large inputs
 PATCHES, RUNS, LETTERS = 7, 24, 6  # of an image along each side; of steps; of a text from its start and its end
-SHOWN, CLASSES = 20, 6  # bars; lines of partial dependence
+SHOWN = 20  # bars
 
 
 def importance(pipeline: Pipeline, part: Part, info: dict[str, Any], scoring: str) -> pd.DataFrame:
@@ -107,15 +107,4 @@ def figure(found: pd.DataFrame, X: Any, scoring: str) -> Figure:
     axes = (figure := Figure(figsize=(6, 1.3 + 0.28 * len(shown)))).add_subplot(title="Importance", xlabel=label)
     axes.barh(shown["input"], shown["importance"], xerr=shown["deviation"], ecolor="#777777")
     axes.invert_yaxis()
-    return figure
-
-
-def partial_dependence(pipeline: Pipeline, X: pd.DataFrame, columns: list[str]) -> Figure:
-    """The mean prediction, were a column the same in all rows (Friedman 2001), of a few classes at most."""
-    classes = getattr(pipeline, "classes_", [None])
-    figure = Figure(figsize=(4.6 * len(columns), 3.6))
-    frames = figure.subplots(1, len(columns), squeeze=False, sharey=True)[0]
-    for name in classes[-1:] if len(classes) == 2 else classes[:CLASSES]:
-        style: Any = {"line_kw": {"label": str(name)}, "grid_resolution": 50, "percentiles": (0, 1), "ax": frames}
-        PartialDependenceDisplay.from_estimator(pipeline, X.dropna(subset=columns), columns, target=name, **style)
     return figure
