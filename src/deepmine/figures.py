@@ -12,16 +12,14 @@ import numpy as np
 import pandas as pd
 from matplotlib import style
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 PALETTE = "petroff10"  # matplotlib's, of colours that most colour-blind people can tell apart: arXiv:2107.02270
-STYLE: Any = {
-    **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
-    **dict.fromkeys(("axes.grid", "axes.axisbelow", "figure.constrained_layout.use"), True),
-    **{"axes.titlelocation": "left", "grid.color": "#e6e6e6"},
-}
+STYLE: Any = {"axes.titlelocation": "left", "grid.color": "#e6e6e6", "savefig.dpi": 110}
+STYLE |= dict.fromkeys(("axes.spines.top", "axes.spines.right"), False)
+STYLE |= dict.fromkeys(("axes.grid", "axes.axisbelow", "figure.constrained_layout.use"), True)
 EXAMPLES = 8  # rows in a figure of images
-DPI = 110
 
 
 def draw(folder: Path, figures: Iterable[tuple[str, Figure]]) -> None:
@@ -29,7 +27,7 @@ def draw(folder: Path, figures: Iterable[tuple[str, Figure]]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with style.context([PALETTE, STYLE]):
         for name, figure in figures:
-            figure.savefig(folder / f"{name}.png", dpi=DPI)
+            figure.savefig(folder / f"{name}.png")
 
 
 def curves(epochs: list[dict[str, Any]]) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -46,26 +44,24 @@ def learning_curves(epochs: list[dict[str, Any]]) -> Iterator[tuple[str, Figure]
         figure = Figure(figsize=(4.2 * len(tables), 3.2))
         best = min(epochs, key=lambda line: line.get("val_loss", np.inf))["epoch"]
         for axes, (name, table) in zip(figure.subplots(1, len(tables), squeeze=False)[0], tables.items(), strict=True):
-            for part, rows in table.groupby("part", sort=False):
-                axes.plot(rows["epoch"], rows[name], marker="o", markersize=3, label=part)
+            table.pivot(index="epoch", columns="part", values=name).plot(ax=axes, style="o-", markersize=3, title=name)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             if "val_loss" in epochs[0]:
                 axes.axvline(best, color="#999999", linewidth=1, linestyle=":", label="kept")
-            axes.set(xlabel="epoch", title=name)
             axes.legend(frameon=False)
         yield "learning_curves", figure
 
 
-def two_components(points: NDArray, shares: NDArray, title: str, groups: NDArray | None) -> Figure:
+def two_components(points: NDArray, shares: NDArray, title: str, groups: NDArray) -> Figure:
     """Rows by their first two components, coloured by group; `shares` are those of the variance."""
     figure = Figure(figsize=(7, 4.6))
     axes = figure.add_subplot()
-    for group in [None] if groups is None else np.unique(groups):
-        here = points if group is None else points[groups == group]
+    for group in np.unique(groups):
+        here = points[groups == group]
         axes.scatter(here[:, 0], here[:, 1], s=28, alpha=0.75, label=f"{group} ({len(here)})")
     axes.set(xlabel=f"first component, {shares[0]:.0%} of the variance", ylabel=f"second component, {shares[1]:.0%}")
     axes.set_title(title)
-    if groups is not None:
-        figure.legend(loc="outside right upper", frameon=False)
+    figure.legend(loc="outside right upper", frameon=False)
     return figure
 
 

@@ -105,8 +105,7 @@ def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Classified], scor
     if test.probabilities is not None:
         answers["confidence"] = test.probabilities.max(axis=1)
         wrong = wrong[np.argsort(-answers["confidence"].to_numpy()[wrong], kind="stable")]
-        mistakes = answers.iloc[wrong[:MOST]].reset_index(drop=True)
-        tables["confident_mistakes"] = pd.concat([readable(data.test, wrong[:MOST]), mistakes], axis=1)
+        tables["confident_mistakes"] = readable(data.test, wrong[:MOST], answers)
     findings = [
         f"Accuracy: {by_part(scores, 'accuracy')}; always answering {baseline(data, parts, 0).predicted[0]} has "
         f"{scores['baseline/test/accuracy']:.3f} on test rows.",
@@ -173,4 +172,4 @@ SCORES: dict[str, bool | None] = {
     **dict.fromkeys(("average_precision", "f1_weighted", "precision_macro", "recall_macro"), True),
     **dict.fromkeys(("brier", "calibration_error"), False),
 }
-TASK = Task(SCORES, predict, measure, baseline, report)
+TASK = Task(SCORES, predict, measure, report, baseline)

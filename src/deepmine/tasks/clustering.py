@@ -62,9 +62,11 @@ def measure(some: Clustered) -> dict[str, float]:
     inside = some.predicted != NOISE
     X, labels = some.X[inside], some.predicted[inside]
     scores: dict[str, float] = {"n_clusters": len(np.unique(labels)), "noise_share": 1 - inside.mean()}
-    if (found := silhouette(X, labels)) is not None:
-        scores["silhouette"] = found * inside.mean()
     if 1 < scores["n_clusters"] < len(X):
+        size = SILHOUETTE_ROWS if len(X) > SILHOUETTE_ROWS else None
+        with suppress(ValueError):  # a sample may hold one cluster only
+            found = metrics.silhouette_score(X, labels, sample_size=size, random_state=0)
+            scores["silhouette"] = found * inside.mean()
         scores["davies_bouldin"] = metrics.davies_bouldin_score(X, labels)
         scores["calinski_harabasz"] = metrics.calinski_harabasz_score(X, labels)
     if some.y is not None:
@@ -73,14 +75,6 @@ def measure(some: Clustered) -> dict[str, float]:
     if some.resampled is not None:
         scores["stability"] = some.resampled.mean()
     return scores
-
-
-def silhouette(X: NDArray, labels: NDArray) -> float | None:
-    """Mean silhouette of the rows, of the same 10,000 of them where there are more; None where it is not defined."""
-    size = SILHOUETTE_ROWS if len(X) > SILHOUETTE_ROWS else None
-    with suppress(ValueError):  # fewer than two clusters, or each row is one
-        return float(metrics.silhouette_score(X, labels, sample_size=size, random_state=0))
-    return None
 
 
 def stability(clusterer: Any, X: NDArray, labels: NDArray, n_resamples: int, seed: int | None) -> NDArray:
@@ -113,7 +107,7 @@ def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Clustered], score
         share = (numbers.groupby(labels).transform("mean").var() / numbers.var()).dropna()  # eta squared
         if len(share):
             findings.append(
-                f"Clusters differ most in {share.idxmax()}: they explain {share.max():.0%} of its variance."
+                f"Clusters differ most in {share.idxmax()}, {share.max():.0%} of whose variance they explain."
             )
     return Report({"clusters": profiles(data.train, labels)}, findings, _figures(parts["test"]))
 
@@ -139,14 +133,12 @@ def _figures(test: Clustered) -> Iterator[tuple[str, Figure]]:
     X, labels = test.X[::step], test.predicted[::step]
     if X.shape[1] > 1 and len(X) > 1:
         pca, groups = PCA(2, svd_solver="full").fit(X), np.where(labels == NOISE, "noise", labels.astype(str))
-        yield (
-            "clusters",
-            two_components(pca.transform(X), pca.explained_variance_ratio_, "Clusters of test rows", groups),
-        )
+        shares = pca.explained_variance_ratio_
+        yield "clusters", two_components(pca.transform(X), shares, "Clusters of test rows", groups)
 
 
 SCORES = {
     **{"silhouette": True, "davies_bouldin": False, "calinski_harabasz": True, "adjusted_rand": True},
     **{"normalized_mutual_info": True, "stability": True, "n_clusters": None, "noise_share": None},
 }
-TASK = Task(SCORES, predict, measure, baseline, report, enrich, in_transformed_space=True)
+TASK = Task(SCORES, predict, measure, report, baseline, enrich, in_transformed_space=True)

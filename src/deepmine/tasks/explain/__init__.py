@@ -14,28 +14,34 @@ from sklearn.pipeline import Pipeline
 from sklearn.tree import BaseDecisionTree, plot_tree
 
 from deepmine.data.dataset import PARTS, Dataset
+from deepmine.figures import EXAMPLES, image_figure
 from deepmine.tasks import Report
-from deepmine.tasks.explain import attributions, importance
+from deepmine.tasks.explain import importance
 
 DEPTH, CLASSES = 3, 6  # of a tree's figure; lines of partial dependence
+STEPS = 32  # of the way from an empty input to the full one
 
 
 def explain(pipeline: Pipeline, data: Dataset, predicted: NDArray, scoring: str) -> Report:
     """The importance of each input to a score of the test rows ("accuracy", "r2"), and what else suits the model."""
-    found = importance.importance(pipeline, data.test, data.info, scoring)
-    ranked = found.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
+    is_text = data.info["kind"] == "text"  # whose places mean nothing
+    found = None if is_text else importance.importance(pipeline, data.test, data.info, scoring)
 
     def figures() -> Iterator[tuple[str, Figure]]:
-        yield "importance", importance.figure(found, data.test.X, scoring)
+        if found is not None:
+            yield "importance", importance.figure(found, data.test.X, scoring)
         if isinstance(pipeline[-1], BaseDecisionTree):
             yield "tree", tree(pipeline[-1], feature_names(pipeline, data.train.X, data.info["columns"]))
-        if data.info["kind"] == "table":
-            numbers = ranked["input"].isin(data.test.X.select_dtypes("number")) & (ranked["importance"] > 0)
-            if columns := ranked["input"][numbers].head(2).tolist():
+        if found is not None and data.info["kind"] == "table":
+            numbers = found["input"].isin(data.test.X.select_dtypes("number")) & (found["importance"] > 0)
+            if columns := found[numbers].nlargest(2, "importance")["input"].tolist():
                 yield "partial_dependence", partial_dependence(pipeline, data.test.X, columns)
         if len(getattr(pipeline[-1], "input_shape_", ())) > 1:  # a network on images, sequences or texts
-            yield "attributions", attributions.figure(pipeline, data, predicted)
+            yield "attributions", attribution_figure(pipeline, data, predicted)
 
+    if found is None:
+        return Report({}, [], figures())
+    ranked = found.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
     return Report({"importance": ranked}, [importance.in_words(ranked, scoring)], figures())
 
 
@@ -75,3 +81,38 @@ def partial_dependence(pipeline: Pipeline, X: pd.DataFrame, columns: list[str]) 
         style: Any = {"line_kw": {"label": str(name)}, "grid_resolution": 50, "percentiles": (0, 1), "ax": frames}
         PartialDependenceDisplay.from_estimator(pipeline, X.dropna(subset=columns), columns, target=name, **style)
     return figure
+
+
+def attributions(pipeline: Pipeline, encoded: NDArray, predicted: NDArray) -> NDArray:
+    """What each input of a network adds to its output for a class, or to a predicted number in its unit.
+
+    Integrated gradients, Sundararajan, Taly and Yan, "Axiomatic attribution for deep networks", ICML 2017: they sum to
+    the difference from the output for an empty input, of black pixels, mean steps or unknown letters. `encoded` is as
+    the network takes it, `(n, *input_shape)`, and so is the result; NaN where a sequence is padded.
+    """
+    import torch
+    from captum.attr import IntegratedGradients
+
+    model, inputs = pipeline[-1], torch.from_numpy(np.asarray(encoded, np.float32))
+    classes = getattr(model, "classes_", None)
+    targets = 0 if classes is None else torch.from_numpy(np.searchsorted(classes, predicted))
+    empty = torch.where(inputs.isnan(), inputs, 0.0)  # a sequence keeps its length
+    added = IntegratedGradients(model.net_).attribute(inputs, empty, target=targets, n_steps=STEPS).detach().numpy()
+    return added * getattr(model, "scale_", 1.0)
+
+
+def attribution_figure(pipeline: Pipeline, data: Dataset, predicted: NDArray) -> Figure:
+    """Some test rows, spread over the classes or the numbers, with what their inputs add to the prediction."""
+    kind, y = data.info["kind"], data.test.y
+    rows = np.argsort(y, kind="stable")[np.linspace(0, len(y) - 1, min(len(y), EXAMPLES)).astype(int)]
+    encoded = pipeline[:-1].transform(data.test.X[rows]) if len(pipeline) > 1 else data.test.X[rows]
+    added = attributions(pipeline, encoded, predicted[rows])
+    form = "{:.4g} as {:.4g}" if y.dtype.kind == "f" else "{} as {}"
+    titles = [form.format(y[row], predicted[row]) for row in rows]
+    heading = "What raises (blue) or lowers (red) the output, by integrated gradients; actual as predicted"
+    if kind == "image":
+        return image_figure(titles, heading, data.test.X[rows], added.sum(axis=1))
+    if kind == "text":
+        titles = [f"{title}\n{text[:20]}" for title, text in zip(titles, data.test.X[rows], strict=True)]
+        added = added.sum(axis=2, keepdims=True)  # of a letter, not of its code
+    return image_figure(titles, f"{heading}; steps from left to right", maps=added.transpose(0, 2, 1))
