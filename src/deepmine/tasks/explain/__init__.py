@@ -13,12 +13,13 @@ from sklearn.inspection import PartialDependenceDisplay
 from sklearn.pipeline import Pipeline
 from sklearn.tree import BaseDecisionTree, plot_tree
 
-from deepmine.data.dataset import PARTS, Dataset
+from deepmine.data.dataset import Dataset
 from deepmine.figures import EXAMPLES, image_figure
 from deepmine.tasks import Report
 from deepmine.tasks.explain import importance
 
 DEPTH, CLASSES = 3, 6  # of a tree's figure; lines of partial dependence
+ROWS = {"train": "training", "val": "validation", "test": "test"}
 STEPS = 32  # of the way from an empty input to the full one
 
 
@@ -47,7 +48,8 @@ def explain(pipeline: Pipeline, data: Dataset, predicted: NDArray, scoring: str)
 
 def by_part(scores: Mapping[str, float], name: str) -> str:
     """A score of the model on each part, for a person to judge: how large a gap matters depends on the data."""
-    return ", ".join(f"{scores[key]:.3f} on {part} rows" for part in PARTS if (key := f"{part}/{name}") in scores)
+    measured = [(rows, scores[key]) for part, rows in ROWS.items() if (key := f"{part}/{name}") in scores]
+    return ", ".join(f"{score:.3f} on {rows} rows" for rows, score in measured)
 
 
 def feature_names(pipeline: Pipeline, X: Any, columns: Sequence[str] | None = None) -> list[str]:
