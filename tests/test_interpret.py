@@ -78,7 +78,7 @@ def test_the_part_that_tells_is_found(part: Part, step, info: dict, tells: list)
     first, others = ranked[: len(tells)], ranked[len(tells) :]
     assert first["input"].tolist() == tells and first["importance"].between(0.3, 0.7).all()
     assert others["importance"].max() < 0.2
-    says = rf"Most important: {tells[0]}[ .].*Shuffling it lowers test accuracy by 0\.\d+\."
+    says = rf"Most important, in this order: {tells[0]}[,.].*Shuffling the first lowers test accuracy by 0\.\d+\."
     assert re.match(says, importance.in_words(ranked, "accuracy"))
     pd.testing.assert_frame_equal(found, importance.importance(pipeline, part, info, "accuracy"))
     assert importance.figure(found, part.X, "accuracy").axes

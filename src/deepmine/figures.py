@@ -32,7 +32,7 @@ def draw(folder: Path, figures: Iterable[tuple[str, Figure]]) -> None:
 
 def curves(epochs: list[dict[str, Any]]) -> Iterator[tuple[str, pd.DataFrame]]:
     """Each quantity measured by epoch, without its part: columns `epoch`, `part` (train, val) and the quantity."""
-    keys = dict.fromkeys(key for line in epochs for key in line if key.startswith(("train_", "val_")))
+    keys = (key for line in epochs for key in line if key.startswith(("train_", "val_")))
     for name in dict.fromkeys(key.partition("_")[2] for key in keys):
         parts = [(line["epoch"], part, line.get(f"{part}_{name}")) for line in epochs for part in ("train", "val")]
         yield name, pd.DataFrame(parts, columns=["epoch", "part", name]).dropna()
@@ -54,13 +54,11 @@ def learning_curves(epochs: list[dict[str, Any]]) -> Iterator[tuple[str, Figure]
 
 def two_components(points: NDArray, shares: NDArray, title: str, groups: NDArray) -> Figure:
     """Rows by their first two components, coloured by group; `shares` are those of the variance."""
-    figure = Figure(figsize=(7, 4.6))
-    axes = figure.add_subplot()
+    axes = (figure := Figure(figsize=(7, 4.6))).add_subplot(title=title)
     for group in np.unique(groups):
         here = points[groups == group]
         axes.scatter(here[:, 0], here[:, 1], s=28, alpha=0.75, label=f"{group} ({len(here)})")
     axes.set(xlabel=f"first component, {shares[0]:.0%} of the variance", ylabel=f"second component, {shares[1]:.0%}")
-    axes.set_title(title)
     figure.legend(loc="outside right upper", frameon=False)
     return figure
 

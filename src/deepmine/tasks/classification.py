@@ -134,8 +134,7 @@ def confusion_matrix(y: NDArray, predicted: NDArray) -> Figure:
     wrong, classes = y != predicted, np.unique([y, predicted])
     counts = [np.sum((y == name) & wrong) + np.sum((predicted == name) & wrong) for name in classes]
     shown = np.sort(classes[np.argsort(-np.array(counts), kind="stable")[:MOST]])
-    figure = Figure(figsize=(3.2 + 0.42 * len(shown),) * 2)
-    axes = figure.add_subplot()
+    axes = (figure := Figure(figsize=(3.2 + 0.42 * len(shown),) * 2)).add_subplot()
     axes.grid(False)
     style = {"cmap": "Blues", "colorbar": False, "xticks_rotation": 90 if max(map(len, map(str, shown))) > 5 else 0}
     metrics.ConfusionMatrixDisplay.from_predictions(y, predicted, labels=shown, ax=axes, **style)

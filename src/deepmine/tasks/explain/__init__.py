@@ -19,13 +19,13 @@ from deepmine.tasks import Report
 from deepmine.tasks.explain import importance
 
 DEPTH, CLASSES = 3, 6  # of a tree's figure; lines of partial dependence
-ROWS = {"train": "training", "val": "validation", "test": "test"}
+ROWS = {"train": "training", "val": "validation", "test": "test"}  # what a person calls the rows of a part
 STEPS = 32  # of the way from an empty input to the full one
 
 
 def explain(pipeline: Pipeline, data: Dataset, predicted: NDArray, scoring: str) -> Report:
     """The importance of each input to a score of the test rows ("accuracy", "r2"), and what else suits the model."""
-    is_text = data.info["kind"] == "text"  # whose places mean nothing
+    is_text = data.info["kind"] == "text"  # the same position in two texts does not mean the same
     found = None if is_text else importance.importance(pipeline, data.test, data.info, scoring)
 
     def figures() -> Iterator[tuple[str, Figure]]:
@@ -48,8 +48,8 @@ def explain(pipeline: Pipeline, data: Dataset, predicted: NDArray, scoring: str)
 
 def by_part(scores: Mapping[str, float], name: str) -> str:
     """A score of the model on each part, for a person to judge: how large a gap matters depends on the data."""
-    measured = [(rows, scores[key]) for part, rows in ROWS.items() if (key := f"{part}/{name}") in scores]
-    return ", ".join(f"{score:.3f} on {rows} rows" for rows, score in measured)
+    parts = [part for part in ROWS if f"{part}/{name}" in scores]
+    return ", ".join(f"{scores[f'{part}/{name}']:.3f} on {ROWS[part]} rows" for part in parts)
 
 
 def feature_names(pipeline: Pipeline, X: Any, columns: Sequence[str] | None = None) -> list[str]:

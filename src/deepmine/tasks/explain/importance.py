@@ -81,9 +81,8 @@ def in_words(ranked: pd.DataFrame, scoring: str) -> str:
     matter = ranked[ranked["importance"] > 2 * ranked["deviation"]].head(3)
     if matter.empty:
         return f"Shuffling any single input changes test {scoring} no more than chance."
-    first, *others = matter["input"]
-    also = f" (then {', '.join(others)})" if others else ""
-    return f"Most important: {first}{also}. Shuffling it lowers test {scoring} by {matter['importance'].iloc[0]:.3f}."
+    fall = f"Shuffling the first lowers test {scoring} by {matter['importance'].iloc[0]:.3f}."
+    return f"Most important, in this order: {', '.join(matter['input'])}. {fall}"
 
 
 def figure(found: pd.DataFrame, X: Any, scoring: str) -> Figure:
