@@ -192,7 +192,9 @@ def test_a_tree_on_sequences_names_steps_and_features() -> None:
 
 
 def drawn(tree: Pipeline, names: list[str]) -> list[str]:
-    return [text.get_text().strip() for text in explain.tree(tree[-1], names).axes[0].texts]
+    [axes] = explain.tree(tree[-1], names).axes
+    assert axes.get_title(loc="center").startswith("Decision tree with ")
+    return [text.get_text().strip() for text in axes.texts]
 
 
 def test_the_column_that_makes_a_row_strange_is_named_behind_any_step() -> None:

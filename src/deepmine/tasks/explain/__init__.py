@@ -1,5 +1,6 @@
 """Why that answer? What a supervised model bases it on, for the reports of several tasks."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -67,10 +68,13 @@ def tree(model: Any, names: list[str]) -> Figure:
     depth = min(DEPTH, model.get_depth())
     FigureCanvasAgg(figure := Figure(figsize=(max(5, 2.3 * 2**depth), 1.6 + 1.35 * (depth + 1))))  # plot_tree needs it
     axes = figure.add_subplot()
-    axes.set_title(f"Decision tree with {model.get_n_leaves()} leaves, {depth} of {model.get_depth()} levels")
     classes = [str(name) for name in getattr(model, "classes_", [])] or None
     style: Any = {"filled": True, "rounded": True, "impurity": False, "fontsize": 9, "max_depth": depth, "ax": axes}
-    plot_tree(model, feature_names=names, class_names=classes, **style)
+    for box in plot_tree(
+        model, feature_names=names, class_names=classes, **style
+    ):  # counts of many classes are too wide
+        box.set_text(re.sub(r"value = \[[^]]{25,}\]\n", "", box.get_text()))
+    axes.set_title(f"Decision tree with {model.get_n_leaves()} leaves, {depth} of {model.get_depth()} levels")
     return figure
 
 
