@@ -70,9 +70,7 @@ def tree(model: Any, names: list[str]) -> Figure:
     axes = figure.add_subplot()
     classes = [str(name) for name in getattr(model, "classes_", [])] or None
     style: Any = {"filled": True, "rounded": True, "impurity": False, "fontsize": 9, "max_depth": depth, "ax": axes}
-    for box in plot_tree(
-        model, feature_names=names, class_names=classes, **style
-    ):  # counts of many classes are too wide
+    for box in plot_tree(model, feature_names=names, class_names=classes, **style):  # without counts of many classes
         box.set_text(re.sub(r"value = \[[^]]{25,}\]\n", "", box.get_text()))
     axes.set_title(f"Decision tree with {model.get_n_leaves()} leaves, {depth} of {model.get_depth()} levels")
     return figure
