@@ -14,7 +14,7 @@ from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data import folders
 
-FILES = {"configure.txt": "deepmine configure", "*.yaml": "", "data": ""}  # of out/configs
+FILES = {"configure.txt": "Written by `configure`", "*.yaml": "", "data": ""}  # of out/configs
 
 
 def main(cfg: DictConfig) -> None:
@@ -26,7 +26,7 @@ def main(cfg: DictConfig) -> None:
     datasets = {composed.choices.data: compose.decisive(composed)["data"] for composed in experiments.values()}
     folder = Path(cfg.paths.out) / "configs"
     with folders.rebuilt(folder, FILES) as new:
-        (new / "configure.txt").write_text("Written by `deepmine configure`, which replaces the whole folder.\n")
+        (new / "configure.txt").write_text("Written by `configure`, which replaces the whole folder.\n")
         for name, composed in experiments.items():
             compose.dump(new / f"{name}.yaml", compose.decisive(composed))
         for name, settings in datasets.items():

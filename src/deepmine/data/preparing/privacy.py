@@ -13,8 +13,8 @@ from deepmine.config.errors import UserError
 from deepmine.data.ledger import Ledger
 from deepmine.data.preparing.clean import each, require
 
-DEMO = "DEEPMINE_DEMO_KEY"
-DEMO_KEY = "deepmine's public demo key protects nobody"
+DEMO = "DEMO_KEY"
+DEMO_KEY = "a public demo key, which protects nobody"
 SHORTEST_KEY = 16  # characters
 LOOKED_AT = 10_000  # rows, evenly spread
 DONE = {"drop": "dropped", "mask": "masked", "pseudonymise": "pseudonymised"}
