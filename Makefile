@@ -19,7 +19,8 @@ DVC := import logging, sys, dvc.cli; \
   logging.getLogger("dvc.output").addFilter(lambda warning: "is empty" not in warning.msg); sys.exit(dvc.cli.main())
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep compare ui new-data prepare contract evaluate publish configure repro test check format lock clean
+.PHONY: help setup train sweep compare ui new-data prepare contract evaluate publish configure repro rename remove new-project
+.PHONY: update test check format lock clean
 
 help: # What there is to do
 	@sed -n 's/^\([a-z-]*\):[^#]*# \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-17s%s\n", $$1, $$2 }'
@@ -58,6 +59,18 @@ publish: setup # Send MLflow what it lacks, after an outage or a dvc pull
 	@$(DO)
 
 configure: setup # Compose all experiments, which finds mistakes in conf/
+	@$(DO)
+
+new-project: setup # Begin: your name, the starter sets you keep, no runs (make new-project name=acme_churn keep=titanic)
+	@$(DO)
+
+rename: setup # Another name for the project, everywhere (make rename name=acme_churn)
+	@$(DO)
+
+remove: setup # Take a data set out, or an experiment=... or a model=... (make remove data=penguins)
+	@$(DO)
+
+update: setup # Merge a later version of the template into the project, from the git remote `template`
 	@$(DO)
 
 test: setup # The quick tests (make test slow=true for all)

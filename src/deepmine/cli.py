@@ -4,14 +4,18 @@
 """
 
 import ast
+import inspect
+import os
 import signal
 import sys
+from collections.abc import Callable
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
 COMMANDS = Path(__file__).with_name("commands")
 TRAINING = {"train", "evaluate", "sweep"}  # verbs for which data and model must go together
+PLAIN = {"rename", "remove", "new-project", "update"}  # their keys are the parameters of `main`: they change conf/
 HELP = {"-h", "--help"}
 USAGE = """usage: deepmine <verb> [key=value ...]
 
@@ -39,12 +43,31 @@ def main() -> None:
         print(f"error: There is no verb `{verb}`.{hint} Valid: {', '.join(known)}.", file=sys.stderr)
         sys.exit(2)
     elif HELP & set(sys.argv[2:]):
-        print(f"{known[verb]}\n\nAll keys and their values: deepmine {verb} --cfg job")
+        print(known[verb] + ("" if verb in PLAIN else f"\n\nAll keys and their values: deepmine {verb} --cfg job"))
     else:
         try:
+            command = import_module(f"deepmine.commands.{verb.replace('-', '_')}")
+            if verb in PLAIN:
+                return run_plain(command.main, sys.argv[2:])
             from deepmine.config import compose
 
-            command = import_module(f"deepmine.commands.{verb.replace('-', '_')}")
             compose.run(command.main, verb in TRAINING, getattr(command, "conclude", None))
         except KeyboardInterrupt:  # while it is imported
             sys.exit(128 + signal.SIGINT)
+
+
+def run_plain(main: Callable[..., None], arguments: list[str]) -> None:
+    """Run a verb that takes no config."""
+    from deepmine import ROOT
+    from deepmine.config import exits
+    from deepmine.config.errors import UserError, nearest
+
+    os.chdir(ROOT)
+    with exits.of_program():
+        parameters = inspect.signature(main).parameters
+        given = dict(argument.partition("=")[::2] for argument in arguments)
+        if unknown := given.keys() - parameters:
+            raise UserError(f"There is no `{min(unknown)}`. {nearest(min(unknown), parameters)}")
+        if missing := [key for key, known in parameters.items() if known.default is known.empty and not given.get(key)]:
+            raise UserError(f"`{missing[0]}` is missing: see --help.")
+        main(**given)
