@@ -15,7 +15,7 @@ from pathlib import Path
 
 COMMANDS = Path(__file__).with_name("commands")
 TRAINING = {"train", "evaluate", "sweep"}  # verbs for which data and model must go together
-PLAIN = {"rename", "remove", "new-project", "update"}  # their keys are the parameters of `main`: they change conf/
+PLAIN = {"rename", "remove", "new-project", "update"}
 HELP = {"-h", "--help"}
 USAGE = """usage: deepmine <verb> [key=value ...]
 
@@ -57,17 +57,13 @@ def main() -> None:
 
 
 def run_plain(main: Callable[..., None], arguments: list[str]) -> None:
-    """Run a verb that takes no config."""
-    from deepmine import ROOT
+    """Run a verb that takes no config, since it changes conf/: its keys are the parameters of its `main`."""
     from deepmine.config import exits
     from deepmine.config.errors import UserError, nearest
 
-    os.chdir(ROOT)
+    os.chdir(COMMANDS.parents[2])
     with exits.of_program():
-        parameters = inspect.signature(main).parameters
-        given = dict(argument.partition("=")[::2] for argument in arguments)
-        if unknown := given.keys() - parameters:
-            raise UserError(f"There is no `{min(unknown)}`. {nearest(min(unknown), parameters)}")
-        if missing := [key for key, known in parameters.items() if known.default is known.empty and not given.get(key)]:
-            raise UserError(f"`{missing[0]}` is missing: see --help.")
+        given, keys = dict(argument.partition("=")[::2] for argument in arguments), inspect.signature(main).parameters
+        if unknown := given.keys() - keys:
+            raise UserError(f"There is no `{min(unknown)}`. {nearest(min(unknown), keys)}")
         main(**given)

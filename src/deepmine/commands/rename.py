@@ -1,7 +1,7 @@
-"""Make the repository your project: another name for the package, the program, and wherever it is written.
+"""Give the project a name of its own, wherever the old one is written: package, program, configs, docs, tests.
 
 make rename name=...
-make rename name=... yes=true      with work that is not committed, too
+make rename name=... yes=true      together with work that is not committed
 """
 
 import keyword
@@ -19,24 +19,21 @@ from deepmine import ROOT
 from deepmine.config.errors import UserError
 
 NAME = __name__.partition(".")[0]
-NEXT = """{old} is {new} now, and nothing is committed. Next:
-  make check test
-  make repro            the code of every stage was edited, so all run again; no score may change
-  git add -A && git commit -m "Rename to {new}"
-Models saved before, as those of out/adhoc, name the old package and cannot be loaded; their scores still count."""
+NEXT = """{old} is {new} now, and nothing is committed. Next: make check test, commit, make repro. All stages run again, for
+their code was edited; no score may change. Models saved before, as in out/adhoc, cannot be loaded under the new name."""
 
 
-def main(name: str, yes: str = "") -> None:
-    """Rename what git tracks, in one step, so that a failure leaves everything as it was."""
+def main(name: str = "", yes: str = "") -> None:
+    """Rename what git knows, or nothing."""
     require_name(name)
     if yes != "true":
-        require_clean(f"Or add all of it to the change: make rename name={name} yes=true")
+        require_clean()
     rename(name)
     print(NEXT.format(old=NAME, new=name))
 
 
 def rename(name: str) -> None:
-    """Bring the renamed files into the folder and into git's index."""
+    """Bring the renamed files into the folder and into git's index, in one step."""
     git("add", "--all")
     before = git("write-tree")
     git("read-tree", "-m", "-u", before, renamed(before, name))
@@ -44,55 +41,46 @@ def rename(name: str) -> None:
 
 
 def require_name(name: str) -> None:
-    """A `UserError` unless this can be the name of a package, and can be told from every other word in the code."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
-        raise UserError(f"`name` is {name!r}, but must be lower-case letters, digits and _.")
-    if name == NAME:
-        raise UserError(f"The project is called {name} already.")
-    if name in sys.stdlib_module_names or find_spec(name):
-        raise UserError(f"There is a package {name} already: imports would find one for the other. Take another name.")
-    if found := git("grep", "-liw", name, "--", "src", "conf", codes=(0, 1)).splitlines():
-        raise UserError(
-            f"`{name}` is a word in {found[0]} and could not be told from the project's name later. Take another name, "
-            f"such as {name}_project."
-        )
+    """A `UserError` unless this can be the name of a package, and can be told from all other words in the code."""
+    if not re.fullmatch("[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
+        raise UserError(f"`name` is {name!r}, but must be a word in lower-case letters, digits and _.")
+    found = git("grep", "-liw", name, "--", "src", "conf", codes=(0, 1)).splitlines()
+    if found or name in sys.stdlib_module_names or find_spec(name):
+        what = f"a word in {found[0]}" if found else "a package that is installed"
+        raise UserError(f"`{name}` is {what}: nothing could tell the two apart. Take another, such as {name}_project.")
 
 
-def require_clean(otherwise: str = "") -> None:
+def require_clean() -> None:
     """A `UserError` if git could not bring everything back as it is."""
     if changed := git("status", "--porcelain").splitlines():
-        names = ", ".join(line[3:] for line in changed[:3])
-        raise UserError(f"There is work that is not committed ({names}): commit or stash it first. {otherwise}".strip())
+        files = ", ".join(line[3:] for line in changed[:3])
+        raise UserError(f"There is work that is not committed: {files}. Commit it first (rename: or add yes=true).")
 
 
-def renamed(tree: str, name: str, without: tuple[str, ...] = ()) -> str:
-    """A git tree with the files of another one, but `without`, where the project has this name; they are formatted."""
+def renamed(tree: str, name: str, without: Sequence[str] = ()) -> str:
+    """The git tree that a tree becomes, under this name and without some paths."""
     with TemporaryDirectory() as folder:
         root = Path(folder, "tree")
         root.mkdir()
         at = {"GIT_INDEX_FILE": f"{folder}/index", "GIT_DIR": git("rev-parse", "--absolute-git-dir")}
         git("read-tree", tree, cwd=root, env=at)
-        if without:
-            git("rm", "-rq", "--cached", "--ignore-unmatch", *without, cwd=root, env=at)
+        git("rm", "-rq", "--cached", "--ignore-unmatch", "none", *without, cwd=root, env=at)
         git("checkout-index", "--all", cwd=root, env=at)
-        old = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
-        if old != name:
-            _write(root, old, name)
-            git("add", "--all", "--force", cwd=root, env=at)
+        _write(root, tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"], name)
+        git("add", "--all", "--force", cwd=root, env=at)
         return git("write-tree", cwd=root, env=at)
 
 
 def _write(root: Path, old: str, name: str) -> None:
+    """Write the name, as it is, as a title and as a constant, in all files but those of `.dvc`: raw data, remotes."""
     forms = {form(old): form(name) for form in (str.lower, str.upper, lambda n: n.replace("_", " ").capitalize())}
     word = re.compile(rf"(?<![^\W_])(?:{'|'.join(forms)})(?![^\W_])")
     for path in root.rglob("*"):
-        if path.is_file() and not path.is_symlink() and path.relative_to(root).parts[0] != ".dvc":  # raw data, remotes
+        if path.is_file() and not path.is_symlink() and path.relative_to(root).parts[0] != ".dvc":
             text = path.read_bytes().decode(errors="surrogateescape")
-            new = word.sub(lambda found: forms[found[0]], text)
-            if new != text:
-                path.write_bytes(new.encode(errors="surrogateescape"))
+            path.write_bytes(word.sub(lambda found: forms[found[0]], text).encode(errors="surrogateescape"))
     (root / "src" / old).rename(root / "src" / name)
-    for command in (["check", "--fix-only", "--select=I"], ["format"]):  # the name decides the order of imports
+    for command in (["check", "--fix-only", "--select=I"], ["format"]):  # the name decides order and length of lines
         subprocess.run([ROOT / ".venv/bin/ruff", *command, "--quiet", "--no-cache", "."], cwd=root, check=True)
 
 
