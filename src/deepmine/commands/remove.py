@@ -46,8 +46,8 @@ def remove(gone: dict[str, set[str]], agreed: bool, more: tuple[str, ...] = ()) 
         raise UserError("data/ is not as data.dvc says, so it could not be brought back. First: .venv/bin/dvc add data")
     for path in filter(Path.exists, paths):  # one may lie in another
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    _forget("|".join(sorted(set().union(*gone.values()))))
     _choose_defaults()
+    _forget("|".join(sorted(set().union(*gone.values()))))
     new_data.version("data")
     return True
 

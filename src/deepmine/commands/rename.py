@@ -19,8 +19,9 @@ from deepmine import ROOT
 from deepmine.config.errors import UserError
 
 NAME = __name__.partition(".")[0]
-NEXT = """{old} is {new} now, and nothing is committed. Next: make check test, commit, make repro. All stages run again, for
-their code was edited; no score may change. Models saved before, as in out/adhoc, cannot be loaded under the new name."""
+NEXT = """{old} is {new} now, and nothing is committed. Next: make check test, commit, make repro.
+All stages run again, for their code was edited; no score may change. Models saved before, as those in out/adhoc, hold
+the old name and cannot be loaded."""
 
 
 def main(name: str = "", yes: str = "") -> None:
@@ -84,7 +85,9 @@ def _write(root: Path, old: str, name: str) -> None:
         subprocess.run([ROOT / ".venv/bin/ruff", *command, "--quiet", "--no-cache", "."], cwd=root, check=True)
 
 
-def git(*command: str, cwd: Path = ROOT, codes: Sequence[int] = (0,), env: Mapping[str, str] | None = None) -> str:
+def git(
+    *command: str, cwd: Path | None = None, codes: Sequence[int] = (0,), env: Mapping[str, str] | None = None
+) -> str:
     """What git says, without the last line's end; `UserError` for another exit code."""
     done = subprocess.run(["git", *command], cwd=cwd, env={**os.environ, **(env or {})}, capture_output=True, text=True)
     if done.returncode not in codes:
