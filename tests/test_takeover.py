@@ -308,7 +308,7 @@ def copy(tmp_path: Path) -> Path:
 @pytest.mark.slow
 def test_a_renamed_copy_passes_its_checks_and_tests(copy: Path) -> None:
     take_over(copy, "deepmine", "rename", "name=acme_churn")
-    assert not run("git", "grep", "-il", "deepmine", root=copy).stdout
+    assert not run("git", "grep", "-ilE", "deepmine([^r]|$)", root=copy).stdout
     take_over(copy, "git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "rename")
     take_over(copy, "make", "-o", "setup", "check", "test")
 

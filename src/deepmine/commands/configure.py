@@ -42,8 +42,6 @@ def _check(name: str, composed: DictConfig, pipeline: dict) -> None:
             f"conf/pipeline.yaml lists `data: {listed}` for {name}, but its file chooses {chosen}. "
             f"Write `data: {chosen}` there, and list {chosen} under `datasets`."
         )
-    if composed.cv:
-        raise UserError(f"conf/experiment/{name}.yaml sets `cv`. DVC tracks no folds: set it on the command line.")
     if Path(composed.folders.dataset).name != chosen:
         raise UserError(
             f"conf/experiment/{name}.yaml changes settings of `data`, so its scores would not compare with others on "
