@@ -302,6 +302,7 @@ def copy(tmp_path: Path) -> Path:
     program = (ROOT / ".venv/bin/deepmine").read_text()
     (tmp_path / "copy/.venv/bin/acme_churn").write_text(program.replace("deepmine", "acme_churn"))
     (tmp_path / "copy/.venv/bin/acme_churn").chmod(0o755)
+    write(tmp_path / "copy", {"src/acme_churn.egg-info/PKG-INFO": "Name: acme_churn\nVersion: 0\n"})
     return tmp_path / "copy"
 
 
