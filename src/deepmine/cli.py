@@ -35,7 +35,7 @@ def main() -> None:
     """Run the verb that the command line names; exit code 2 where there is none."""
     known, verb = verbs(), sys.argv[1] if len(sys.argv) > 1 else "--help"
     if verb in HELP:
-        lines = [f"  {name:<10} {text.partition(chr(10))[0]}" for name, text in known.items()]
+        lines = [f"  {name:<11} {text.partition(chr(10))[0]}" for name, text in known.items()]
         print(USAGE.format(verbs="\n".join(lines)), end="")
     elif verb not in known:
         close = get_close_matches(verb, known, n=1, cutoff=0.5)

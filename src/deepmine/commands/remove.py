@@ -30,11 +30,8 @@ def main(data: str = "", experiment: str = "", model: str = "", yes: str = "") -
 
 
 def remove(gone: dict[str, set[str]], agreed: bool, more: tuple[str, ...] = ()) -> bool:
-    """Show the paths about these names by group, and `more` (globs); if it is agreed, remove them, and mentions."""
-    gone = {
-        **gone,
-        "experiment": gone["experiment"] | {e for e in files("experiment") if chosen(e)["data"] in gone["data"]},
-    }
+    """Show what goes with these names by group, and `more` (globs); if it is agreed, remove it, and what names it."""
+    gone["experiment"] |= {name for name in files("experiment") if chosen(name)["data"] in gone["data"]}
     _require_removable(gone)
     paths = [*_places(gone), *(path for pattern in more for path in sorted(Path().glob(pattern)))]
     print("This goes, and what conf/, dvc.lock and the documents say about it:", *paths, sep="\n  ")
@@ -69,9 +66,7 @@ def _require_removable(gone: dict[str, set[str]]) -> None:
         if wrong := names - files(group):
             raise UserError(f"There is no conf/{group}/{min(wrong)}.yaml. {nearest(min(wrong), files(group))}")
     if not any(gone.values()) or gone["data"] == files("data"):
-        raise UserError(
-            "Nothing is named, or every data set; one must be left: make new-data path=... puts in your own."
-        )
+        raise UserError("Nothing is named, or all data sets: one must be left. Your own: make new-data path=...")
     users = [e for e in sorted(files("experiment") - gone["experiment"]) if chosen(e)["model"] in gone["model"]]
     if users:
         raise UserError(f"The model is used by {', '.join(users)}. First: make remove experiment={','.join(users)}")

@@ -42,8 +42,7 @@ def run(main: Main, trains: bool = True, after: Callable[[Any, str], None] | Non
     given = sys.argv[2:]
     with exits.of_program():
         if "--cfg" in given:
-            kept = [argument for argument in given if argument not in ("--cfg", "job")]
-            print(OmegaConf.to_yaml(compose(*kept, trains=trains)), end="")
+            print(OmegaConf.to_yaml(compose(*(a for a in given if a not in ("--cfg", "job")), trains=trains)), end="")
         elif after:
             _sweep(main, given, after)
         else:
