@@ -23,7 +23,7 @@ DVC := import logging, sys, dvc.cli; \
 .PHONY: update test check format lock clean
 
 help: # What there is to do
-	@sed -n 's/^\([a-z-]*\):[^#]*# \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-19s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*# \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
 
 setup: # Environment and data, if anything changed; every other verb does this first
 	@sh .ci/setup $(PYTHON)
