@@ -186,7 +186,7 @@ def test_a_new_project_has_a_name_one_data_set_and_no_runs(project: Path, data: 
     )
 
 
-@pytest.mark.parametrize(("name", "keep", "says"), [("json", "fish", "package"), ("acme", "fush", "mean `fish`")])
+@pytest.mark.parametrize(("name", "keep", "says"), [("json", "fish", "package"), ("blue_heron", "fush", "mean `fish`")])
 def test_a_new_project_that_cannot_be_is_not_begun(project: Path, name: str, keep: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
         new_project.main(name, keep, yes="true")
