@@ -56,19 +56,24 @@ def comparable(runs: Iterable[Record]) -> dict[str, list[Record]]:
 
 def leaderboard(runs: list[Record]) -> pd.DataFrame:
     """Scores of comparable runs, best first: the one that ranks, `val_...`, over the folds, `cv_...`, and that of each
-    run's own baseline on the test rows, `baseline_...`; all test scores; `fit_seconds`. Empty columns are left out.
+    run's own baseline on the test rows, `baseline_...`, with a remark where the run is no better; all test scores;
+    `fit_seconds`. Empty columns are left out.
     """
     task = runs[0].config["task"]
     first, *others = tasks.find(task).columns
+    higher = tasks.find(task).directions[first]
     rows = {}
     for run in ranking.ranked(runs, task):
         scores = run.metrics
+        reached, guessed = scores.get(f"test/{first}"), scores.get(f"baseline/test/{first}")
+        no_better = None not in (higher, reached, guessed) and (reached <= guessed if higher else reached >= guessed)
         rows[run.folder.name] = {
             "model": run.config["choices"]["model"],
             f"val_{first}": scores.get(f"val/{first}"),
             f"cv_{first}": ranking.over_folds(scores, first),
             **{f"test_{key}": scores.get(f"test/{key}") for key in (first, *others)},
-            f"baseline_{first}": scores.get(f"baseline/test/{first}"),
+            f"baseline_{first}": guessed,
+            "remark": "no better than its baseline" if no_better else None,
             "fit_seconds": run.training.get("fit_seconds"),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run").dropna(axis=1, how="all")
@@ -80,9 +85,7 @@ def write(tables: dict[str, pd.DataFrame], folder: Path) -> None:
     with folders.rebuilt(folder, FILES) as new:
         for name, table in tables.items():
             table.to_csv(new / f"{name.replace(', ', '-').replace(' ', '-')}.csv", lineterminator="\n")
-            cells = _as_text(table)
-            lines = [["run", *cells], ["---", "---", *["---:"] * (cells.shape[1] - 1)], *cells.itertuples()]
-            text += ["", f"## {name}", "", *("| " + " | ".join(map(tasks.escaped, line)) + " |" for line in lines)]
+            text += ["", f"## {name}", "", *tasks.markdown(_as_text(table).reset_index())]
         (new / "compare.md").write_text("\n".join(text) + "\n", encoding="utf-8")
 
 
@@ -92,6 +95,8 @@ def show(name: str, table: pd.DataFrame) -> None:
     shown = {f"{part}_{first}": part.replace("cv", "folds") for part in ("val", "cv", "test", "baseline")}
     cells = _as_text(table[[column for column in shown if column in table]])
     print_table(f"{name}: {first.replace('_', ' ')}", cells.rename(columns=shown))
+    if "remark" in table:
+        print(*(f"{run}: {remark}" for run, remark in table["remark"].dropna().items()), "", sep="\n")
 
 
 def _as_text(table: pd.DataFrame) -> pd.DataFrame:

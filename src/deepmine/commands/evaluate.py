@@ -15,6 +15,7 @@ from rich.table import Column, Table
 
 from deepmine import tasks
 from deepmine.commands import publish
+from deepmine.config import exits
 from deepmine.config.errors import UserError
 from deepmine.data import dataset, folders
 from deepmine.data.dataset import Dataset
@@ -23,11 +24,14 @@ from deepmine.runs.record import Record
 
 
 def main(cfg: DictConfig) -> None:
-    """Write metrics.json and evaluation/ into the record."""
+    """Write metrics.json and evaluation/ into the record; in the pipeline also the scores that git keeps."""
     run = record.find(Path(cfg.folders.run))
-    with folders.locked(run.folder, patience=0), publish.afterwards(run, cfg):
+    with folders.locked(run.folder, patience=0), exits.refusals(), publish.afterwards(run, cfg):
         evaluate(run, cfg.trusted)
         show(run)
+    if not cfg.chain:
+        (kept := Path(cfg.paths.out, "scores")).mkdir(parents=True, exist_ok=True)
+        record.write_json(kept / f"{run.name}.json", lasting(run))
 
 
 def evaluate(run: Record, trusted: Sequence[str]) -> None:
@@ -53,6 +57,13 @@ def evaluate(run: Record, trusted: Sequence[str]) -> None:
         _write_knowledge(folder / "knowledge", run.name, found)
         record.write_json(run.folder / "metrics.json", scores | run.cross_validation.get("scores", {}))
         print(found.hint, end="\n" if found.hint else "")
+
+
+def lasting(run: Record) -> dict[str, float | str]:
+    """The scores to four digits, as far as processors agree; `made_on` for a net, which each kind trains otherwise."""
+    scores = {key: x if x.is_integer() else float(f"{round(x, 9):.4g}") for key, x in run.metrics.items()}
+    device = run.provenance["device"]
+    return {"made_on": device, **scores} if device else scores
 
 
 def show(run: Record) -> None:
