@@ -3,6 +3,7 @@
 make compare
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -65,14 +66,14 @@ def leaderboard(runs: list[Record]) -> pd.DataFrame:
     rows = {}
     for run in ranking.ranked(runs, task):
         scores = run.metrics
-        reached, guessed = scores.get(f"test/{first}"), scores.get(f"baseline/test/{first}")
-        no_better = None not in (higher, reached, guessed) and (reached <= guessed if higher else reached >= guessed)
+        won = scores.get(f"test/{first}", math.nan) - scores.get(f"baseline/test/{first}", math.nan)
+        no_better = higher is not None and (won <= 0 if higher else won >= 0)
         rows[run.folder.name] = {
             "model": run.config["choices"]["model"],
             f"val_{first}": scores.get(f"val/{first}"),
             f"cv_{first}": ranking.over_folds(scores, first),
             **{f"test_{key}": scores.get(f"test/{key}") for key in (first, *others)},
-            f"baseline_{first}": guessed,
+            f"baseline_{first}": scores.get(f"baseline/test/{first}"),
             "remark": "no better than its baseline" if no_better else None,
             "fit_seconds": run.training.get("fit_seconds"),
         }
@@ -85,7 +86,7 @@ def write(tables: dict[str, pd.DataFrame], folder: Path) -> None:
     with folders.rebuilt(folder, FILES) as new:
         for name, table in tables.items():
             table.to_csv(new / f"{name.replace(', ', '-').replace(' ', '-')}.csv", lineterminator="\n")
-            text += ["", f"## {name}", "", *tasks.markdown(_as_text(table).reset_index())]
+            text += ["", f"## {name}", "", *tasks.markdown(table.reset_index())]
         (new / "compare.md").write_text("\n".join(text) + "\n", encoding="utf-8")
 
 
@@ -93,15 +94,7 @@ def show(name: str, table: pd.DataFrame) -> None:
     """Print the score that ranks, in 80 columns: on validation rows, over folds, on test rows and of the baseline."""
     first = str(table.columns[1]).removeprefix("val_")
     shown = {f"{part}_{first}": part.replace("cv", "folds") for part in ("val", "cv", "test", "baseline")}
-    cells = _as_text(table[[column for column in shown if column in table]])
-    print_table(f"{name}: {first.replace('_', ' ')}", cells.rename(columns=shown))
+    cells = table[[column for column in shown if column in table]].rename(columns=shown)
+    print_table(f"{name}: {first.replace('_', ' ')}", cells)
     if "remark" in table:
         print(*(f"{run}: {remark}" for run, remark in table["remark"].dropna().items()), "", sep="\n")
-
-
-def _as_text(table: pd.DataFrame) -> pd.DataFrame:
-    """The same table as text: `fit_seconds` with two decimals, scores with four."""
-    text = table.astype(object)
-    for column in table.select_dtypes("number"):
-        text[column] = table[column].map(f"{{:.{2 if column == 'fit_seconds' else 4}f}}".format, na_action="ignore")
-    return text.fillna("")

@@ -6,7 +6,6 @@ import platform
 import re
 import sys
 import uuid
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,6 @@ def collect(dataset: Path, digest: str, raw: Path, trial: Any = None, name: str 
     return {
         "record_id": uuid.uuid4().hex,
         "name": name,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": [shown(word) for word in (Path(sys.argv[0]).name, *sys.argv[1:])],
         "trial": trial and dict(trial),
         "git": git,

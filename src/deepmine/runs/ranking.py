@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from deepmine import tasks
 from deepmine.runs.record import Record
@@ -13,25 +13,20 @@ class Trial(NamedTuple):
 
     number: int
     overrides: Sequence[str]
-    scores: Mapping[str, float]
+    metrics: Mapping[str, float]
 
 
-def ranked(runs: Sequence[Record], task: str) -> list[Record]:
-    """Runs of one task, best first; in the order of their names where the task's first score has no direction."""
-    by_name = sorted(runs, key=lambda run: run.folder.name)
-    order = best_first([run.metrics for run in by_name], task)
-    return by_name if order is None else [by_name[place] for place in order]
+Run = TypeVar("Run", Record, Trial)
 
 
-def best_first(scores: Sequence[Mapping[str, float]], task: str) -> list[int] | None:
-    """The order of runs by their scores, those without the score that ranks last; None where nothing ranks them."""
-    first = tasks.find(task).columns[0]
-    higher = tasks.find(task).directions[first]
+def ranked(runs: Sequence[Run], task: str) -> list[Run]:
+    """Best first, those without the score that ranks last; as they came where the task's first score ranks nothing."""
+    first, higher = next(iter(tasks.find(task).directions.items()))
     if higher is None:
-        return None
-    key = f"cv/{first}" if all(f"cv/{first}" in one for one in scores) else f"val/{first}"
+        return list(runs)
+    key = f"cv/{first}" if all(f"cv/{first}" in run.metrics for run in runs) else f"val/{first}"
     worst = float("-inf") if higher else float("inf")
-    return sorted(range(len(scores)), key=lambda n: scores[n].get(key, worst), reverse=higher)
+    return sorted(runs, key=lambda run: run.metrics.get(key, worst), reverse=higher)
 
 
 def over_folds(scores: Mapping[str, float], key: str) -> str | None:
@@ -41,13 +36,12 @@ def over_folds(scores: Mapping[str, float], key: str) -> str | None:
 
 def best(task: str, trials: Sequence[Trial]) -> Trial | None:
     """The trial that the validation rows choose, with those of its overrides that not all have; None: nothing ranks."""
-    first = tasks.find(task).columns[0]
-    scored = sorted((trial for trial in trials if f"val/{first}" in trial.scores), key=lambda trial: trial.number)
-    order = best_first([trial.scores for trial in scored], task)
-    if not order:
+    first, higher = next(iter(tasks.find(task).directions.items()))
+    scored = sorted((trial for trial in trials if f"val/{first}" in trial.metrics), key=lambda trial: trial.number)
+    if higher is None or not scored:
         return None
     same = set.intersection(*(set(trial.overrides) for trial in scored)) if len(scored) > 1 else set()
-    winner = scored[order[0]]
+    winner = ranked(scored, task)[0]
     return winner._replace(overrides=[override for override in winner.overrides if override not in same])
 
 
@@ -61,7 +55,7 @@ def verdict(runs: Sequence[Record]) -> str:
         winner = best(task, [Trial(number, run.overrides, run.metrics) for number, run in found.items()])
         if winner:
             keys = [f"{part}/{tasks.find(task).columns[0]}" for part in ("val", "test")]
-            scores = ", ".join(f"{key} {winner.scores[key]:.4f}" for key in keys if key in winner.scores)
+            scores = ", ".join(f"{key} {winner.metrics[key]:.4f}" for key in keys if key in winner.metrics)
             which = ": ".join(filter(None, [f"number {winner.number}", " ".join(winner.overrides)]))
             said += [f"{data}: of {len(found)} trials with scores, the validation rows choose {which}"]
             said += [f"  {scores}", f"  record: {found[winner.number].folder}"]

@@ -60,11 +60,6 @@ class Record:
         return _read(self.folder / "provenance.json", keys=("record_id", "config", "data"))
 
     @property
-    def name(self) -> str:
-        """The name of the folder that the run was given."""
-        return self.provenance.get("name", self.folder.name)
-
-    @property
     def overrides(self) -> list[str]:
         """The settings of its command line, but not where it is written and sent; those chosen by name come last."""
         words = [word for word in self.provenance["command"][2:] if not re.match(r"(paths|run|chain|tracking)\b", word)]

@@ -87,7 +87,7 @@ def _name(record: Record) -> str:
     """`titanic-tree max_depth=4`: the experiment, or the data and the model, and what was set beside them."""
     told = [word for word in record.overrides if not re.match("(experiment|data|model)=", word)]
     short = [re.sub(r"^[^=]*\.(?=[^.=]+=)", "", word) for word in told]
-    return " ".join([re.sub(r"-\d{8}-\d{6}-\w{4}$", "", record.name), *short])
+    return " ".join([re.sub(r"-\d{8}-\d{6}-\w{4}$", "", record.provenance["name"]), *short])
 
 
 def _conclude_sweep(client: mlflow.MlflowClient, trial: str) -> None:
@@ -101,9 +101,7 @@ def _conclude_sweep(client: mlflow.MlflowClient, trial: str) -> None:
         trials = [ranking.Trial(int(d.tags["trial"]), d.tags["overrides"].splitlines(), d.metrics) for d in all_data]
         if best := ranking.best(run.data.tags["task"], trials):
             tags = {"best_trial": str(best.number), "overrides": "\n".join(best.overrides)}
-            ended = next(trial.info.end_time for trial in runs if trial.data.tags["trial"] == tags["best_trial"])
-            scores = {key: value for key, value in best.scores.items() if "/" in key}
-            store.log(client, above, scores, ended, tags)
+            store.log_new(client, above, {key: value for key, value in best.metrics.items() if "/" in key}, tags)
         found = {trial.info.status for trial in runs}
         if "RUNNING" in found:
             client.update_run(above, "RUNNING")
@@ -113,9 +111,8 @@ def _conclude_sweep(client: mlflow.MlflowClient, trial: str) -> None:
 
 
 def _send_scores(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
-    """Final scores and the curves; points that MLflow has with the same time it does not store again."""
-    scores = record.metrics | {key: value for key, value in record.training.items() if key == "fit_seconds"}
-    store.log(client, run_id, scores, _milliseconds(record.training["started"]))
+    """Final scores, and the curves: a point that MLflow has with the same time it does not store again."""
+    store.log_new(client, run_id, record.metrics | {k: x for k, x in record.training.items() if k == "fit_seconds"})
     curves = [(line, key) for line in record.curves for key in line if key not in ("epoch", "time")]
     points = [Metric(key, line[key], int(line["time"] * 1000), line["epoch"]) for line, key in curves]
     client.log_batch(run_id, metrics=points)
@@ -178,7 +175,7 @@ def _send_folds(client: mlflow.MlflowClient, record: Record, parent: str) -> Non
         identity = f"{record.provenance['record_id']}-fold-{fold['fold']}"
         child = store.find_or_create_run(client, run.info.experiment_id, identity, tags, name, begin)
         scores = {f"cv/{key}": value for key, value in fold.items() if key not in ("fold", "rows")}
-        store.log(client, child.info.run_id, scores, begin)
+        store.log_new(client, child.info.run_id, scores)
         client.set_terminated(child.info.run_id, "FINISHED", end)
 
 

@@ -11,6 +11,7 @@ import os
 import re
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -83,10 +84,11 @@ def find_or_create_run(
     return client.create_run(experiment, start, text, run_name=name)
 
 
-def log(client: mlflow.MlflowClient, run: str, scores: Mapping[str, float], time: int, tags: Any = None) -> None:
-    """Send scores and tags; MLflow stores a score once, as long as it comes with the same time."""
-    metrics = [Metric(key, value, time, 0) for key, value in scores.items()]
-    client.log_batch(run, metrics, tags=[RunTag(key, value) for key, value in (tags or {}).items()])
+def log_new(client: mlflow.MlflowClient, run: str, scores: Mapping[str, float], tags: Any = None) -> None:
+    """Send tags, and the scores that a run does not have yet."""
+    known, now = client.get_run(run).data.metrics, int(time.time() * 1000)
+    new = [Metric(key, value, now, 0) for key, value in scores.items() if known.get(key) != value]
+    client.log_batch(run, new, tags=[RunTag(key, value) for key, value in (tags or {}).items()])
 
 
 def share_view(client: mlflow.MlflowClient, experiment: str, task: str) -> None:
