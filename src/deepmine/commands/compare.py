@@ -58,7 +58,7 @@ def comparable(runs: Iterable[Record]) -> dict[str, list[Record]]:
 def leaderboard(runs: list[Record]) -> pd.DataFrame:
     """Scores of comparable runs, best first: the one that ranks, `val_...`, over the folds, `cv_...`, and that of each
     run's own baseline on the test rows, `baseline_...`, with a remark where the run is no better; all test scores;
-    `fit_seconds`. Empty columns are left out.
+    `fit_seconds`; its overrides. Empty columns are left out.
     """
     task = runs[0].config["task"]
     first, *others = tasks.find(task).columns
@@ -76,6 +76,7 @@ def leaderboard(runs: list[Record]) -> pd.DataFrame:
             f"baseline_{first}": scores.get(f"baseline/test/{first}"),
             "remark": "no better than its baseline" if no_better else None,
             "fit_seconds": run.training.get("fit_seconds"),
+            "overrides": " ".join(run.overrides) or None,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run").dropna(axis=1, how="all")
 

@@ -15,8 +15,6 @@ from deepmine.config import compose, exits
 NEXT = """Next:
   make compare      all runs in one table for each data set
   make ui           the same in MLflow, with curves, pictures and models
-  make train experiment=titanic_tree model.max_depth=4
-                    a decision tree, and one setting changed
 """
 
 

@@ -145,19 +145,13 @@ def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, truste
 
     path = record.folder / "model.skops"
     pipeline = models.load(path, trusted)
-    predicts = hasattr(pipeline, "predict")  # components do not: MLflow keeps them as a scikit-learn model alone
-    prepared, example, signature = _prepared(record), None, None
-    if prepared is not None:
-        example = dataset.load(prepared).train.X[:5]
-        said = pipeline.predict(example) if predicts else pipeline.transform(example)
-        signature = mlflow.models.infer_signature(example, said)
+    prepared = _prepared(record) if hasattr(pipeline, "predict") else None  # MLflow keeps components without example
     versions = record.provenance["versions"]
     with mlflow.start_run(run_id=run_id):
         mlflow.sklearn.log_model(
             pipeline,
             name="model",
-            signature=signature,
-            input_example=example if predicts else None,
+            input_example=dataset.load(prepared).train.X[:5] if prepared else None,  # which gives the signature too
             serialization_format="skops",
             skops_trusted_types=trust.check_saved(skops.io.get_untrusted_types(file=path), trusted, path),
             pip_requirements=[f"{n}=={v}" for n, v in versions.items() if v and n not in ("deepmine", "dvc")],
@@ -170,10 +164,9 @@ def _send_folds(client: mlflow.MlflowClient, record: Record, parent: str) -> Non
     run = client.get_run(parent)
     begin, end = run.info.start_time, _milliseconds(record.training.get("ended", record.training["started"]))
     for fold in record.cross_validation.get("folds", []):
+        number, identity = fold["fold"], f"{record.provenance['record_id']}-fold-{fold['fold']}"
         tags = {**{key: run.data.tags[key] for key in SHARED}, "kind": "fold", store.PARENT: parent}
-        name = f"fold {fold['fold']}"
-        identity = f"{record.provenance['record_id']}-fold-{fold['fold']}"
-        child = store.find_or_create_run(client, run.info.experiment_id, identity, tags, name, begin)
+        child = store.find_or_create_run(client, run.info.experiment_id, identity, tags, f"fold {number}", begin)
         scores = {f"cv/{key}": value for key, value in fold.items() if key not in ("fold", "rows")}
         store.log_new(client, child.info.run_id, scores)
         client.set_terminated(child.info.run_id, "FINISHED", end)
