@@ -64,7 +64,7 @@ def replace(folder: Path, new: Path, files: Mapping[str, str]) -> None:
 
 
 def require_ours(folder: Path, files: Mapping[str, str]) -> None:
-    """A `UserError` unless a folder is absent, has no files, or has `files` (globs) alone, one of them with its text."""
+    """A `UserError` unless a folder is absent, has no files, or holds `files` (globs) alone, one of them as marked."""
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else ["it"] * folder.exists()
     known = [*(name.partition("/")[0] for name in files), ".*.deepmine-*"]
     others = [name for name in names if not any(fnmatch(name, glob) for glob in known)]

@@ -1,6 +1,5 @@
 """Where a run comes from: code, data, environment. With it and the data remote, a run can be built again."""
 
-import getpass
 import os
 import platform
 import re
@@ -39,7 +38,7 @@ def collect(dataset: Path, digest: str, raw: Path, trial: Any = None, name: str 
         "platform": platform.platform(),
         "cpu": cpu,
         "device": on,  # of a network, whose scores another kind of processor does not repeat
-        "user": _user(),
+        "user": os.environ.get("USER", str(os.getuid())),  # a user of a container may have a number alone
     }, patch
 
 
@@ -47,10 +46,3 @@ def _cpu() -> str:
     info = Path("/proc/cpuinfo")
     found = re.search(r"^model name\s*: (.*)", info.read_text(), re.MULTILINE) if info.is_file() else None
     return found[1] if found else platform.processor()
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user of a container may have a number alone
-        return str(os.getuid())

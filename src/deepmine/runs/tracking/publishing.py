@@ -145,13 +145,19 @@ def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, truste
 
     path = record.folder / "model.skops"
     pipeline = models.load(path, trusted)
-    prepared = _prepared(record) if hasattr(pipeline, "predict") else None  # MLflow keeps components without example
+    predicts = hasattr(pipeline, "predict")  # components do not: MLflow keeps them as a scikit-learn model alone
+    prepared, example, signature = _prepared(record), None, None
+    if prepared is not None:
+        example = dataset.load(prepared).train.X[:5]
+        said = pipeline.predict(example) if predicts else pipeline.transform(example)
+        signature = mlflow.models.infer_signature(example, said)
     versions = record.provenance["versions"]
     with mlflow.start_run(run_id=run_id):
         mlflow.sklearn.log_model(
             pipeline,
             name="model",
-            input_example=dataset.load(prepared).train.X[:5] if prepared else None,  # which gives the signature too
+            signature=signature,
+            input_example=example if predicts else None,
             serialization_format="skops",
             skops_trusted_types=trust.check_saved(skops.io.get_untrusted_types(file=path), trusted, path),
             pip_requirements=[f"{n}=={v}" for n, v in versions.items() if v and n not in ("deepmine", "dvc")],
