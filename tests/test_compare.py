@@ -31,7 +31,8 @@ def made(folder: Path, scores: dict[str, float], task: str = "classification", s
 
 def classified(folder: Path, val: float, test: float, more: dict[str, float] | None = None) -> record.Record:
     parts = {"val": val, "test": test, "baseline/test": 0.5}
-    return made(folder, {f"{part}/{key}": value for part, value in parts.items() for key in SCORES} | (more or {}))
+    scores = {f"{part}/{key}": value for part, value in parts.items() for key in SCORES}
+    return made(folder, scores | {"baseline/test/log_loss": 1.0} | (more or {}))
 
 
 def test_validation_rows_rank_and_test_rows_do_not(tmp_path: Path) -> None:
@@ -93,9 +94,19 @@ def test_every_score_is_in_the_file_and_a_terminal_of_80_columns_shows_whole_nam
 @pytest.mark.parametrize(
     ("task", "score", "reached", "said"),
     [
-        ("classification", "accuracy", 0.5, "run: no better than its baseline\n"),
+        (
+            "classification",
+            "accuracy",
+            0.5,
+            "run: No better than the baseline on test rows: {score} {reached:.4g} (baseline 0.5).\n",
+        ),
         ("classification", "accuracy", 0.51, ""),
-        ("regression", "mae", 0.51, "run: no better than its baseline\n"),
+        (
+            "regression",
+            "mae",
+            0.51,
+            "run: No better than the baseline on test rows: {score} {reached:.4g} (baseline 0.5).\n",
+        ),
         ("regression", "mae", 0.49, ""),
         ("anomalies", "share_flagged", 0.5, ""),  # neither is better
     ],
@@ -105,4 +116,6 @@ def test_a_run_that_does_not_beat_its_baseline_is_marked(
 ) -> None:
     run = made(tmp_path / "run", {f"val/{score}": 0.5, f"test/{score}": reached, f"baseline/test/{score}": 0.5}, task)
     compare.show("titanic", compare.leaderboard([run]))
-    assert "".join(line for line in capsys.readouterr().out.splitlines(keepends=True) if "run:" in line) == said
+    assert "".join(line for line in capsys.readouterr().out.splitlines(keepends=True) if "run:" in line) == said.format(
+        score=score, reached=reached
+    )

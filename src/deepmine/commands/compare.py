@@ -3,7 +3,6 @@
 make compare
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -62,19 +61,16 @@ def leaderboard(runs: list[Record]) -> pd.DataFrame:
     """
     task = runs[0].config["task"]
     first, *others = tasks.find(task).columns
-    higher = tasks.find(task).directions[first]
     rows = {}
     for run in ranking.ranked(runs, task):
         scores = run.metrics
-        won = scores.get(f"test/{first}", math.nan) - scores.get(f"baseline/test/{first}", math.nan)
-        no_better = higher is not None and (won <= 0 if higher else won >= 0)
         rows[run.folder.name] = {
             "model": run.config["choices"]["model"],
             f"val_{first}": scores.get(f"val/{first}"),
             f"cv_{first}": ranking.over_folds(scores, first),
             **{f"test_{key}": scores.get(f"test/{key}") for key in (first, *others)},
             f"baseline_{first}": scores.get(f"baseline/test/{first}"),
-            "remark": "no better than its baseline" if no_better else None,
+            "remark": tasks.find(task).no_better(scores) or None,
             "fit_seconds": run.training.get("fit_seconds"),
             "overrides": " ".join(run.overrides) or None,
         }
