@@ -34,10 +34,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> record.Record:
     cfg = compose.compose("data=penguins", "task=classification", "trainer.max_epochs=3", f"paths.out={out}")
     dataset.save(cut(prepared("penguins")), Path(cfg.folders.dataset))
     settings, data = compose.decisive(cfg), dataset.load(Path(cfg.folders.dataset))
+    pipeline = pipelines.build(settings["steps"], settings["model"])
     origin = provenance.collect(Path(cfg.folders.dataset), data.info["digest"], ROOT / "data/penguins", name="small")
     run = record.start(out / "runs/small", {**compose.names(cfg), **settings}, *origin)
     with record.status(run.folder / "status.json", "train") as status:
-        pipeline = pipelines.build(settings["steps"], settings["model"])
         pipelines.fit(pipeline, cfg.task, data.train, data.val, run.log)
         status["fit_seconds"] = 1.5
         pipelines.save(pipeline, run.folder / "model.skops")
