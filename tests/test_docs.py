@@ -62,7 +62,7 @@ def test_the_round_of_versions_runs_as_shown(tmp_path: Path) -> None:
         *(f"{s}@titanic_{m}" for s in ("train", "evaluate") for m in ("mlp", "tree")),
         "compare",
     }
-    assert "out/runs/titanic_tree/metrics.json" in said and "mnist" not in said.partition("Path")[2]
+    assert "out/scores/titanic_tree.json" in said and "mnist" not in said.partition("Path")[2]
     assert "Running stage" not in do(back)
     assert "P0001," in (tmp_path / "deepmine/data/titanic/passengers.csv").read_text()
 

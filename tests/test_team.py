@@ -320,11 +320,11 @@ def test_the_setup_script_has_the_extras_that_the_page_names() -> None:
 
 
 def test_a_pull_request_shows_changed_scores(checkout: Path) -> None:
-    path = checkout / "out/runs/titanic_tree/metrics.json"
+    path = checkout / "out/scores/titanic_tree.json"
     path.write_text(re.sub(r'("test/accuracy": )[\d.]+', r"\g<1>0.5", path.read_text()))
     changed = do(documented(".venv/bin/dvc metrics diff main"), checkout).splitlines()
     assert len(changed) == 2
-    assert re.search(r"titanic_tree/metrics.json +test/accuracy +0\.[78]\d* +0\.5 ", changed[1])
+    assert re.search(r"titanic_tree.json +test/accuracy +0\.[78]\d* +0\.5 ", changed[1])
 
 
 def test_a_colleague_has_all_runs_without_training(s3: Remote, checkout: Path, tmp_path: Path) -> None:
