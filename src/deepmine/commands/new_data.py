@@ -1,4 +1,4 @@
-"""Your own data, without Python: a table, texts, a folder of images by class, or baskets become a data set.
+"""Your own data, without Python: a table or several, texts, images or baskets become a data set.
 
 make new-data path=/somewhere/churn.csv target=churned
 make new-data path=/somewhere/photos
@@ -20,14 +20,7 @@ from deepmine.config import compose
 from deepmine.config.errors import UserError
 
 NO_NAMES = ("inf", "nan", "null", "true", "false")  # which a command line takes for a value
-FIRST_MODELS = {  # that are trained, by task
-    "classification": ["tree", "mlp"],
-    "regression": ["ridge", "regression_boosting", "regression_mlp"],
-    "clustering": ["kmeans", "gmm"],
-    "decomposition": ["pca"],
-    "anomalies": ["isolation_forest"],
-    "rules": ["rules"],
-}
+QUICK = {"text": ["logistic"], "image": ["logistic", "mlp", "cnn"]}  # where other first models of the task take long
 NEXT = """conf/data/{name}.yaml says how {name} is read, cleaned, protected and split, conf/data/contract/{name}.yaml
 what it promised. Read and edit both, they are yours. Next:
   make train data={name} model={model} seed=1
@@ -43,21 +36,23 @@ def main(cfg: DictConfig) -> None:
     path, name = _require_path(cfg.path), cfg.name or _slug(Path(cfg.path or "").name.partition(".")[0])
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
         raise UserError(f"`name` is {name!r}, but must be letters, digits and _, such as name={_slug(name)}")
-    raw = Path(cfg.paths.data) / name
+    raw, question = Path(cfg.paths.data) / name, ""
     made = [raw, *(compose.CONF / f"data/{place}{name}.yaml" for place in ("", "contract/"))]
     if any(place.exists() for place in made):
         _require_same(path, name, cfg.target, made)
         print(f"{name} exists, made of the same files: continuing with conf/data/{name}.yaml as it is.")
     else:
         try:
-            _describe(name, path, raw, cfg.target, OmegaConf.to_container(cfg.read))
+            question = _describe(name, path, raw, cfg.target, OmegaConf.to_container(cfg.read))
         except BaseException:
             for place in made:
                 shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
             raise
     try:
+        if question:
+            raise UserError(question)
         _version(cfg.paths.data)
-        print(NEXT.format(name=name, model=_train(name)))
+        print(NEXT.format(name=name, model=_train(name, made[2])))
     except BaseException:
         print(f"data/{name} and conf/data/{name}.yaml are kept: the same command continues from here.", file=sys.stderr)
         raise
@@ -80,7 +75,7 @@ def _require_same(path: Path, name: str, target: str | None, made: list[Path]) -
     raw, settings, _ = made
     files = [str(file.relative_to(raw)) for file in raw.rglob("*") if file.is_file()]
     same = filecmp.cmpfiles(path if path.is_dir() else path.parent, raw, files, shallow=False)[0]
-    whole = all(place.exists() for place in made) and sorted(same) == sorted(files)
+    whole = raw.exists() and settings.exists() and sorted(same) == sorted(files)
     if not whole or target not in (None, yaml.safe_load(settings.read_text(encoding="utf-8"))["source"].get("target")):
         there = ", ".join(str(place) for place in made if place.exists())
         raise UserError(f"{there}: exists, but not all of it from {path} and this target. Add name=..., or remove it.")
@@ -92,9 +87,8 @@ def _slug(text: str) -> str:
     return f"data_{name}" if not name or name[0].isdigit() or name in NO_NAMES else name
 
 
-def _describe(name: str, path: Path, raw: Path, target: str | None, read: Any) -> None:
-    """Copy all files but hidden ones, look at them, say in conf/ what they are and promise."""
-    from deepmine.commands import contract
+def _describe(name: str, path: Path, raw: Path, target: str | None, read: Any) -> str:
+    """Copy all files but hidden ones, look at them, say in conf/ what they are; what is still to be asked."""
     from deepmine.data.preparing import inspect
 
     try:
@@ -107,10 +101,10 @@ def _describe(name: str, path: Path, raw: Path, target: str | None, read: Any) -
         raise UserError(f"{path} cannot be copied to {raw}: {error}") from None
     found = inspect.inspect(name, raw, path.name, target, read)
     print(*found.notes, sep="\n")
-    model = "logistic" if found.settings["kind"] == "text" else FIRST_MODELS[found.settings["task"]][0]
+    model = _first_models(found.settings["kind"], found.settings["task"])[0]
     head = f"# {found.title}.\n#   make train data={name} model={model}\n"
-    compose.dump(compose.CONF / f"data/{name}.yaml", _literal(found.settings), head)
-    contract.main(compose.compose("~experiment", f"data={name}", trains=False))
+    compose.dump(compose.CONF / f"data/{name}.yaml", _literal({"folder": name, **found.settings}), head)
+    return found.question
 
 
 def _literal(value: Any) -> Any:
@@ -130,14 +124,26 @@ def _version(data: str) -> None:
         subprocess.run("cksum", stdin=noted, stdout=stamp, check=True)
 
 
-def _train(name: str) -> str:
-    """Train the first models, print the table of this data set's runs; the last of the models."""
-    from deepmine.commands import compare, train
+def _first_models(kind: str, task: str) -> list[str]:
+    from deepmine import tasks
 
-    data = compose.compose("~experiment", f"data={name}", trains=False).data
-    models = ["logistic"] if data.kind == "text" else FIRST_MODELS[data.task] + ["cnn"] * (data.kind == "image")
+    return [
+        model
+        for model in QUICK.get(kind, tasks.find(task).first_models)
+        if (compose.CONF / f"model/{model}.yaml").exists()
+    ]
+
+
+def _train(name: str, promised: Path) -> str:
+    """Freeze the contract, train the first models, print the table of this data set's runs; the last of the models."""
+    from deepmine.commands import compare, contract, train
+
+    cfg = compose.compose("~experiment", f"data={name}", trains=False)
+    if not promised.exists():
+        contract.main(cfg)
+    models = _first_models(cfg.data.kind, cfg.data.task)
     settings = [compose.compose("~experiment", f"data={name}", f"model={model}") for model in models]
-    for cfg in settings:
-        train.train(cfg)
+    for chosen in settings:
+        train.train(chosen)
     compare.main(settings[0], only=name)
     return models[-1]

@@ -92,4 +92,4 @@ def _figures(data: Dataset, test: Estimated, guess: Estimated) -> Iterator[tuple
 
 
 SCORES = {"mae": False, "rmse": False, "r2": True, "median_absolute_error": False, "max_error": False}
-TASK = Task(SCORES, predict, measure, baseline, report)
+TASK = Task(SCORES, predict, measure, baseline, report, first_models=("ridge", "regression_boosting", "regression_mlp"))

@@ -141,4 +141,4 @@ def _mean(values: NDArray) -> float:
 
 
 SCORES = {"hit_rate": True, "generalising": True, "confidence": True, "lift": True, "support": None, "n_rules": None}
-TASK = Task(SCORES, predict, measure, baseline, report, enrich, shown=6)
+TASK = Task(SCORES, predict, measure, baseline, report, enrich, shown=6, first_models=("rules",))
