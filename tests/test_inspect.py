@@ -91,7 +91,7 @@ def test_other_tables_stay_tables(tmp_path: Path, rows: list[str]) -> None:
 def test_a_target_keeps_its_own_words(tmp_path: Path, values: list[str], classes: list) -> None:
     rows = [f"{number},{values[number % len(values)]}" for number in range(60)]
     settings = inspect.inspect("loan", lines(tmp_path, "income,default", *rows), "shop.csv", "default").settings
-    settings = {**settings, "train_fraction": 1.0}
+    settings = {**settings, "folder": "t", "train_fraction": 1.0}
     assert settings["task"] == "classification"
     assert prepare("loan", settings, tmp_path).dataset.info["classes"] == classes
 
@@ -99,14 +99,17 @@ def test_a_target_keeps_its_own_words(tmp_path: Path, values: list[str], classes
 def test_truth_values_of_other_files_are_named_so(tmp_path: Path) -> None:
     pd.DataFrame({"income": range(40), "default": [True, False] * 20}).to_parquet(tmp_path / "loan.parquet")
     settings = inspect.inspect("loan", tmp_path, "loan.parquet", "default").settings
-    assert prepare("loan", {**settings, "train_fraction": 1.0}, tmp_path).dataset.info["classes"] == ["false", "true"]
+    assert prepare("loan", {**settings, "folder": "t", "train_fraction": 1.0}, tmp_path).dataset.info["classes"] == [
+        "false",
+        "true",
+    ]
 
 
 def test_one_column_of_text_and_a_target_are_texts(tmp_path: Path) -> None:
     rows = [f'"It does number {n}, as documented",{"ab"[n % 2]}' for n in range(60)]
     found = inspect.inspect("docs", lines(tmp_path, "summary,package", *rows), "shop.csv", "package")
     assert (found.settings["kind"], found.settings["source"]["text"]) == ("text", "summary") and found.notes == []
-    made = prepare("docs", {**found.settings, "train_fraction": 1.0}, tmp_path).dataset
+    made = prepare("docs", {**found.settings, "folder": "t", "train_fraction": 1.0}, tmp_path).dataset
     assert made.train.X[0].startswith("It does number") and set(made.train.y) == {"a", "b"}
 
 

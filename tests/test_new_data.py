@@ -14,15 +14,18 @@ from PIL import Image
 from sklearn.datasets import make_blobs
 
 from conftest import ROOT, make_clone, run, stage
+from deepmine import tasks
 from deepmine.commands import new_data
 from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.config.schema.config import Data
 from deepmine.data.ledger import Ledger
 from deepmine.data.preparing import inspect, prepare
+from deepmine.data.preparing.found import FIRST_ROWS
 from deepmine.data.readers import table
 
 PEOPLE = 240
+TASKS = sorted(path.stem for path in Path(tasks.__file__).parent.glob("[a-z]*.py"))
 DECIMAL = "read={{decimal: ','}}"  # with the braces that `format` needs
 
 
@@ -86,9 +89,9 @@ def test_a_table_is_described_versioned_trained_and_protected(own: Path, files: 
     noted = subprocess.run("cksum", stdin=(own / "data.dvc").open(), capture_output=True, check=True).stdout
     assert (own / ".venv/data").read_bytes() == noted  # so that .ci/setup lets the next files be added
     table = done.stdout[done.stdout.index("churn_2026, classification") :]
-    assert all(name in table for name in ("churn_2026-tree", "churn_2026-mlp", "baseline"))
-    assert stage("train", "data=churn_2026", "model=logistic", root=own).returncode == 0
-    assert len(list((own / "mlruns").rglob("artifacts/data/report.html"))) == 3
+    assert all(name in table for name in ("churn_2026-boosting", "churn_2026-mlp", "baseline"))
+    assert stage("train", "data=churn_2026", "model=tree", root=own).returncode == 0
+    assert len(list((own / "mlruns").rglob("artifacts/data/report.html"))) == 4
     assert _readers_of(own, "@private.example", done.stdout + done.stderr) == []
     assert _readers_of(own, "PAT-0", done.stdout + done.stderr) == []
 
@@ -114,7 +117,7 @@ def test_the_same_command_goes_on_after_a_stop_and_keeps_what_a_person_wrote(own
 def test_first_models_of_a_large_table_learn_from_some_of_its_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inspect, "FIRST_ROWS", 60)
+    monkeypatch.setitem(FIRST_ROWS, "table", 60)
     for rows, wanted in ((100, None), (1000, 0.1)):
         pd.DataFrame({"x": range(rows), "y": [0, 1] * (rows // 2)}).to_csv(tmp_path / "a.csv", index=False)
         found = inspect.inspect("a", tmp_path, "a.csv", "y")
@@ -173,8 +176,9 @@ def test_names_from_data_are_no_expressions(tmp_path: Path) -> None:
 
 def test_every_task_has_first_models_that_do_it() -> None:
     does = {path.stem: read(path)["_tasks_"] for path in (compose.CONF / "model").glob("*.yaml")}
-    assert set(new_data.FIRST_MODELS) == {task for tasks in does.values() for task in tasks}
-    assert all(task in does[model] for task, models in new_data.FIRST_MODELS.items() for model in models)
+    for kind, task in [*((kind, "classification") for kind in new_data.QUICK), *(("table", name) for name in TASKS)]:
+        assert (models := new_data._first_models(kind, task)), f"TASK of tasks/{task}.py needs first_models"
+        assert all(task in does[model] for model in models)
 
 
 @pytest.mark.slow
@@ -274,7 +278,7 @@ def test_empty_columns_are_left_out_and_infinite_values_emptied(tmp_path: Path) 
     assert "`ratio` is infinite in 1 rows, where it is emptied." in first.notes
     raw = table.read(tmp_path, **{key: value for key, value in first.settings["source"].items() if key != "_target_"})
     assert list(raw.X) == ["x", "fax", "ratio"] and first.settings["privacy"] == {"columns": {"fax": "drop"}}
-    declared = Data(**{**first.settings, "train_fraction": 1.0}).model_dump()
+    declared = Data(**{**first.settings, "folder": "t", "train_fraction": 1.0}).model_dump()
     assert np.isnan(prepare.clean_table(raw, "y", declared, Ledger()).X["ratio"]).sum() == 1
     with pytest.raises(UserError, match="no column to learn from beside x"):
         found(tmp_path, measures(x=None))

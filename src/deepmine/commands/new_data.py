@@ -100,7 +100,8 @@ def _describe(name: str, path: Path, raw: Path, target: str | None, read: Any) -
     except OSError as error:  # shutil.Error too
         raise UserError(f"{path} cannot be copied to {raw}: {error}") from None
     found = inspect.inspect(name, raw, path.name, target, read)
-    print(*found.notes, sep="\n")
+    for note in found.notes:
+        print(note)
     model = _first_models(found.settings["kind"], found.settings["task"])[0]
     head = f"# {found.title}.\n#   make train data={name} model={model}\n"
     compose.dump(compose.CONF / f"data/{name}.yaml", _literal({"folder": name, **found.settings}), head)

@@ -6,7 +6,7 @@ Those of large folders are kept in out/.digests and hold while the size and the 
 import json
 import sys
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import cache
 from hashlib import file_digest as hashed
 from hashlib import md5
@@ -17,6 +17,7 @@ import yaml
 from pathspec import GitIgnoreSpec
 
 from deepmine import ROOT
+from deepmine.data.progress import watched
 
 LARGE = 2**25  # bytes; less is read in some 50 ms, each time
 RACY = 2 * 10**9  # nanoseconds; what changed so recently may change again within the same time stamp
@@ -24,7 +25,8 @@ RACY = 2 * 10**9  # nanoseconds; what changed so recently may change again withi
 
 def file_digest(path: Path) -> str:
     """MD5 of a file."""
-    with path.open("rb") as file:
+    size = path.stat().st_size
+    with path.open("rb") as file, watched(f"checking {path}", file.tell, size) if size > LARGE else nullcontext():
         return hashed(file, lambda: md5(usedforsecurity=False)).hexdigest()
 
 

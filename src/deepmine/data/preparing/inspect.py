@@ -36,12 +36,18 @@ def inspect(
     if idx := [file for file in top if "ubyte" in file]:
         return _idx(folder, idx)
     if found := {re.sub(r"\W", "_", named[1]): named[0] for named in map(TABLE.fullmatch, top) if named}:
-        return tables(folder, found, target, read)
+        parts = len(found) > 1 and len({_first_line(folder / path) for path in found.values()}) == 1
+        return tables(folder, {name: f"*{Path(top[0]).suffix}"} if parts else found, target, read)
     raise UserError(
         "A folder must hold images in folders by class, without `target`; tables (CSV, Parquet, JSON lines); or the "
         f"files of MNIST's format. This one holds {sorted({path.suffix or path.name for path in files})}. Else copy it "
         f"to data/{name} and write its YAML: docs/data.md"
     )
+
+
+def _first_line(path: Path) -> bytes:
+    with path.open("rb") as lines:
+        return lines.readline()
 
 
 def _baskets(folder: Path, file: str, read: Mapping[str, Any]) -> Found:

@@ -14,6 +14,7 @@ from deepmine.data.preparing.found import CLASSES, Found, declared, rare, task_o
 from deepmine.data.preparing.joins import Joined, join
 from deepmine.data.raw import Raw
 from deepmine.data.readers import table
+from deepmine.data.readers.baskets import HELD, NOT_HELD
 from deepmine.data.readers.files import quoted
 
 FREE = 0.5  # share of different texts above which a column describes no group of rows
@@ -22,22 +23,25 @@ ROW = "number of the row"
 CSV = re.compile(r"\.(csv|tsv|txt)(\.gz)?$")
 COUNT = re.compile(r"\d+ rows, \d+ columns$")
 MISSING = re.compile(r"(?i)[;,] (#?n/?a|nan|null|[?-])(?=(, [^;]+)? may mean missing)")
-MARKS = {"0", "1", "0.0", "1.0", "t", "f", "true", "false", "y", "n", "yes", "no", "x"}  # of an item in a basket
 ANSWERS = """Give the same command with an answer, which the YAML will keep (several in one `read`):
   numbers  'read={{decimal: ","}}', 'read={{thousands: ","}}', or 'read={{null_values: [{word}]}}' for what is missing
   text     'read={{dtype: {{<column>: VARCHAR}}}}', numbers (9E9, inf) 'read={{dtype: {{<column>: DOUBLE}}}}'
   lines    'read={{names: [a, b]}}', 'read={{skiprows: 1}}', or 'read={{baskets: true}}' if each is a basket"""
-UNJOINED = """{}: no column that {} has too is a key of it, so the YAML has it in `files`, but not in `query`. Write a
-join there, or leave it out; then give the same command again."""
-DATES = """`{0}` holds dates. Are later rows to be predicted from earlier ones? Rows are drawn at random; write instead
-split: {{strategy: time, time: {0}}}."""
+UNJOINED = (
+    "Which rows of {} belong to a row of {}? No column of the same name is a key, so the query leaves them out. Add a "
+    "join to `query` in conf/data, or do not, and give the same command again."
+)
+DATES = (
+    "`{0}` holds dates. Are later rows to be predicted from earlier ones? Then write split: {{strategy: time, "
+    "time: {0}}}; now test rows are drawn at random."
+)
 
 
 def tables(folder: Path, paths: Mapping[str, str], target: str | None, read: Mapping[str, Any]) -> Found:
     """A table, or one made of several: read, asked about, then described column by column."""
     form, missing = {key: value for key, value in read.items() if key != "null_values"}, read.get("null_values", [])
     files: dict[str, Any] = {name: {"path": path, **form} if form else path for name, path in paths.items()}
-    joined = join(folder, files, target, missing)
+    joined = join(folder, files, target, ["", *missing])
     base, files = paths[joined.base], {joined.base: files[joined.base], **files}
     source: dict[str, Any] = {"null_values": ["", *missing]} if missing else {}
     source |= {"files": files} | ({"keys": joined.keys} if joined.keys else {})
@@ -131,7 +135,7 @@ def _require_clear(
         raise UserError(f"{file} has a column `_target_`, a name that configs use for classes. Rename it.")
     if target is not None or read:
         return
-    marks = [c for c in X if X[c].nunique() <= 2 and set(X[c].dropna().astype(str).str.lower()) <= MARKS]
+    marks = [c for c in X if X[c].nunique() <= 2 and set(X[c].dropna().astype(str).str.lower()) <= HELD | NOT_HELD]
     rest = [c for c in X if c not in marks]
     if X.shape[1] == 2 and X.iloc[:, 0].duplicated().any() and X.dtypes.iloc[1] == "str":
         what, answer = "name a basket and an item in it", "basket: {}, item: {}".format(*X)

@@ -43,7 +43,7 @@ def join(folder: Path, files: Mapping[str, Any], target: str | None, null_values
                 if _fits(db, base, table, key):
                     names = {here: there for there, here in key.items()}
                     names |= {c: f"{table}_{c}" if c in taken else c for c in columns[table] if c not in names}
-                    origin += f"\nLEFT JOIN ({_select(table, names)}) USING ({', '.join(map(quoted, key))})"
+                    origin += f"\nLEFT JOIN {_renamed(table, names)} USING ({', '.join(map(quoted, key))})"
                     taken |= set(names.values())
                     keys[table] = key
                     break
@@ -70,6 +70,6 @@ def _fits(db: duckdb.DuckDBPyConnection, base: str, table: str, key: Mapping[str
         return False
 
 
-def _select(table: str, names: Mapping[str, str]) -> str:
+def _renamed(table: str, names: Mapping[str, str]) -> str:
     new = ", ".join(f"{quoted(old)} AS {quoted(new)}" for old, new in names.items() if old != new)
-    return f"SELECT *{f' RENAME ({new})' if new else ''} FROM {quoted(table)}"
+    return f"(SELECT * RENAME ({new}) FROM {quoted(table)})" if new else quoted(table)

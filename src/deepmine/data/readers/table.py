@@ -1,5 +1,6 @@
 """Tables: files or database tables, selected from and joined by one SQL query in DuckDB."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,9 +14,11 @@ from numpy.typing import NDArray
 from deepmine.config.errors import UserError, nearest
 from deepmine.config.schema.source import File
 from deepmine.data.ledger import Ledger
+from deepmine.data.progress import watched
 from deepmine.data.raw import Raw
 from deepmine.data.readers.files import explained, load, quoted
 
+MANY = r"\b(union|unnest|unpivot|cross)\b"  # give more rows on purpose
 MEMORY = "1GB"  # for DuckDB, which writes to disk what does not fit
 WHOLE = ("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 Keys = dict[str, str | list[str] | dict[str, str]]
@@ -46,19 +49,24 @@ def read(
     ledger = Ledger()
     with TemporaryDirectory(prefix="deepmine-") as scratch, duckdb.connect(f"{scratch}/tables.duckdb") as db:
         db.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{MEMORY}'")
-        for table, file in files.items():
-            load(db, folder, table, File.model_validate(file), null_values, ledger)
-        account(db, list(files), keys or {}, ledger)
-        # a query sees the declared files only, which are versioned; the last bit of a sum depends on its order
-        db.execute("SET enable_external_access = false; SET threads = 1")
-        sizes = {table: db.table(quoted(table)).shape[0] for table in files}
-        frame = _selected(db, list(files), query, row_id, target)
+        db.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
+        with watched(f"reading {folder}", db.query_progress):
+            for table, file in files.items():
+                load(db, folder, table, File.model_validate(file), null_values, ledger)
+            account(db, list(files), keys or {}, ledger)
+            # a query sees the declared files only, which are versioned; the last bit of a sum depends on its order
+            db.execute("SET enable_external_access = false; SET threads = 1")
+            sizes = {table: db.table(quoted(table)).shape[0] for table in files}
+            frame = _selected(db, list(files), query, row_id, target)
     said = f"{len(frame)} rows from {sizes[first]} of {first}"
-    said += "; more than any table has: does a join match several rows?" * (len(frame) > max(sizes.values()))
     if query is not None:
         ledger.add("integrate", f"query: {said}", sizes[first], len(frame))
+    many = len(frame) > max(sizes.values()) and not re.search(MANY, query or "", re.IGNORECASE)
+    said += "; more than any table has: does a join match several rows?" * many
     if row_id and (wrong := int((frame[row_id].duplicated() | frame[row_id].isna()).sum())):
         raise UserError(f"`{row_id}` must name each row once, but is missing or repeated in {wrong} rows ({said}).")
+    if many:
+        raise UserError(f"The query gives {said} Aggregate that table first. If it is meant, write CROSS JOIN.")
     rows = np.arange(len(frame)) if row_id is None else frame.pop(row_id).to_numpy(np.str_)
     y: Any = None if target is None else frame.pop(target)
     if y is not None:
