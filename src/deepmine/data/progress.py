@@ -15,7 +15,7 @@ def progress(what: str, total: float | None = None, of: Any = None, unit: str = 
     from tqdm import tqdm
 
     log: dict[str, Any] = {} if sys.stderr.isatty() else {"bar_format": LINE, "mininterval": EVERY, "delay": EVERY}
-    return tqdm(of, what, total, leave=bool(log), unit=unit, unit_scale=True, **{"delay": 2, **log})
+    return tqdm(of, what, total, leave=False, unit=unit, unit_scale=True, **{"delay": 2, **log})
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What becomes conf/data/<name>.yaml of data that nobody has described yet: its task, its split, its small classes."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -57,3 +58,12 @@ def rare(what: str, y: pd.Series, notes: list[str], rows: str = "rows", absent: 
         counted = ", ".join(f"{name}: {count}" for name, count in small.items())
         notes.append(f"Left out: classes with fewer than {FEWEST} {rows} ({counted}).")
     return small
+
+
+def literal(value: Any) -> Any:
+    """Names that come from data are not expressions: `${...}` in them is escaped, for OmegaConf."""
+    if isinstance(value, dict):
+        return {key: literal(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [literal(item) for item in value]
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value

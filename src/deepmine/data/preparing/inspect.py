@@ -10,7 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from deepmine.config.errors import UserError
-from deepmine.data.preparing.found import Found, declared, rare
+from deepmine.data.preparing.found import Found, declared, literal, rare
 from deepmine.data.preparing.inspect_tables import tables
 from deepmine.data.readers import arrays, baskets, image_folder
 
@@ -26,9 +26,16 @@ def inspect(
     read: Mapping[str, Any] = MappingProxyType({}),  # what a person said about the file: `schema.source.FirstForm`
 ) -> Found:
     """Look at raw files; a `UserError` if they cannot be read, may be two things, or there is no such column."""
-    if (folder / file).exists():
-        is_table = not read.keys() & {"baskets", "basket", "one_hot"}
-        return tables(folder, {name: file}, target, read) if is_table else _baskets(folder, file, read)
+    if not (folder / file).exists():
+        found = _folder(name, folder, target, read)
+    elif read.keys() & {"baskets", "basket", "one_hot"}:
+        found = _baskets(folder, file, read)
+    else:
+        found = tables(folder, {name: file}, target, read)
+    return found._replace(settings=literal({"folder": name, **found.settings}))
+
+
+def _folder(name: str, folder: Path, target: str | None, read: Mapping[str, Any]) -> Found:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     if target is None and any(path.suffix.lower() in Image.registered_extensions() for path in files):
         return _images(folder)
@@ -36,18 +43,10 @@ def inspect(
     if idx := [file for file in top if "ubyte" in file]:
         return _idx(folder, idx)
     if found := {re.sub(r"\W", "_", named[1]): named[0] for named in map(TABLE.fullmatch, top) if named}:
-        parts = len(found) > 1 and len({_first_line(folder / path) for path in found.values()}) == 1
-        return tables(folder, {name: f"*{Path(top[0]).suffix}"} if parts else found, target, read)
-    raise UserError(
-        "A folder must hold images in folders by class, without `target`; tables (CSV, Parquet, JSON lines); or the "
-        f"files of MNIST's format. This one holds {sorted({path.suffix or path.name for path in files})}. Else copy it "
-        f"to data/{name} and write its YAML: docs/data.md"
-    )
-
-
-def _first_line(path: Path) -> bytes:
-    with path.open("rb") as lines:
-        return lines.readline()
+        return tables(folder, found, target, read)
+    held = sorted({path.suffix or path.name for path in files})
+    may = "images in folders by class, without `target`; tables (CSV, Parquet, JSON lines); or files like MNIST's"
+    raise UserError(f"A folder must hold {may}. This one holds {held}. Anything else is read by a YAML: docs/data.md")
 
 
 def _baskets(folder: Path, file: str, read: Mapping[str, Any]) -> Found:

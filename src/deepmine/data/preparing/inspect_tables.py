@@ -11,7 +11,7 @@ import pandas as pd
 from deepmine.config.errors import UserError
 from deepmine.data.preparing import privacy
 from deepmine.data.preparing.found import CLASSES, Found, declared, rare, task_of
-from deepmine.data.preparing.joins import Joined, join
+from deepmine.data.preparing.joins import join
 from deepmine.data.raw import Raw
 from deepmine.data.readers import table
 from deepmine.data.readers.baskets import HELD, NOT_HELD
@@ -41,36 +41,36 @@ def tables(folder: Path, paths: Mapping[str, str], target: str | None, read: Map
     """A table, or one made of several: read, asked about, then described column by column."""
     form, missing = {key: value for key, value in read.items() if key != "null_values"}, read.get("null_values", [])
     files: dict[str, Any] = {name: {"path": path, **form} if form else path for name, path in paths.items()}
-    joined = join(folder, files, target, ["", *missing])
-    base, files = paths[joined.base], {joined.base: files[joined.base], **files}
+    base, origin, keys = join(folder, files, target, ["", *missing])
     source: dict[str, Any] = {"null_values": ["", *missing]} if missing else {}
-    source |= {"files": files} | ({"keys": joined.keys} if joined.keys else {})
-    whole: dict[str, Any] = {"query": f"SELECT {joined.number} AS {quoted(ROW)}, * FROM {joined.origin}", "row_id": ROW}
-    raw = table.read(folder, **source, **whole, target=target)
+    source |= {"files": {base: files[base], **files}} | ({"keys": keys} if keys else {})
+    source |= {
+        "row_id": ROW,
+        "target": target,
+        "query": f"SELECT {quoted(base)}.rowid AS {quoted(ROW)}, * FROM {origin}",
+    }
+    raw = table.read(folder, **source)
     asked = [entry.what for entry in raw.facts["ledger"] if entry.step == "read" and not COUNT.search(entry.what)]
     if words := sorted({word[1] for line in asked for word in MISSING.finditer(line)} - {*missing}):
         found = tables(folder, paths, target, {**read, "null_values": [*missing, *words]})
         return found._replace(notes=[f"{', '.join(words)} among numbers: missing (source.null_values).", *found.notes])
-    _require_clear(base, asked, raw.X, target, read)
-    y, notes = (
-        pd.Series(raw.y),
-        [f"{name} is joined by {', '.join(key)} (source.query)." for name, key in joined.keys.items()],
-    )
-    if set(y.dropna()) <= {"true", "false"} and len(y) and CSV.search(base):
-        files[joined.base] = {"path": base, **form, "dtype": {**form.get("dtype", {}), str(target): "VARCHAR"}}
+    _require_clear(paths[base], asked, raw.X, target, read)
+    notes = [f"{name} is joined by {', '.join(key)} (source.query)." for name, key in keys.items()]
+    if set(pd.Series(raw.y).dropna()) <= {"true", "false"} and target and CSV.search(paths[base]):
+        source["files"][base] = {"path": paths[base], **form, "dtype": {**form.get("dtype", {}), target: "VARCHAR"}}
         notes.append(f"`{target}` is read as text, so that its own words name the classes (source.files).")
-        y = pd.Series(table.read(folder, **source, **whole, target=target).y)
-    settings = _described(joined, base, source, raw, y, target, notes)
-    title = f"{len(y)} rows of {raw.X.shape[1]} columns from {', '.join(paths[name] for name in files)}"
-    left = ", ".join(joined.left_out)
-    return Found(title, settings, notes, UNJOINED.format(left, joined.base) if left else "")
+        raw = table.read(folder, **source)
+    title = f"{len(raw.rows)} rows of {raw.X.shape[1]} columns from {', '.join(paths.values())}"
+    settings = _described(base, origin, source, raw, target, notes)
+    left = ", ".join(name for name in paths if name not in (base, *keys))
+    return Found(title, settings, notes, UNJOINED.format(left, base) if left else "")
 
 
 def _described(
-    joined: Joined, base: str, source: dict[str, Any], raw: Raw, y: pd.Series, target: str | None, notes: list[str]
+    base: str, origin: str, source: dict[str, Any], raw: Raw, target: str | None, notes: list[str]
 ) -> dict[str, Any]:
-    """The settings of the rows with this target."""
-    X = raw.X
+    """The settings: what each column is, and the query for those and the rows to learn from."""
+    X, y = raw.X, pd.Series(raw.y)
     named = [str(c) for c in X if re.search(r"(^|_|\b)(id|key|nr|number)$", str(c), re.IGNORECASE)]
     row_id = next((c for c in named if X[c].is_unique and X[c].notna().all()), None)
     personal = privacy.personal(X)
@@ -80,17 +80,14 @@ def _described(
     left = [str(c) for c in X if c != row_id and c not in [*personal, *free, *empty]]
     is_text = target is not None and not left and len(free) == 1
     if not left and not is_text:
-        raise UserError(f"{base} has no column to learn from beside {', '.join([*personal, *free, *empty]) or 'none'}.")
-    small = rare(f"`{target}` of {base}", y, notes) if target else {}
+        found = ", ".join([*personal, *free, *empty])
+        raise UserError(f"There is no column to learn from beside {found or 'none'}.")
+    small = rare(f"`{target}`", y, notes) if target else {}
     row = row_id or next(new for n in range(9) if (new := "row" + "_" * n) not in X)
+    number = "" if row_id else f"{quoted(base)}.rowid AS {row}, "
     left_out = [*([c for c in personal if c != row_id] if is_text else free), *empty]
-    number = "" if row_id else f"{joined.number} AS {row}, "
-    source |= {
-        "row_id": row,
-        "target": target,
-        "query": f"SELECT {number}{_rows(left_out, joined.origin, target, small)}",
-    }
-    source |= {"text": free[0]} if is_text else {}
+    query = f"SELECT {number}{_rows(left_out, origin, target, small)}"
+    source |= {"row_id": row, "query": query} | ({"text": free[0]} if is_text else {})
     settings = declared("text" if is_text else "table", task_of(y, target), table, source, raw, notes)
     if not is_text:
         settings |= {"privacy": {"columns": dict.fromkeys(personal, "drop")}} if personal else {}

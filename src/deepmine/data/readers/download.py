@@ -37,7 +37,11 @@ def _fetch(path: Path, urls: Sequence[str], known: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=path.parent, prefix=".") as scratch:
         for number, url in enumerate(urls):
-            copy, bar = (None, progress(url, unit="B")) if re.match("https?://", url) else (_copy, False)
+            copy, bar = (
+                (None, progress(f"downloading {path.name}", 1, unit="B"))
+                if re.match("https?://", url)
+                else (_copy, False)
+            )
             try:
                 found = Path(pooch.retrieve(url, None, str(number), scratch, downloader=copy, progressbar=bar))
                 with (gzip.open if path.suffix == ".gz" else open)(found, "rb") as content:
