@@ -68,13 +68,10 @@ def _require_path(given: str | None) -> Path:
 def _require_same(path: Path, target: str | None, raw: Path, settings: Path) -> None:
     """A `UserError` unless an earlier call made all of this, of the same files and for the same target."""
     files = sorted(str(file.relative_to(raw)) for file in raw.rglob("*") if file.is_file())
-    same = filecmp.cmpfiles(path if path.is_dir() else path.parent, raw, files, shallow=False)[0]
-    source = (
-        yaml.safe_load(settings.read_bytes())["source"] if settings.exists() and files == sorted(same) != [] else {}
-    )
-    if not source or target not in (None, source.get("target")):
-        said = f"{raw} or files of conf/data with its name exist, but not all of it from {path} and this target."
-        raise UserError(f"{said} Add name=..., or remove them.")
+    equal = filecmp.cmpfiles(path if path.is_dir() else path.parent, raw, files, shallow=False)[0]
+    same = settings.exists() and files == sorted(equal) != []
+    if not same or target not in (None, yaml.safe_load(settings.read_bytes())["source"].get("target")):
+        raise UserError(f"{raw} or its YAML exist, but not all of it from {path} and this target. Add name=...")
 
 
 def _slug(text: str) -> str:
@@ -87,16 +84,16 @@ def _describe(name: str, path: Path, raw: Path, target: str | None, read: Any) -
     """Copy all files but hidden ones, look at them, say in conf/ what they are; what is still to be asked."""
     from deepmine.data.preparing import inspect
 
+    hidden = shutil.ignore_patterns(".*")
     try:
         raw.mkdir(parents=True)
-        hidden = shutil.ignore_patterns(".*")
         shutil.copytree(path, raw, ignore=hidden, dirs_exist_ok=True) if path.is_dir() else shutil.copy2(path, raw)
     except OSError as error:  # shutil.Error too
         raise UserError(f"{path} cannot be copied to {raw}: {error}") from None
     found = inspect.inspect(name, raw, path.name, target, read)
     print("".join(f"{note}\n" for note in found.notes), end="")
-    head = f"# {found.title}.\n#   make prepare data={name}\n"
-    compose.dump(compose.CONF / f"data/{name}.yaml", found.settings, head)
+    settings = compose.CONF / f"data/{name}.yaml"
+    compose.dump(settings, found.settings, f"# {found.title}.\n#   make prepare data={name}\n")
     return found.question
 
 
@@ -116,9 +113,8 @@ def _train(name: str, promised: Path) -> str:
     cfg = compose.compose("~experiment", f"data={name}", trains=False)
     if not promised.exists():
         contract.main(cfg)
-    first = QUICK.get(cfg.data.kind, tasks.find(cfg.data.task).first_models)
-    models = [model for model in first if (compose.CONF / f"model/{model}.yaml").exists()]
-    for model in models:
-        train.train(cfg := compose.compose("~experiment", f"data={name}", f"model={model}"))
+    for model in QUICK.get(cfg.data.kind, tasks.find(cfg.data.task).first_models):
+        if (compose.CONF / f"model/{model}.yaml").exists():
+            train.train(cfg := compose.compose("~experiment", f"data={name}", f"model={model}"))
     compare.main(cfg, only=name)
-    return models[-1]
+    return cfg.choices.model

@@ -59,11 +59,11 @@ def read(
     X.data[:] = 1  # 256 of an item are 0
     goods = np.flatnonzero(~columns.isin(list(leave_out)))
     X = X[:, goods]
-    sizes = np.diff(X.indptr)
-    kept = np.flatnonzero((sizes >= min_items) & (sizes <= (X.shape[1] if max_items is None else max_items)))
+    sizes, most = np.diff(X.indptr), X.shape[1] if max_items is None else max_items
+    kept = np.flatnonzero((sizes >= min_items) & (sizes <= most))
     if not len(kept):
-        raise UserError(f"{path} has no basket of {min_items} to {max_items} items.")
-    what = f"{len(rows)} baskets of {len(columns)} items, {len(kept)} with {min_items} to {max_items} items kept"
+        raise UserError(f"{path} has no basket of {min_items} to {most} items.")
+    what = f"{len(rows)} baskets of {len(columns)} items, {len(kept)} with {min_items} to {most} items kept"
     facts = {"columns": columns[goods].tolist(), "ledger": [Entry("read", what, len(rows), len(kept))]}
     return Raw(X[kept], None, rows.to_numpy(np.str_)[kept], facts=facts)
 

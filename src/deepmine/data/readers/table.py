@@ -29,8 +29,7 @@ def read(
     folder: Path,
     files: dict[str, File],  # by the name of the table in `query`
     query: str | None = None,  # https://duckdb.org/docs/current/sql/introduction; without it there is one table
-    keys: Keys
-    | None = None,  # for the account alone: by table, what names its rows; {dest: faa} if the other says dest
+    keys: Keys | None = None,  # for the account: by table, what names its rows; {dest: faa} if the other says dest
     row_id: str | None = None,  # the column of unique ids, by which rows are ordered; None: the number of the row
     target: str | None = None,  # the column to predict; its values may be missing
     null_values: Sequence[str] = ("",),  # texts of CSV files that mean "missing"
@@ -118,10 +117,9 @@ def _typed(found: duckdb.DuckDBPyRelation, row_id: str | None, target: str | Non
 
 
 def account(db: duckdb.DuckDBPyConnection, tables: list[str], keys: Keys, ledger: Ledger) -> None:
-    """Count the repeated keys, their conflicting values and the unmatched rows of each table in `keys`.
+    """Count the repeated keys of each table, their conflicting values, and the rows without a match.
 
-    `keys`: by table, the column or columns that name its rows; `{dest: faa}` if another table calls them otherwise. It
-    is compared with the first other table that has them. A `UserError` if none has, or no row has a match.
+    It is compared with the first other table that has its key. A `UserError` if none has, or no row has a match.
     """
     types = {t: dict(zip(db.table(quoted(t)).columns, db.table(quoted(t)).types, strict=True)) for t in tables}
     for table, given in keys.items():
@@ -134,9 +132,8 @@ def account(db: duckdb.DuckDBPyConnection, tables: list[str], keys: Keys, ledger
             if one != other and "VARCHAR" in (one, other):
                 say = f"dtype: {{{min(key.values())}: VARCHAR}}"
                 raise UserError(f"The key of `{table}` is {other} there, {one} in `{base}`: is 007 7? Say: {say}.")
-        ledger.add(
-            "integrate", _told(db, base, table, key, list(types[table])), *[db.table(quoted(table)).shape[0]] * 2
-        )
+        rows = db.table(quoted(table)).shape[0]
+        ledger.add("integrate", _told(db, base, table, key, list(types[table])), rows, rows)
 
 
 def _told(db: duckdb.DuckDBPyConnection, base: str, table: str, key: dict[str, str], columns: list[str]) -> str:
