@@ -47,7 +47,7 @@ def main(cfg: DictConfig) -> None:
     try:
         if question:
             raise UserError(question)
-        _version(cfg.paths.data)
+        version(cfg.paths.data)
         print(NEXT.format(name=name, model=_train(name, made[2])))
     except BaseException:
         print(f"data/{name} and conf/data/{name}.yaml are kept: the same command continues from here.", file=sys.stderr)
@@ -97,7 +97,7 @@ def _describe(name: str, path: Path, raw: Path, target: str | None, read: Any) -
     return found.question
 
 
-def _version(data: str) -> None:
+def version(data: str) -> None:
     """Note the raw files in data.dvc, and for .ci/setup that data/ is what it lists."""
     if subprocess.run([str(ROOT / ".venv/bin/dvc"), "add", "--quiet", data]).returncode:
         raise UserError(f"DVC could not version {data}/, see above.")
