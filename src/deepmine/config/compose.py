@@ -151,11 +151,14 @@ def digest(value: Any) -> str:
 
 
 class Dumper(yaml.SafeDumper):
-    """Quotes texts with Unicode's line breaks, which PyYAML would write as they are and read as others."""
+    """Quotes texts with Unicode's line breaks, which PyYAML would write as they are; a text of lines is a block."""
 
     def choose_scalar_style(self) -> str:  # noqa: D102
-        breaks = re.search("[\x85\u2028\u2029]", str(getattr(self.event, "value", "")))
-        return '"' if breaks else super().choose_scalar_style()
+        text, style = str(getattr(self.event, "value", "")), super().choose_scalar_style()
+        if re.search("[\x85\u2028\u2029]", text):
+            return '"'
+        lines = "\n" in text and self.analysis and self.analysis.allow_block and not self.simple_key_context
+        return "|" if lines else style
 
 
 def dump(path: Path, value: Any, head: str = "") -> None:

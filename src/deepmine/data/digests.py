@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from contextlib import nullcontext
 from functools import cache
 from hashlib import file_digest as hashed
 from hashlib import md5
@@ -13,7 +14,9 @@ import yaml
 from pathspec import GitIgnoreSpec
 
 from deepmine import ROOT
+from deepmine.data.progress import watched
 
+LARGE = 2**25  # bytes; less takes some 50 ms
 RACY = 2 * 10**9  # nanoseconds; what changed so recently may change again within the same time stamp
 
 
@@ -26,7 +29,7 @@ def file_digest(path: Path) -> str:
 
 @cache
 def _md5(path: Path, size: int, *times: int) -> str:
-    with path.open("rb") as file:
+    with path.open("rb") as file, watched(f"checking {path}", file.tell, size) if size > LARGE else nullcontext():
         return hashed(file, lambda: md5(usedforsecurity=False)).hexdigest()
 
 

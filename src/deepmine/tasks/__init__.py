@@ -63,6 +63,7 @@ class Task(Generic[P]):
         report: what the run found; it gets the `scores` too, which may have taken long.
         baseline: what a model that learned nothing would say about the test rows; gets a seed. None without labels.
         enrich: the predictions of all parts, with what takes long or needs several parts; gets a seed.
+        first_models: of conf/model, for new data: a linear one, boosting and a net, where the task has them.
         shown: how many scores, from the first, a table of runs shows.
         in_transformed_space: scores are measured after the steps before the model, so other steps mean other scores.
     """
@@ -73,6 +74,7 @@ class Task(Generic[P]):
     report: Callable[[Pipeline, Dataset, dict[str, P], dict[str, float]], Report]
     baseline: Callable[[Dataset, dict[str, P], int], P | None] = lambda data, parts, seed: None
     enrich: Callable[[Pipeline, Dataset, dict[str, P], int], dict[str, P]] = lambda pipeline, data, parts, seed: parts
+    first_models: tuple[str, ...] = ()
     shown: int = 5
     in_transformed_space: bool = False
 

@@ -97,4 +97,4 @@ def _figures(data: Dataset, parts: dict[str, Judged]) -> Iterator[tuple[str, Fig
 
 
 SCORES = dict.fromkeys(("share_flagged", "mean_score", "highest_score"))
-TASK = Task(SCORES, predict, measure, report)
+TASK = Task(SCORES, predict, measure, report, first_models=("isolation_forest",))

@@ -141,4 +141,6 @@ SCORES = {
     **{"silhouette": True, "davies_bouldin": False, "calinski_harabasz": True, "adjusted_rand": True},
     **{"normalized_mutual_info": True, "stability": True, "n_clusters": None, "noise_share": None},
 }
-TASK = Task(SCORES, predict, measure, report, baseline, enrich, in_transformed_space=True)
+TASK = Task(
+    SCORES, predict, measure, report, baseline, enrich, in_transformed_space=True, first_models=("kmeans", "gmm")
+)

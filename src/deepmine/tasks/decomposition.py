@@ -133,4 +133,6 @@ SCORES = {
     **{"variance_explained": True, "reconstruction_error": False, "components": None},
     **dict.fromkeys(("components_90", "components_95", "components_parallel")),
 }
-TASK = Task(SCORES, predict, measure, report, baseline, enrich, shown=3, in_transformed_space=True)
+TASK = Task(
+    SCORES, predict, measure, report, baseline, enrich, shown=3, in_transformed_space=True, first_models=("pca",)
+)

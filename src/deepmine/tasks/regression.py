@@ -88,4 +88,4 @@ def _figures(data: Dataset, test: Estimated, guess: Estimated) -> Iterator[tuple
 
 
 SCORES = {"mae": False, "rmse": False, "r2": True, "median_absolute_error": False, "max_error": None}
-TASK = Task(SCORES, predict, measure, report, baseline)
+TASK = Task(SCORES, predict, measure, report, baseline, first_models=("ridge", "regression_boosting", "regression_mlp"))

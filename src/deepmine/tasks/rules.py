@@ -135,4 +135,4 @@ def hide(baskets: csr_array) -> tuple[csr_array, NDArray[np.int64]]:
 
 
 SCORES = {"hit_rate": True, "generalising": True, "confidence": True, "lift": True, "support": None, "n_rules": None}
-TASK = Task(SCORES, predict, measure, report, baseline, enrich, shown=6)
+TASK = Task(SCORES, predict, measure, report, baseline, enrich, shown=6, first_models=("rules",))

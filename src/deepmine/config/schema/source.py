@@ -31,12 +31,13 @@ class Form(Strict):
 
 
 class FirstForm(Form):
-    """What a person tells `new-data` about a file. `baskets`: each line is one; `basket`, `item`: these columns are."""
+    """What a person tells `new-data` about a file; `baskets`: each line is one."""
 
     null_values: list[str] = []
     baskets: bool = False
     basket: str | None = None
     item: str | None = None
+    one_hot: bool = False
 
 
 class File(Form):

@@ -108,7 +108,7 @@ def _values(x: pd.Series, rule: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     there, missing, median = x.notna(), rule["missing"], rule["median"]
     yield "must not be missing", ~there & (missing == 0)
     yield "must be unique", there & x.duplicated() & rule["unique"]
-    if missing and 1 - there.mean() > missing:
+    if missing and (~there).mean() > missing:
         yield f"must not be missing in more than {missing:.0%} of the rows", None
     if rule["type"] == "integer":
         yield "must be a whole number", there & (x % 1 != 0)
