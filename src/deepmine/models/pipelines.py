@@ -73,19 +73,18 @@ def fit(pipeline: Pipeline, task: str, train: Part, val: Part, on_epoch: Callabl
     model.fit(X, y, **outside.arguments(model, y, (X_val, y_val), on_epoch=on_epoch))
 
 
-def save(pipeline: Pipeline, path: Path) -> None:
+def save(pipeline: Pipeline, path: Path, trusted: Sequence[str] = ()) -> None:
     """Write a skops file, without pickle; its memory addresses become numbers, so that equal fits are equal files.
 
-    No fit is lost: a pipeline that skops cannot write, or not so that it can be read, is kept in model.pickle.
+    No fit is lost: a pipeline that skops cannot write, or not read again, is kept in model.pickle.
     """
     names: dict[str, str] = {}
     try:
         dumped = skops.io.dumps(pipeline)
-        for name in (types := skops.io.get_untrusted_types(data=dumped)):
-            trust.resolve(name, types, path)
-    except Exception as error:  # whatever the estimator's own way to be saved makes skops raise
+        _read(dumped, skops.io.get_untrusted_types(data=dumped), trusted)
+    except Exception as error:  # whatever a class that is not made for it raises
         path.with_suffix(".pickle").write_bytes(cloudpickle.dumps(pipeline))
-        print(f"No {path}: {error}", file=sys.stderr)
+        print(f"{path} is not written: {error}", file=sys.stderr)
         return
     with ZipFile(BytesIO(dumped)) as old, ZipFile(path, "w") as archive:
         schema = re.sub(
@@ -111,15 +110,20 @@ def load(path: Path, trusted: Sequence[str] = ()) -> Pipeline:
         )
     if not path.is_file():
         raise UserError(f"There is no model in {path.parent}. Train it first.")
-    token = trust.loading.set(trusted)
     try:
         types = trust.check_saved(skops.io.get_untrusted_types(file=path), trusted, path)
-        pipeline = skops.io.load(path, trusted=types)
+        pipeline = _read(path.read_bytes(), types, trusted)
         assert isinstance(pipeline, Pipeline), "it holds no pipeline"
         return pipeline
     except UserError:
         raise
     except Exception as error:  # whatever a damaged file makes zipfile, NumPy or an estimator raise
         raise UserError(f"{path} is damaged or not a model file ({error}). Train again.") from error
+
+
+def _read(content: bytes, types: list[str], trusted: Sequence[str]) -> Any:
+    token = trust.loading.set(trusted)
+    try:
+        return skops.io.loads(content, trusted=types)
     finally:
         trust.loading.reset(token)
