@@ -62,8 +62,8 @@ def check_name(name: Any, trusted: Sequence[str], place: object) -> None:
     if name not in (EXPERIMENTAL, *trusted) and not (PUBLIC.fullmatch(str(name)) and str(name).startswith(packages)):
         raise UserError(
             f"`{place}` names {name}, which is not trusted: it must be a public name that starts with "
-            f"{', '.join(packages)}. If you know the package, add it to `trusted` in conf/config.yaml, "
-            f"such as `- {str(name).partition('.')[0]}.`"
+            f"{', '.join(packages)}. If you know the package, add it to `trusted` in conf/config.yaml: "
+            f"`trusted: [{', '.join([*trusted, str(name).partition('.')[0]])}.]`."
         )
 
 
