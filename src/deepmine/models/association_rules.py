@@ -67,10 +67,6 @@ class AssociationRules(BaseEstimator):
                 offered[item] |= applies
         return recommended[:, :-1]
 
-    def score(self, X: ArrayLike, y: ArrayLike | None = None) -> float:
-        """The share of the rules that hold in `X`; 0 without rules."""
-        return float(self.holds(self.measure(X)).mean()) if len(self.rules_["support"]) else 0.0
-
     def measure(self, X: ArrayLike) -> dict[str, NDArray[np.float64]]:
         """The `measures` of the rules in other baskets; NaN if none holds the antecedent, or none the consequent."""
         check_is_fitted(self)

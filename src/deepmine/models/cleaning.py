@@ -1,5 +1,6 @@
 """Cleaning of tables that is learned from the training rows: steps of the model, saved with it."""
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
@@ -9,29 +10,27 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 
+@dataclass(eq=False, repr=False)
 class DropColumns(TransformerMixin, BaseEstimator):
     """Drop columns in which a larger share than `max_missing` is missing, and those without any value."""
 
-    def __init__(self, max_missing: Annotated[float, Field(ge=0, le=1)] = 1.0) -> None:
-        self.max_missing = max_missing
+    max_missing: Annotated[float, Field(ge=0, le=1)] = 1.0
 
     def fit(self, X: pd.DataFrame, y: object = None) -> "DropColumns":
-        """Choose the columns that stay, `columns_`."""
         validate_data(self, X, skip_check_array=True)
         missing = X.isna().mean()
         self.columns_ = [str(name) for name in X.columns[(missing <= self.max_missing) & (missing < 1)]]
         return self
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
-        """The columns that stay."""
         check_is_fitted(self)
         return X[self.columns_]
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
-        """The columns that stay."""
         return np.array(self.columns_, object)
 
 
+@dataclass(eq=False, repr=False)
 class Outliers(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Clip numbers far from the others, or empty them; a column with no spread stays as it is.
 
@@ -40,16 +39,11 @@ class Outliers(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Hoaglin, "How to Detect and Handle Outliers", 1993: 3.5).
     """
 
-    def __init__(
-        self,
-        method: Literal["iqr", "robust_z"] = "iqr",
-        threshold: PositiveFloat = 3.0,
-        action: Literal["clip", "empty"] = "clip",
-    ) -> None:
-        self.method, self.threshold, self.action = method, threshold, action
+    method: Literal["iqr", "robust_z"] = "iqr"
+    threshold: PositiveFloat = 3.0
+    action: Literal["clip", "empty"] = "clip"
 
     def fit(self, X: pd.DataFrame, y: object = None) -> "Outliers":
-        """Learn `limits_`, the lower and upper limit of each column of numbers with any spread."""
         validate_data(self, X, skip_check_array=True)
         numbers = X.select_dtypes("number")
         low, high = (numbers.quantile(q) for q in ((0.25, 0.75) if self.method == "iqr" else (0.5, 0.5)))
@@ -59,7 +53,6 @@ class Outliers(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
-        """The frame without outliers."""
         check_is_fitted(self)
         inside = {name: X[name].clip(*limits) for name, limits in self.limits_.items()}
         if self.action == "empty":

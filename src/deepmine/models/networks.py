@@ -30,12 +30,11 @@ class MLP(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], n_outputs))
 
     def forward(self, X: Tensor) -> Tensor:
-        """`(n, *input_shape)` to `(n, n_outputs)`; the padding of a sequence counts as 0."""
-        return self.layers(X.nan_to_num() if X.ndim == 3 else X)
+        return self.layers(X.nan_to_num() if X.ndim == 3 else X)  # the padding of a sequence counts as 0
 
 
 class CNN(nn.Module):
-    """Convolutional network: blocks of convolution, ReLU and max pooling, then an MLP."""
+    """Convolutional network for images: blocks of convolution, ReLU and max pooling, then an MLP."""
 
     def __init__(
         self,
@@ -58,7 +57,6 @@ class CNN(nn.Module):
         self.head = MLP((widths[-1], *size), n_outputs, hidden, dropout)
 
     def forward(self, X: Tensor) -> Tensor:
-        """`(n, channels, height, width)` to `(n, n_outputs)`."""
         return self.head(self.blocks(X))
 
 
@@ -94,7 +92,6 @@ class RNN(nn.Module):
         self.head = nn.Linear(widths[-1], n_outputs)
 
     def forward(self, X: Tensor) -> Tensor:
-        """`(n, steps, features)` or `(n, channels, height, width)` to `(n, n_outputs)`."""
         if X.ndim == 4:
             X = X.transpose(1, 2).flatten(2)  # (n, height, channels * width)
         last = (~X[..., 0].isnan()).sum(1, keepdim=True).clamp(min=1) - 1  # (n, 1): index of the last real step
@@ -113,7 +110,7 @@ class RNN(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """Compresses a row to a short code and reconstructs the row from it."""
+    """Compresses a row to a short code and reconstructs the row, flat, from it."""
 
     def __init__(
         self, input_shape: Sizes, n_outputs: int, hidden: Sizes = (64,), code: int = 8, dropout: float = 0.0
@@ -123,7 +120,6 @@ class Autoencoder(nn.Module):
         self.decode = MLP((code,), n_outputs, list(reversed(hidden)), dropout)
 
     def forward(self, X: Tensor) -> Tensor:
-        """`(n, *input_shape)` to its reconstruction `(n, n_outputs)`, flat."""
         return self.decode(self.encode(X))
 
 

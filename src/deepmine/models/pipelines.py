@@ -103,10 +103,10 @@ def load(path: Path, trusted: Sequence[str] = ()) -> Pipeline:
 
     MLflow's own loaders believe the list of types that a model brings with it: use this for a stranger's model.
     """
-    if not path.is_file() and (kept := path.with_suffix(".pickle")).is_file():
+    if path.with_suffix(".pickle").is_file():
         raise UserError(
-            f"skops could not write this model. {kept} keeps the fit, but is never loaded here: a pickle can run code. "
-            "To go on without a second fit, see `A model that cannot be saved` in docs/guides/outside-packages.md."
+            f"{path.parent} keeps a fit that skops cannot save as model.pickle, which is not loaded: a pickle can run code. "
+            "How to go on without a second fit: docs/guides/outside-packages.md, `A model that cannot be saved`."
         )
     if not path.is_file():
         raise UserError(f"There is no model in {path.parent}. Train it first.")

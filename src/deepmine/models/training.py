@@ -27,10 +27,8 @@ warnings.filterwarnings("ignore", "`isinstance.treespec|You defined a `validatio
 ROWS_PER_CALL = 2048
 SILENCE = 10.0  # seconds between two lines of progress in a log
 LONG = 300  # steps from which on a recurrent network is slow and forgets what it read first
-PADDING, WINDOW = (
-    50,
-    8,
-)  # if the longest sequence has so many steps more than the mean: batches that are sorted together
+PADDING = 50  # steps by which the longest sequence exceeds the mean, from which on batches are made by length
+WINDOW = 8  # batches that are sorted together
 ANY_PACE = {  # arguments of the Trainer that neither count batches nor change a step
     "max_epochs", "min_epochs", "accelerator", "devices", "num_nodes", "strategy", "precision", "deterministic",
     "benchmark", "inference_mode", "check_val_every_n_epoch", "num_sanity_val_steps", "logger", "default_root_dir",
@@ -46,12 +44,10 @@ class Training(pl.LightningModule):
         self.sums: dict[str, Any] = {}
 
     def training_step(self, batch: Sequence[Tensor], _: int) -> Tensor:
-        """The loss of `(rows, *input_shape)` against `(rows, ...)`."""
         X, y = batch
         return self._measure("train", self.settings["augment"](X) if self.settings["augment"] else X, y)
 
     def validation_step(self, batch: Sequence[Tensor], _: int) -> None:
-        """Measure without learning."""
         self._measure("val", *batch)
 
     def configure_optimizers(self) -> Any:
@@ -93,7 +89,6 @@ class FastTraining(Training):
     automatic_optimization = False
 
     def training_step(self, batch: Sequence[Tensor], index: int) -> None:  # type: ignore[override]
-        """Learn from many batches, one after another."""
         optimizer: Any = self.optimizers()
         schedule: Any = self.lr_schedulers()
         sizes = split(len(batch[0]), self.settings["batch_size"])
@@ -161,14 +156,9 @@ class Epochs(pl.Callback):
 class Rows:
     """Calls of `size` rows; with a seed, shuffled anew each epoch. Each process gets an equal share."""
 
-    def __init__(
-        self, arrays: Sequence[NDArray], size: int, trainer: pl.Trainer, seed: int | None = None, batch: int = 1
-    ) -> None:
+    def __init__(self, arrays: Sequence[NDArray], size: int, trainer: pl.Trainer, batch: int, seed: int | None) -> None:
         self.tensors = [torch.from_numpy(array) for array in arrays]
-        self.size, self.trainer, self.seed, self.batch = size, trainer, seed, batch
-        X = self.tensors[0]
-        self.lengths = (~X[..., 0].isnan()).sum(1) if X.ndim == 3 else torch.zeros(len(X))
-        self.ragged = float(self.lengths.max() - self.lengths.float().mean()) > PADDING
+        self.size, self.trainer, self.batch, self.seed = size, trainer, batch, seed
 
     def sizes(self, size: int) -> list[int]:
         """Sizes of the batches of an epoch, if each has `size` rows."""
@@ -183,17 +173,21 @@ class Rows:
             numbers = torch.Generator().manual_seed(self.seed + self.trainer.current_epoch)
             order = torch.randperm(len(order), generator=numbers)
         order = order[: len(order) - len(order) % processes][self.trainer.global_rank :: processes]
-        if self.seed is not None and self.ragged:
+        if self.seed is not None and self.tensors[0].ndim == 3:
             order = self._by_length(order, numbers)
         for index in order.split(self.sizes(self.size)):
             yield [tensor[index] for tensor in self.tensors]
 
     def _by_length(self, order: Tensor, numbers: torch.Generator) -> Tensor:
-        """Full batches of sequences of like length, in random order, then the rows that are left."""
+        """Full batches of sequences of like length, in random order, then the rows that are left; if it saves much."""
+        lengths = (~self.tensors[0][:, :, 0].isnan()).sum(1)[order]
+        if lengths.max() - lengths.float().mean() <= PADDING:
+            return order
         full = len(order) // self.batch * self.batch
-        windows = [w[self.lengths[w].argsort(stable=True)] for w in order[:full].split(WINDOW * self.batch)]
-        batches = torch.cat(windows).reshape(-1, self.batch)
-        return torch.cat([batches[torch.randperm(len(batches), generator=numbers)].flatten(), order[full:]])
+        places = torch.arange(full).split(WINDOW * self.batch)
+        batches = torch.cat([place[lengths[place].argsort(stable=True)] for place in places]).reshape(-1, self.batch)
+        chosen = batches[torch.randperm(len(batches), generator=numbers)].flatten()
+        return torch.cat([order[chosen], order[full:]])
 
 
 def split(n: int, size: int) -> list[int]:
@@ -225,10 +219,10 @@ def run(net: nn.Module, objective: Any, settings: dict[str, Any], train: Any, va
     epochs = Epochs(on_epoch)
     try:
         trainer = pl.Trainer(**{**defaults, **flags}, callbacks=[epochs, *callbacks])
-        rows = Rows(train, steps * batch, trainer, None if flags.get("overfit_batches") else settings["seed"], batch)
+        rows = Rows(train, steps * batch, trainer, batch, None if flags.get("overfit_batches") else settings["seed"])
         settings["steps_per_call"] = len(rows.sizes(batch)) / len(rows)
         module = (Training if steps == 1 else FastTraining)(net, objective, settings)
-        trainer.fit(module, rows, None if val is None else Rows(val, many * batch, trainer))
+        trainer.fit(module, rows, None if val is None else Rows(val, many * batch, trainer, batch, None))
     except SystemExit as end:
         if isinstance(end.__context__, KeyboardInterrupt):  # Lightning makes Ctrl-C an exit
             signal.signal(signal.SIGINT, signal.default_int_handler)
