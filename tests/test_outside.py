@@ -2,15 +2,18 @@
 
 import pickle
 import re
+import textwrap
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 
+from deepmine import ROOT
 from deepmine.config.errors import UserError
 from deepmine.config.signature import signature
 from deepmine.data.dataset import Part
@@ -24,6 +27,8 @@ STOPS = {  # a class, its settings, and how many trees it has
     "catboost.CatBoostClassifier": ({"early_stopping_rounds": 5, "allow_writing_files": False}, "tree_count_"),
     "catboost.CatBoostRegressor": ({"early_stopping_rounds": 5, "allow_writing_files": False}, "tree_count_"),
 }
+
+TREES = ("best_iteration_", "best_iteration", "tree_count_", "n_iter_")
 
 
 def rows(labels: list, n: int = 120, seed: int = 0) -> Part:
@@ -132,7 +137,7 @@ def test_a_fit_is_kept_when_it_cannot_be_saved(what: object, tmp_path: Path, cap
     pipeline = Pipeline([("model", Kept().fit(np.zeros((3, 1)), [0, 1, 1], what))])
     pipelines.save(pipeline, path, ["test_outside."])
     assert "model.skops is not written: " in capsys.readouterr().err
-    with pytest.raises(UserError, match=r"model\.pickle model\.pickle.*without a second fit"):
+    with pytest.raises(UserError, match=r"as model\.pickle.*without a second fit"):
         pipelines.load(path)
     kept = pickle.loads(path.with_suffix(".pickle").read_bytes())
     np.testing.assert_array_equal(kept.predict(np.zeros((2, 1))), [[1], [1]])
@@ -149,3 +154,20 @@ def test_what_a_file_may_hold_is_asked_in_one_line(tmp_path: Path) -> None:
     [line] = re.findall(r"^  trusted: \[(.*)\]$", str(asked.value), re.M)
     assert line == "lightgbm., fractions.Fraction, test_outside.Kept" and f"run={tmp_path}" in str(asked.value)
     assert pipelines.load(path, line.split(", "))[-1].what == 1 / Fraction(3)
+
+
+PAGE = (ROOT / "docs/guides/outside-packages.md").read_text()
+BLOCKS = [textwrap.dedent(text) for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
+
+
+@pytest.mark.parametrize("block", [text for text in BLOCKS if "_target_" in text])
+def test_every_model_on_the_page_fits_and_stops_early(block: str) -> None:
+    model = yaml.safe_load(block.replace("${seed}", "0").replace("${threads}", "1"))
+    package = model["_target_"].partition(".")[0]
+    pytest.importorskip(package)
+    pipeline = pipelines.build({}, model, [f"{package}."])
+    train, val = rows(["no", "yes"]), rows(["no", "yes"], seed=1)
+    pipelines.fit(pipeline, "classification", train, val, lambda *_: None)
+    assert pipeline.score(val.X, val.y) > 0.65
+    learned = getattr(pipeline[-1], "estimator_", pipeline[-1])
+    assert next(n for name in TREES if (n := getattr(learned, name, None)) is not None) < 500

@@ -96,6 +96,7 @@ def save(pipeline: Pipeline, path: Path, trusted: Sequence[str] = ()) -> None:
             name, dot, kind = member.partition(".")
             content = schema if member == "schema.json" else old.read(member)
             archive.writestr(ZipInfo(names.get(name, name) + dot + kind), content)  # ZipInfo's time is 1980
+    path.with_suffix(".pickle").unlink(missing_ok=True)
 
 
 def load(path: Path, trusted: Sequence[str] = ()) -> Pipeline:
@@ -105,8 +106,8 @@ def load(path: Path, trusted: Sequence[str] = ()) -> Pipeline:
     """
     if path.with_suffix(".pickle").is_file():
         raise UserError(
-            f"{path.parent} keeps a fit that skops cannot save as model.pickle, which is not loaded: a pickle can run code. "
-            "How to go on without a second fit: docs/guides/outside-packages.md, `A model that cannot be saved`."
+            f"{path.parent} keeps a fit that skops cannot save as model.pickle, which can run code and is not loaded. "
+            "To go on without a second fit: docs/guides/outside-packages.md, `A model that cannot be saved`."
         )
     if not path.is_file():
         raise UserError(f"There is no model in {path.parent}. Train it first.")
