@@ -93,8 +93,7 @@ def check_saved(names: list[str], trusted: Sequence[str], path: Path) -> list[st
             refused.append(name)
     if refused:
         raise UserError(
-            f"{path} holds types that are not trusted: {', '.join(refused)}. If you trained this model yourself, have "
-            "this line in conf/config.yaml:\n"
+            f"{path} holds types that are not trusted. If you trained this model yourself, put into conf/config.yaml\n"
             f"  trusted: [{', '.join([*trusted, *refused])}]\n"
             f"and go on without a second fit: make evaluate run={path.parent}"
         )

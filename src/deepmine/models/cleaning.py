@@ -1,33 +1,12 @@
-"""Cleaning of tables that is learned from the training rows: steps of the model, saved with it."""
+"""Cleaning of tables that is learned from the training rows: a step of the model, saved with it."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
-import numpy as np
 import pandas as pd
-from pydantic import Field, PositiveFloat
+from pydantic import PositiveFloat
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
-
-
-@dataclass(eq=False, repr=False)
-class DropColumns(TransformerMixin, BaseEstimator):
-    """Drop columns in which a larger share than `max_missing` is missing, and those without any value."""
-
-    max_missing: Annotated[float, Field(ge=0, le=1)] = 1.0
-
-    def fit(self, X: pd.DataFrame, y: object = None) -> "DropColumns":
-        validate_data(self, X, skip_check_array=True)
-        missing = X.isna().mean()
-        self.columns_ = [str(name) for name in X.columns[(missing <= self.max_missing) & (missing < 1)]]
-        return self
-
-    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
-        check_is_fitted(self)
-        return X[self.columns_]
-
-    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
-        return np.array(self.columns_, object)
 
 
 @dataclass(eq=False, repr=False)
