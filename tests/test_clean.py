@@ -16,7 +16,7 @@ from deepmine.data.dataset import Part
 from deepmine.data.ledger import Ledger
 from deepmine.data.preparing.clean import clean
 from deepmine.models import pipelines
-from deepmine.models.cleaning import Outliers
+from deepmine.models.transformers import Outliers
 
 NUMBERS = st.one_of(st.none(), st.integers(-50, 50).map(float), st.sampled_from([1e6, -1e6]))
 ROWS = st.lists(

@@ -124,7 +124,8 @@ class _Search:
             one, other = np.nonzero(np.triu(possible, start + 1))
             both = bits.take(one + start, axis=0)
             both &= bits.take(other, axis=0)  # `take` copies rows faster than an index does
-            counts = _ones(both)
+            # `einsum` adds short rows of bytes several times faster than `sum`
+            counts = np.einsum("ij->i", np.bitwise_count(both), dtype=np.int64, casting="unsafe")
             good = np.flatnonzero(counts >= self.min_count)
             one, other, both, counts = one[good], other[good], both.take(good, axis=0), counts[good]
             for begin, end in pairwise(np.flatnonzero(np.diff(one, prepend=-1, append=-1))):
@@ -141,8 +142,3 @@ class _Search:
             raise ValueError(f"There are more than {self.max_itemsets:,} frequent sets. {TRY}")
         if len(items):
             self.found.setdefault(length, []).append((prefix, items, counts))
-
-
-def _ones(bits: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """The ones of each row; `einsum` adds short rows of bytes several times faster than `sum`."""
-    return np.einsum("ij->i", np.bitwise_count(bits), dtype=np.int64, casting="unsafe")

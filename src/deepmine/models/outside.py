@@ -35,8 +35,7 @@ def arguments(estimator: Any, y: Any, eval_set: Any, **more: Any) -> dict[str, A
 
 
 def _kind(estimator: Any) -> str | None:
-    tags = get_tags(estimator) if hasattr(estimator, "__sklearn_tags__") else None
-    return tags.estimator_type if tags else getattr(estimator, "_estimator_type", None)
+    return get_tags(estimator).estimator_type if hasattr(estimator, "__sklearn_tags__") else None
 
 
 def _is_outside(estimator: Any) -> bool:
