@@ -48,8 +48,7 @@ class LightningEstimator(TransformerMixin, BaseEstimator):
     def fit(self, X: Any, y: Any = None, eval_set: Any = None, on_epoch: Any = None) -> Any:
         """Train on `X`, `(n, *input_shape)`, and `y`, `(n,)`; a sequence `(n, steps, features)` ends where NaN begins.
 
-        `eval_set`, validation rows `(X, y)`, chooses the epoch whose weights are kept. `on_epoch` is called with the
-        number of each epoch, from 1, and its curves.
+        `eval_set`, validation rows `(X, y)`, chooses the epoch whose weights are kept.
         """
         from deepmine.models import training  # seconds of imports that a prediction does not need
 
@@ -81,7 +80,6 @@ class LightningEstimator(TransformerMixin, BaseEstimator):
         return torch.cat(seen).numpy()
 
     def _outputs(self, X: Any) -> Tensor:
-        """The outputs of the network, `(n, n_outputs)`."""
         check_is_fitted(self)
         X = self._check(X, reset=False)
         if list(X.shape[1:]) != self.input_shape_:

@@ -136,7 +136,6 @@ class Epochs(pl.Callback):
             self.weights = {name: tensor.clone() for name, tensor in module.state_dict().items()}
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
-        """Report the means of the epoch and whatever other callbacks logged."""
         train = module.means("train")
         module.log_dict(train, sync_dist=True)
         others = {k: float(v) for k, v in trainer.callback_metrics.items() if not k.startswith(("train_", "val_"))}
@@ -161,7 +160,6 @@ class Rows:
         self.size, self.trainer, self.batch, self.seed = size, trainer, batch, seed
 
     def sizes(self, size: int) -> list[int]:
-        """Sizes of the batches of an epoch, if each has `size` rows."""
         return split(len(self.tensors[0]) // self.trainer.world_size, size)
 
     def __len__(self) -> int:
