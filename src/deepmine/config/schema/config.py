@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from deepmine.config.errors import nearest
 from deepmine.config.schema.data import Audit, Clean, Contract, Privacy, Split
 from deepmine.config.schema.source import Download, FirstForm, Strict
 
@@ -15,13 +14,7 @@ Kind = Literal["image", "sequence", "text", "table", "baskets"]
 Text = Annotated[str, Field(min_length=1)]
 
 
-def _is_task(name: str) -> str:
-    if name not in TASKS:
-        raise ValueError(f"it should be a task. {nearest(name, TASKS)}")
-    return name
-
-
-Task = Annotated[str, AfterValidator(_is_task)]
+Task = Literal[*TASKS]  # type: ignore[valid-type]
 
 
 class Data(Strict):
@@ -47,10 +40,16 @@ class Data(Strict):
             raise ValueError(f"{self.task} needs `source.target`, the column to predict")
         if len(roles) == 2 and roles["target"] == roles["row_id"] is not None:
             raise ValueError(f"{roles['target']} is the row id (`source.row_id`), so it cannot be the target")
-        if self.split.group and (rule := self.privacy.columns.get(self.split.group)) in ("mask", "drop"):
+        if self.split.group and self.privacy.columns.get(self.split.group) == "drop":
             raise ValueError(
-                f"`privacy.columns.{self.split.group}: {rule}` leaves no groups in that column. Use pseudonymise, "
+                f"`privacy.columns.{self.split.group}: drop` leaves no groups in that column. Use pseudonymise, "
                 "which keeps them apart; the column that rows are grouped by is never a feature"
+            )
+        about = self.clean != Clean() or {*self.privacy.columns} - {roles.get("row_id")}
+        if self.kind != "table" and (about or self.split.group or self.split.time or self.split.part):
+            raise ValueError(
+                "`clean`, `privacy` and `split.group`, `time` and `part` are rules about columns, but data of kind "
+                f"{self.kind} have no columns. Remove the rules and change the raw files instead"
             )
         return self
 
@@ -113,6 +112,8 @@ class Listed(Strict):
 
 class Pipeline(Strict):
     """conf/pipeline.yaml."""
+
+    model_config = ConfigDict(title="conf/pipeline.yaml")
 
     datasets: list[str]
     experiments: dict[str, Listed]

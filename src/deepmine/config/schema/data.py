@@ -1,5 +1,6 @@
 """What conf/data/<name>.yaml may hold about contract, cleaning, privacy, split and audit; `source.py` has the rest."""
 
+import math
 from datetime import date
 from typing import Annotated, Literal, Self
 
@@ -20,7 +21,6 @@ class Column(Strict):
     median: list[float] | None = Field(None, min_length=2, max_length=2)  # its limits: a change of unit moves it
     categories: list[str] | None = None
     unique: bool = False
-    infinite: bool = False  # whether numbers may be infinite, which limits do not judge
     missing: float = Field(0.0, ge=0, le=1)  # the largest share of missing values
 
     @model_validator(mode="after")
@@ -39,25 +39,15 @@ class Column(Strict):
 class Contract(Strict):
     """conf/data/contract/<name>.yaml. What no single row is at fault for always stops: a column, a share, a median."""
 
-    rows: int = Field(1, ge=1)  # at least
     repeated_rows: float = Field(1.0, ge=0, le=1)  # the largest share of rows that equal an earlier one (row id aside)
     columns: dict[str, Column]
 
 
-class Spelling(Strict):
-    """Spellings made equal: strip blanks, lower case, then `map`, old to new."""
-
-    strip: bool = True
-    lower: bool = False
-    map: dict[str, str | None] = {}
-
-
 class Limits(Strict):
-    """Possible values; those outside are emptied or clipped, or their rows dropped."""
+    """Possible values; those outside are emptied."""
 
-    min: float | None = None
-    max: float | None = None
-    action: Literal["empty", "clip", "drop"] = "empty"
+    min: float = -math.inf
+    max: float = math.inf
 
 
 class Missing(Strict):
@@ -69,7 +59,6 @@ class Missing(Strict):
 class Clean(Strict):
     """Applied in this order. What is learned (filling, outliers, sparse columns) belongs to conf/preprocessing."""
 
-    spelling: dict[str, Spelling] = {}
     impossible: dict[str, Limits] = {}
     duplicates: Literal["keep", "drop"] = "keep"  # drop rows that equal an earlier one in every column but the row id
     missing: Missing = Missing()
@@ -78,7 +67,7 @@ class Clean(Strict):
 class Privacy(Strict):
     """A rule for each column that could identify a person; `key` *names* the environment variable with the key."""
 
-    columns: dict[str, Literal["keep", "drop", "mask", "pseudonymise"]] = {}
+    columns: dict[str, Literal["keep", "drop", "pseudonymise"]] = {}
     key: str | None = None
 
     @model_validator(mode="after")
@@ -95,6 +84,7 @@ class Audit(Strict):
     time_order: Level = "fail"
     leaks: Level = "fail"
     single_predictors: Level = "warn"
+    known_late: Level = "warn"
     duplicates: Level = "warn"
 
 
