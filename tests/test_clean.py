@@ -16,7 +16,7 @@ from deepmine.data.dataset import Part
 from deepmine.data.ledger import Ledger
 from deepmine.data.preparing.clean import clean
 from deepmine.models import pipelines
-from deepmine.models.cleaning import DropColumns, Outliers
+from deepmine.models.transformers import Outliers
 
 NUMBERS = st.one_of(st.none(), st.integers(-50, 50).map(float), st.sampled_from([1e6, -1e6]))
 ROWS = st.lists(st.tuples(NUMBERS, NUMBERS, st.sampled_from(["Rome", "Oslo", None]), st.booleans()), min_size=8)
@@ -119,7 +119,8 @@ def test_limits_are_those_of_the_sources(step: Outliers, values: list, done: lis
 def test_columns_are_dropped_for_what_is_missing() -> None:
     frame = pd.DataFrame({"all": [1.0, 2, 3, 4], "half": [1, None, None, 4], "none": None})
     for share, kept in ((1.0, ["all", "half"]), (0.5, ["all", "half"]), (0.4, ["all"])):
-        step = DropColumns(share).fit(frame)
+        cfg = config("preprocessing=clean", f"preprocessing.columns.transformer.drop_null_fraction={share}")
+        step = pipelines.build(cfg["steps"], cfg["model"])["columns"].fit(frame)
         assert list(step.transform(frame)) == list(step.get_feature_names_out()) == kept
 
 

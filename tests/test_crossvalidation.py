@@ -30,8 +30,8 @@ class Spy(LogisticRegression):
 
     seen: list[tuple[set, set]] = []  # noqa: RUF012 (shared with the clones on purpose)
 
-    def fit(self, X, y, eval_set):
-        Spy.seen.append((set(X[:, 0]), set(eval_set[0][:, 0])))
+    def fit(self, X, y, X_val, y_val):
+        Spy.seen.append((set(X[:, 0]), set(X_val[:, 0])))
         return super().fit(X, y)
 
 

@@ -24,7 +24,7 @@ from deepmine.data.dataset import Dataset, Part
 from deepmine.models import association_rules as rules_module
 from deepmine.models import itemsets as search
 from deepmine.models.association_rules import AssociationRules
-from deepmine.models.itemsets import mine, pack
+from deepmine.models.itemsets import mine
 from deepmine.tasks import rules as task
 from deepmine.tasks.rules import Recommended
 
@@ -172,13 +172,6 @@ def test_the_rules_of_many_baskets_are_those_of_mlxtend() -> None:
 def test_a_rule_exactly_at_the_threshold_stays() -> None:
     X = np.array([[1, 1]] * 3 + [[1, 0]] * 2 + [[0, 1]] * 5)  # 3 of 5: exactly .6; 3 of 10: exactly .3
     assert (frozenset({0}), frozenset({1})) in as_rules(AssociationRules(0.3, 0.6).fit(X))
-
-
-def test_pairs_are_counted_the_same_in_both_ways() -> None:
-    X = csr_array((np.random.default_rng(1).random((500, 40)) < np.linspace(0.02, 0.6, 40)).astype(np.int64))
-    wanted = X.toarray().T @ X.toarray() * (1 - np.eye(40, dtype=int))  # the diagonal is never read
-    for counts in (search._pairs_by_baskets(X), search._pairs_by_bits(pack(X))):
-        np.testing.assert_array_equal(counts * (1 - np.eye(40, dtype=int)), wanted)
 
 
 def test_rules_are_measured_again_in_baskets_held_out() -> None:

@@ -50,7 +50,7 @@ def train(cfg: DictConfig) -> Path:
                 begin = time.perf_counter()
                 pipelines.fit(pipeline, cfg.task, data.train, data.val, run.log)
                 status["fit_seconds"] = round(time.perf_counter() - begin, 3)
-                pipelines.save(pipeline, run.folder / "model.skops")
+                pipelines.save(pipeline, run.folder / "model.skops", cfg.trusted)
             if cfg.chain:
                 evaluate.evaluate(run, cfg.trusted)
                 evaluate.show(run)

@@ -78,7 +78,6 @@ class AssociationRules(BaseEstimator):
         return (measured["lift"] > 1) & (measured["confidence"] >= self.min_confidence)
 
     def table(self, names: list[str]) -> pd.DataFrame:
-        """The rules with the names of their items, and their measures."""
         table: dict[str, Any] = dict(self.rules_)
         for side in ("antecedent", "consequent"):
             table[side] = [" + ".join(names[item] for item in row if item >= 0) for row in table[side]]

@@ -15,15 +15,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 class NearestCluster(ClusterMixin, BaseEstimator):
     """Any clustering algorithm, with `predict`: a new row gets the label of the nearest training row.
 
-    Noise (-1) is a label like any other: a new row next to noise is noise.
-
-    `labels_` `(n,)` are those of the training rows, `neighbours_` is the fitted `KNeighborsClassifier`.
+    `labels_` `(n,)` are those of the training rows; noise, -1, is a label like any other.
     """
 
     clusterer: Any = None  # it needs `fit_predict` only; None: `AgglomerativeClustering()`
 
     def fit(self, X: Any, y: Any = None) -> "NearestCluster":
-        """Cluster `(n, features)` and remember the rows; `y` is ignored."""
         X = validate_data(self, X, dtype=float, ensure_min_samples=2)
         clusterer = AgglomerativeClustering() if self.clusterer is None else self.clusterer
         self.labels_ = clone(clusterer).fit_predict(X)
@@ -31,6 +28,5 @@ class NearestCluster(ClusterMixin, BaseEstimator):
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
-        """The label of each row, `(n,)`; a training row keeps its own."""
         check_is_fitted(self)
         return self.neighbours_.predict(validate_data(self, X, dtype=float, reset=False))

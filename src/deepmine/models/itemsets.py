@@ -93,8 +93,8 @@ class _Search:
         if (need := 8 * n_items * (words + 3 * n_items)) > MEMORY:
             raise ValueError(f"{n_items:,} frequent items in {X.shape[0]:,} baskets need {need / 2**30:.1f} GB. {TRY}")
         bits = pack(X)
-        long = n_items * bits.size < 4 * (np.diff(X.indptr).astype(np.int64) ** 2).sum()  # costs in one unit, measured
-        self.pairs = _pairs_by_bits(bits) if long else _pairs_by_baskets(X)  # baskets that hold both items
+        ones = X.astype(np.int64)
+        self.pairs = (ones.T @ ones).toarray()  # baskets that hold both items
         for first in range(n_items - 1):
             later = np.flatnonzero(self.pairs[first] >= self.min_count)
             later = later[later > first]
@@ -111,7 +111,8 @@ class _Search:
             one, other = np.nonzero(np.triu(possible, start + 1))
             both = bits.take(one + start, axis=0)
             both &= bits.take(other, axis=0)  # `take` copies rows faster than an index does
-            counts = _ones(both)
+            # `einsum` adds short rows of bytes several times faster than `sum`
+            counts = np.einsum("ij->i", np.bitwise_count(both), dtype=np.int64, casting="unsafe")
             good = np.flatnonzero(counts >= self.min_count)
             one, other, both, counts = one[good], other[good], both.take(good, axis=0), counts[good]
             for begin, end in pairwise(np.flatnonzero(np.diff(one, prepend=-1, append=-1))):
@@ -128,24 +129,3 @@ class _Search:
             raise ValueError(f"There are more than {MAX_ITEMSETS:,} frequent sets. {TRY}")
         if len(items):
             self.found.setdefault(length, []).append((prefix, items, counts))
-
-
-def _pairs_by_bits(bits: NDArray[np.uint64]) -> NDArray[np.int64]:
-    n_items, words = bits.shape
-    counts = np.zeros((n_items, n_items), np.int64)
-    step = max(1, BLOCK // n_items)
-    for start in range(0, words, step):
-        some = np.ascontiguousarray(bits[:, start : start + step])
-        for item in range(n_items - 1):
-            counts[item, item + 1 :] += _ones(some[item + 1 :] & some[item])
-    return counts + counts.T
-
-
-def _pairs_by_baskets(X: csr_array) -> NDArray[np.int64]:
-    ones = csr_array((np.ones(X.nnz, np.int64), X.indices, X.indptr), X.shape)
-    return (ones.T @ ones).toarray()
-
-
-def _ones(bits: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """The ones of each row; `einsum` adds short rows of bytes several times faster than `sum`."""
-    return np.einsum("ij->i", np.bitwise_count(bits), dtype=np.int64, casting="unsafe")

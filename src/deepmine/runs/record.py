@@ -4,7 +4,7 @@ config.yaml       what decided the numbers, resolved               train
 provenance.json   code, data, environment, seed; `record_id`       train
 patch.diff        uncommitted changes; empty if there were none    train
 metrics.jsonl     curves: one line per epoch                       train
-model.skops       the fitted pipeline                              train
+model.skops       the fitted pipeline; see pipelines.save          train
 cv.csv, cv.json   the scores of each fold, if asked for            train
 status.json       RUNNING, FINISHED, FAILED or KILLED, and why     train
 metrics.json      final scores, by part                            evaluate
@@ -39,7 +39,9 @@ from deepmine.data import digests, folders
 
 STAGE = '"stage"'  # in every status.json
 EVALUATION = {"status.json": STAGE, "*": ""}
-FILES = dict.fromkeys(("config.yaml", "patch.diff", "metrics.jsonl", "model.skops", "cv.csv", "cv.json"), "")
+FILES = dict.fromkeys(
+    ("config.yaml", "patch.diff", "metrics.jsonl", "model.skops", "model.pickle", "cv.csv", "cv.json"), ""
+)
 FILES |= {"metrics.json": "", "provenance.json": '"record_id"', "status.json": STAGE, "evaluation/status.json": STAGE}
 
 
