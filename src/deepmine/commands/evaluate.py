@@ -6,6 +6,7 @@ make evaluate experiment=titanic_tree
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from omegaconf import DictConfig
@@ -13,13 +14,16 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 
-from deepmine import tasks
+from deepmine import ROOT, tasks
 from deepmine.commands import publish
 from deepmine.config.errors import UserError
 from deepmine.data import dataset, folders
 from deepmine.data.dataset import Dataset
 from deepmine.runs import ranking, record
 from deepmine.runs.record import Record
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 
 def main(cfg: DictConfig) -> None:
@@ -33,14 +37,10 @@ def main(cfg: DictConfig) -> None:
 def evaluate(run: Record, trusted: Sequence[str]) -> None:
     """Score the model of a record on the data that it was trained on (UserError: they changed), and report."""
     from deepmine import figures
-    from deepmine.models import pipelines
 
     with record.evaluation(run) as folder:
-        made_on, task, seed = run.provenance["data"], tasks.find(run.config["task"]), run.config["seed"]
-        data = dataset.load(Path(made_on["dataset"]))
-        if data.info["digest"] != made_on["digest"]:
-            raise UserError(f"{made_on['dataset']} has changed since {run.folder} was trained on it. Train again.")
-        pipeline = pipelines.load(run.folder / "model.skops", trusted)
+        task, seed = tasks.find(run.config["task"]), run.config["seed"]
+        pipeline, data = opened(run, trusted)
         parts = {name: task.predict(pipeline, part) for name, part in data.parts()}
         parts = task.enrich(pipeline, data, parts, seed)
         scores = task.scores(data, parts, seed)
@@ -53,6 +53,17 @@ def evaluate(run: Record, trusted: Sequence[str]) -> None:
         _write_knowledge(folder / "knowledge", run.name, found)
         record.write_json(run.folder / "metrics.json", scores | run.cross_validation.get("scores", {}))
         print(found.hint, end="\n" if found.hint else "")
+
+
+def opened(run: Record, trusted: Sequence[str]) -> "tuple[Pipeline, Dataset]":
+    """The model of a record and the data set that it was trained on; UserError: one is damaged, or has changed."""
+    from deepmine.models import pipelines
+
+    made_on = run.provenance["data"]
+    data = dataset.load(ROOT / made_on["dataset"])
+    if data.info["digest"] != made_on["digest"]:
+        raise UserError(f"{made_on['dataset']} has changed since {run.folder} was trained on it. Train again.")
+    return pipelines.load(run.folder / "model.skops", trusted), data
 
 
 def show(run: Record) -> None:
