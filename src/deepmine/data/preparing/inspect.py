@@ -59,7 +59,7 @@ def inspect(
 def _images(name: str, folder: Path, target: str | None) -> Found:
     held = {path.suffix.lower() or path.name for path in folder.rglob("*") if path.is_file()}
     if target is not None or not held & set(Image.registered_extensions()):
-        like = "MNIST: conf/data/mnist5k.yaml" if "-ubyte" in "".join(map(str, folder.rglob("*"))) else "docs/data.md"
+        like = "MNIST: conf/data/mnist5k.yaml" if "-ubyte" in "".join(map(str, folder.rglob("*"))) else "docs/guides"
         raise UserError(
             f"A folder must hold images in folders by class, without `target`; this one holds {sorted(held)}. Give one "
             f"file (path=/somewhere/x.csv), or copy the folder to data/{name} and write its YAML, like {like}."
