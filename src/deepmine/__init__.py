@@ -17,9 +17,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 def load(run: str | Path) -> tuple[Any, Any, Any]:
     """A run's record, its fitted pipeline and its data set: `load("out/runs/mnist_mlp")`, from any folder."""
-    # by name, so that `import deepmine` stays light and below every room
-    compose, record, evaluate = map(
-        import_module, ("deepmine.config.compose", "deepmine.runs.record", "deepmine.commands.evaluate")
-    )
+    rooms = ("config.compose", "runs.record", "commands.evaluate")  # by name: `import deepmine` itself stays light
+    compose, record, evaluate = (import_module(f"{__name__}.{room}") for room in rooms)
     found = record.find(ROOT / run)
     return found, *evaluate.opened(found, compose.compose(trains=False).trusted)
