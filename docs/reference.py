@@ -7,6 +7,7 @@ import ast
 import inspect
 import json
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ from deepmine.data import dataset
 from deepmine.runs import record
 
 FOLDER = ROOT / "docs/reference"
+SCORES = "out/runs/{}/metrics.json"  # those that git keeps
 TYPES = {"object": "mapping", "string": "text", "boolean": "true or false"}
 LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 KEYS = """`make <verb> key=value` sets a key for one run; a key inside another is `data.split.seed`. The other keys of a
@@ -157,11 +159,14 @@ def experiments() -> Iterator[str]:
     """conf/pipeline.yaml with the scores in out/runs, best first; a table for what may be compared."""
     tables: dict[str, list[tuple[float, str]]] = {}
     for name in compose.pipeline()["experiments"]:
-        cfg, found = compose.compose(f"experiment={name}"), ROOT / f"out/runs/{name}/metrics.json"
+        cfg, found = compose.compose(f"experiment={name}"), ROOT / SCORES.format(name)
         task, scores = tasks.find(cfg.task), json.loads(found.read_text()) if found.is_file() else {}
         first = task.columns[0]
         after = f" after {', '.join(cfg.steps)}" if task.in_transformed_space else ""
-        cells = [f"{scores[key]:.3f}" if key in scores else "" for key in score_keys(first)]
+        cells = [
+            f"{scores[key]:.3f}" if key in scores else ""
+            for key in (f"val/{first}", f"test/{first}", f"baseline/test/{first}")
+        ]
         rank = scores.get(f"val/{first}", 0) * (-1 if task.directions[first] else 1)
         table = tables.setdefault(f"{cfg.choices.data}, {cfg.task}{after}: {first.replace('_', ' ')}", [])
         table.append((rank, f"| `{name}` | {cfg.choices.model} | {' | '.join(cells)} |"))
@@ -170,12 +175,15 @@ def experiments() -> Iterator[str]:
         yield from (row for _, row in sorted(rows))
 
 
-def score_keys(score: str) -> list[str]:
-    """The scores in a row of an experiment."""
-    return [f"val/{score}", f"test/{score}", f"baseline/test/{score}"]
-
-
-if __name__ == "__main__":
+def main() -> None:
+    """Write the pages; with `--check` only name those that the code alone decides and that are stale."""
+    if "--check" in sys.argv:
+        stale = [name for name, text in pages().items() if (FOLDER / name).read_text("utf-8") != text]
+        sys.exit(f"{', '.join(stale)} is stale. Write it again: .venv/bin/python docs/reference.py" if stale else 0)
     written = {**pages(), "experiments.md": page("Experiments", "conf/pipeline.yaml", EXPERIMENTS, experiments())}
     for name, text in written.items():
         (FOLDER / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
