@@ -119,7 +119,9 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pd.DataFrame({"months": months, "plan": plans, "churned": np.where(numbers + months / 30 > 1, "no", "yes")}).to_csv(
         folder / "churn.csv", index=False
     )
-    pay = pd.DataFrame({"pay": [f"{47 + k},{k:03}" for k in range(n)], "leaves": np.where(classes, "yes", "no")})
+    pay = pd.DataFrame(
+        {"months": months, "pay": [f"{47 + k},{k:03}" for k in range(n)], "leaves": np.where(classes, "yes", "no")}
+    )
     pay.to_csv(folder / "pay.csv", index=False)
     parts = pd.DataFrame(
         {"part": [f"{k % 9 + 1}E{k % 3}" for k in range(n)], "grün": numbers, "price": 2 * numbers + 5}
