@@ -112,9 +112,9 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy(folder / "deepmine")
     n = 120
     classes, numbers = np.arange(n) % 2, rng.normal(size=n).round(3)
-    pd.DataFrame({"id": range(n), "height": numbers + classes, "kind": np.where(classes, "rose", "daisy")}).to_csv(
-        folder / "flowers.csv", index=False
-    )
+    colours, kinds = rng.choice(["red", "blue"], n), np.where(classes, "rose", "daisy")
+    flowers = pd.DataFrame({"id": range(n), "height": numbers + classes, "colour": colours, "kind": kinds})
+    flowers.to_csv(folder / "flowers.csv", index=False)
     months, plans = rng.integers(1, 60, n), rng.choice(["basic", "plus"], n)
     pd.DataFrame({"months": months, "plan": plans, "churned": np.where(numbers + months / 30 > 1, "no", "yes")}).to_csv(
         folder / "churn.csv", index=False
