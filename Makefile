@@ -74,4 +74,4 @@ lock: setup # Bring constraints.txt to the newest versions that pyproject.toml a
 	  --generate-hashes --no-emit-package torch --no-annotate --no-header --all-extras pyproject.toml -o constraints.txt
 
 clean: # Remove what the stages wrote, and the environment; data, records in git and the tracker stay
-	@rm -rf .venv out/datasets out/configs out/compare out/.digests .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf .venv out/datasets out/configs out/compare .pytest_cache .mypy_cache .ruff_cache

@@ -85,8 +85,8 @@ def test_every_command_in_a_head_composes(path: Path, command: str) -> None:
         ("data.split.valid=0.1", "Did you mean `val`?"),
         ("data.split.val=2", "less than 1"),
         (
-            "data=titanic model=tree data.privacy.columns.ticket=mask",
-            "`privacy.columns.ticket: mask` leaves no groups",
+            "data=titanic model=tree data.privacy.columns.ticket=drop",
+            "`privacy.columns.ticket: drop` leaves no groups",
         ),
         ("data.source.X_tests=x", "Did you mean `X_test`?"),
         ("experiment=titanic_tree preprocessing.numbers.strateg=mean", "Did you mean `strategy`?"),

@@ -50,9 +50,10 @@ def evaluate(run: Record, trusted: Sequence[str]) -> None:
         (folder / "curves").mkdir()
         for name, table in figures.curves(run.curves):
             table.to_csv(folder / f"curves/{name}.csv", index=False, lineterminator="\n")
-        _write_knowledge(folder / "knowledge", run.name, found)
+        first = [line for line in (found.hint, task.no_better(scores)) if line]
+        _write_knowledge(folder / "knowledge", run.name, [*first, *found.findings], found.tables)
         record.write_json(run.folder / "metrics.json", scores | run.cross_validation.get("scores", {}))
-        print(found.hint, end="\n" if found.hint else "")
+        print(*first, sep="\n", end="\n" if first else "")
 
 
 def opened(run: Record, trusted: Sequence[str]) -> "tuple[Pipeline, Dataset]":
@@ -95,11 +96,11 @@ def _write_predictions(path: Path, data: Dataset, some: tasks.Predicted) -> None
     table.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
 
 
-def _write_knowledge(folder: Path, name: str, found: tasks.Report) -> None:
+def _write_knowledge(folder: Path, name: str, findings: list[str], tables: dict[str, pd.DataFrame]) -> None:
     """Each table as CSV, and knowledge.md: the findings, then the first rows of each table."""
     folder.mkdir()
-    text = [f"# {name}", "", *(f"- {tasks.escaped(finding)}" for finding in found.findings)]
-    for title, table in found.tables.items():
+    text = [f"# {name}", "", *(f"- {tasks.escaped(finding)}" for finding in findings)]
+    for title, table in tables.items():
         table.to_csv(folder / f"{title}.csv", index=False, float_format="%.6g", lineterminator="\n")
         text += ["", f"## {title.replace('_', ' ')}", "", *tasks.markdown(table.head(20))]
         text += [f"\n{len(table) - 20} more rows in {title}.csv."] if len(table) > 20 else []

@@ -124,7 +124,7 @@ def decisive(cfg: Mapping[str, Any]) -> dict[str, Any]:
     return {key: values[key] for key in DECISIVE} | ({"cv": values["cv"]} if values["cv"] else {})
 
 
-def plain(cfg: DictConfig, contract: bool = True) -> dict[str, Any]:
+def plain(cfg: DictConfig) -> dict[str, Any]:
     """A composed config, resolved, as plain containers, with the data's contract in place of its name.
 
     A contract holds values of the data, which are never expressions: so Hydra and OmegaConf do not see it.
@@ -134,9 +134,11 @@ def plain(cfg: DictConfig, contract: bool = True) -> dict[str, Any]:
         if not re.fullmatch(r"[\w-]+", str(name)):
             raise UserError(f"`data.contract` is {name!r}: it should be the name of a file in conf/data/contract.")
         path = CONF / f"data/contract/{name}.yaml"
-        if contract and not path.is_file():
-            raise UserError(f"{path.parent} has no {path.name}. Create it: make contract data={name} overwrite=true")
-        values["data"]["contract"] = yaml.safe_load(path.read_text(encoding="utf-8")) if contract else None
+        if not path.is_file():
+            raise UserError(
+                f"{path.parent} has no {path.name}. Create it: make contract data={name} data.contract=null"
+            )
+        values["data"]["contract"] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return values
 
 
@@ -203,7 +205,7 @@ def _complete(composed: DictConfig, choices: Mapping[str, str], trains: bool = T
         place = f"preprocessing.{OmegaConf.select(cfg, 'model._takes_')}.{OmegaConf.select(cfg, 'data.kind')}"
         if OmegaConf.select(cfg, place) is None:
             del cfg.steps  # the model does not take such data, which `check` says better than an interpolation
-        values = plain(cfg, contract=not cfg.overwrite)  # a contract that is written anew is not looked at
+        values = plain(cfg)
         check.check(values, chosen, trains)
         if trains and (name := chosen["preprocessing"]) != "default" and values["steps"] == _default_steps(chosen):
             raise UserError(f"preprocessing={name} changes nothing for {values['data']['kind']} data.")

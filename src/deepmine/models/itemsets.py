@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 
+MAX_ITEMSETS = 1_000_000  # more is an error
 BLOCK = 2**18  # words per step, so that they stay in the processor's cache
 MEMORY = 2**30  # limit in bytes for bit rows and pair counts
 TRY = "Raise min_support, set max_length, or drop the largest baskets and the items that are in most of them."
@@ -46,34 +47,20 @@ class Itemsets:
             found = np.searchsorted(self.keys, self._key(found, column))
         return found
 
-    def subsets(self, length: int, among: NDArray) -> NDArray[np.int64]:
-        """The numbers of the sets `among`, all of this length, less one item each: `(length, len(among))`."""
-        items = self.items[among, :length]
-        return np.array([self.find(np.delete(items, column, axis=1)) for column in range(length)])
-
-    def of_kind(self, kind: str) -> NDArray[np.bool_]:
-        """Which sets are `closed` (no larger set has the same count) or `maximal` (there is none larger); or `all`."""
-        keep = np.ones(len(self.items), bool)
-        for length in range(2, self.items.shape[1] + 1) if kind != "all" else ():
-            here = np.flatnonzero(self.sizes == length)
-            for subset in self.subsets(length, here):
-                keep[subset[(self.counts[subset] == self.counts[here]) | (kind == "maximal")]] = False
-        return keep
-
     def _key(self, prefix: NDArray, item: NDArray) -> NDArray[np.int64]:
         return (prefix + 1) * self.n_items + item
 
 
-def mine(X: csr_array, min_count: int, max_length: int | None = None, max_itemsets: int = 1_000_000) -> Itemsets:
+def mine(X: csr_array, min_count: int, max_length: int | None = None) -> Itemsets:
     """All sets of up to `max_length` items (None: any number) that at least `min_count` baskets, 1 or more, hold.
 
     An entry of `X`, `(n, items)`, means that the basket holds the item; there are no duplicates. Raises `ValueError` if
-    there are more than `max_itemsets`, or the bit rows exceed `MEMORY`.
+    there are more than `MAX_ITEMSETS`, or the bit rows exceed `MEMORY`.
     """
     counts = np.bincount(X.indices, minlength=X.shape[1])
     frequent = np.flatnonzero(counts >= min_count)
     names = frequent[np.argsort(counts[frequent], kind="stable")]
-    search = _Search(min_count, max_length or len(names), max_itemsets)
+    search = _Search(min_count, max_length or len(names))
     search.add((), np.arange(len(names)), counts[names])
     if len(names) > 1 and search.longest > 1:
         search.run(X[:, names])
@@ -96,8 +83,8 @@ def holders(bits: NDArray[np.uint64], itemset: NDArray) -> NDArray[np.uint64]:
 class _Search:
     """One search: its limits, the counts of all pairs, and what was found, by length."""
 
-    def __init__(self, min_count: int, longest: int, max_itemsets: int) -> None:
-        self.min_count, self.longest, self.left, self.max_itemsets = min_count, longest, max_itemsets, max_itemsets
+    def __init__(self, min_count: int, longest: int) -> None:
+        self.min_count, self.longest, self.left = min_count, longest, MAX_ITEMSETS
         self.found: dict[int, list[tuple]] = {}
 
     def run(self, X: csr_array) -> None:
@@ -137,8 +124,8 @@ class _Search:
         """Keep the sets `prefix + item`; stop once they, or the 2^length - 1 subsets of one of them, are too many."""
         self.left -= len(items)
         length = len(prefix) + 1
-        if self.left < 0 or (len(items) and 2**length - 1 > self.max_itemsets):
-            raise ValueError(f"There are more than {self.max_itemsets:,} frequent sets. {TRY}")
+        if self.left < 0 or (len(items) and 2**length - 1 > MAX_ITEMSETS):
+            raise ValueError(f"There are more than {MAX_ITEMSETS:,} frequent sets. {TRY}")
         if len(items):
             self.found.setdefault(length, []).append((prefix, items, counts))
 

@@ -47,10 +47,16 @@ class Data(Strict):
             raise ValueError(f"{self.task} needs `source.target`, the column to predict")
         if len(roles) == 2 and roles["target"] == roles["row_id"] is not None:
             raise ValueError(f"{roles['target']} is the row id (`source.row_id`), so it cannot be the target")
-        if self.split.group and (rule := self.privacy.columns.get(self.split.group)) in ("mask", "drop"):
+        if self.split.group and self.privacy.columns.get(self.split.group) == "drop":
             raise ValueError(
-                f"`privacy.columns.{self.split.group}: {rule}` leaves no groups in that column. Use pseudonymise, "
+                f"`privacy.columns.{self.split.group}: drop` leaves no groups in that column. Use pseudonymise, "
                 "which keeps them apart; the column that rows are grouped by is never a feature"
+            )
+        about = self.clean != Clean() or {*self.privacy.columns} - {roles.get("row_id")}
+        if self.kind != "table" and (about or self.split.group or self.split.time or self.split.part):
+            raise ValueError(
+                "`clean`, `privacy` and `split.group`, `time` and `part` are rules about columns, but data of kind "
+                f"{self.kind} have no columns. Remove the rules and change the raw files instead"
             )
         return self
 

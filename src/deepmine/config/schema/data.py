@@ -1,5 +1,6 @@
 """What conf/data/<name>.yaml may hold about contract, cleaning, privacy, split and audit; `source.py` has the rest."""
 
+import math
 from datetime import date
 from typing import Annotated, Literal, Self
 
@@ -20,7 +21,6 @@ class Column(Strict):
     median: list[float] | None = Field(None, min_length=2, max_length=2)  # its limits: a change of unit moves it
     categories: list[str] | None = None  # all texts that there may be
     unique: bool = False  # whether no value may repeat
-    infinite: bool = False  # whether numbers may be infinite, which limits do not judge
     missing: float = Field(0.0, ge=0, le=1)  # the largest share of missing values
 
     @model_validator(mode="after")
@@ -39,25 +39,15 @@ class Column(Strict):
 class Contract(Strict):
     """conf/data/contract/<name>.yaml. What no single row is at fault for always stops: a column, a share, a median."""
 
-    rows: int = Field(1, ge=1)  # at least
     repeated_rows: float = Field(1.0, ge=0, le=1)  # the largest share of rows that equal an earlier one (row id aside)
     columns: dict[str, Column]  # all that there may be
 
 
-class Spelling(Strict):
-    """Spellings made equal: strip blanks, lower case, then `map`, old to new."""
-
-    strip: bool = True  # blanks before and after
-    lower: bool = False  # to lower case
-    map: dict[str, str | None] = {}  # old to new; null: missing
-
-
 class Limits(Strict):
-    """Possible values; those outside are emptied or clipped, or their rows dropped."""
+    """Possible values; those outside are emptied."""
 
-    min: float | None = None  # the smallest possible value
-    max: float | None = None  # the largest
-    action: Literal["empty", "clip", "drop"] = "empty"  # with a value outside
+    min: float = -math.inf  # the smallest possible value
+    max: float = math.inf  # the largest
 
 
 class Missing(Strict):
@@ -69,7 +59,6 @@ class Missing(Strict):
 class Clean(Strict):
     """Applied in this order. What is learned (filling, outliers, sparse columns) belongs to conf/preprocessing."""
 
-    spelling: dict[str, Spelling] = {}  # by column
     impossible: dict[str, Limits] = {}  # by column
     duplicates: Literal["keep", "drop"] = "keep"  # drop rows that equal an earlier one in every column but the row id
     missing: Missing = Missing()  # rows that cannot be used
@@ -78,7 +67,7 @@ class Clean(Strict):
 class Privacy(Strict):
     """A rule for each column that could identify a person; `key` *names* the environment variable with the key."""
 
-    columns: dict[str, Literal["keep", "drop", "mask", "pseudonymise"]] = {}  # the rule of each
+    columns: dict[str, Literal["keep", "drop", "pseudonymise"]] = {}  # the rule of each
     key: str | None = None  # needed by pseudonymise
 
     @model_validator(mode="after")
@@ -95,6 +84,7 @@ class Audit(Strict):
     time_order: Level = "fail"  # training rows later than test rows
     leaks: Level = "fail"  # a text, or the mere presence of a value, that gives the target away
     single_predictors: Level = "warn"  # a number that alone does nearly all: a leak, or an easy problem
+    known_late: Level = "warn"  # a column that looks known only after the target
     duplicates: Level = "warn"  # validation or test rows with the same features as a training row
 
 

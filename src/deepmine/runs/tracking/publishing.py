@@ -127,8 +127,9 @@ def _send_files(client: mlflow.MlflowClient, record: Record, run_id: str) -> Non
 def _prepared(record: Record) -> Path | None:
     """The data set that the run was made on; None when it is gone, or another one by now."""
     facts = record.provenance["data"]
-    info = dataset.read_info(Path(facts["dataset"]))
-    return Path(facts["dataset"]) if info is not None and info["digest"] == facts["digest"] else None
+    folder = Path(facts["dataset"])
+    same = (folder / "parts").is_dir() and dataset.require_info(folder)["digest"] == facts["digest"]
+    return folder if same else None
 
 
 def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, trusted: Sequence[str]) -> None:
