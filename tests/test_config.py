@@ -92,7 +92,7 @@ def test_every_command_in_a_head_composes(path: Path, command: str) -> None:
         ("experiment=titanic_tree preprocessing.numbers.strateg=mean", "Did you mean `strategy`?"),
         ("model=kmeans", "Models for classification on data of kind image: "),
         ("experiment=penguins_kmeans model=tree", "Models for clustering on data of kind table: agglomerative, gmm,"),
-        ("task=clusterin", "it should be a task. Did you mean `clustering`? Valid: "),
+        ("task=clusterin", "`task` is 'clusterin': it should be 'anomalies', 'classification',"),
     ],
 )
 def test_a_mistake_is_named_with_the_nearest_valid_thing(overrides: str, says: str) -> None:

@@ -188,7 +188,7 @@ def test_folds_are_children_in_mlflow_and_stay_as_many(finished: record.Record, 
     children = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
     assert len(client.search_runs([parent.info.experiment_id])) == 1 + len(children) == 4
     identity = finished.provenance["record_id"]
-    assert {run.data.tags["deepmine.record_id"] for run in children} == {f"{identity}-fold-{k}" for k in (1, 2, 3)}
+    assert {run.data.tags["record_id"] for run in children} == {f"{identity}-fold-{k}" for k in (1, 2, 3)}
     mean = np.mean([run.data.metrics["cv/accuracy"] for run in children])
     assert parent.data.metrics["cv/accuracy"] == pytest.approx(mean)
     assert {run.info.status for run in children} == {"FINISHED"}

@@ -54,7 +54,7 @@ def name(path: Path) -> str:
 
 def dependencies(stage: str) -> tuple[str, ...]:
     block = STAGES[stage].get("do", STAGES[stage])
-    return tuple(dep.removeprefix("src/deepmine/") for dep in block["deps"] if dep.startswith("src/"))
+    return tuple(dep.removeprefix("${code}/") for dep in block["deps"] if dep.startswith("${code}/"))
 
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "configure"])

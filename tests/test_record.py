@@ -248,7 +248,7 @@ def test_mlflow_gets_the_whole_record(finished: record.Record, uri: str) -> None
     assert [point.step for point in client.get_metric_history(run.info.run_id, "val_loss")] == [1, 2, 3]
     assert run.data.params["model.lr"] == "0.001" and run.data.params["model.net_params.hidden"] == "[128]"
     assert run.data.tags["model"] == "mlp" and run.data.tags["task"] == "classification"
-    assert run.data.tags["deepmine.record_id"] == finished.provenance["record_id"]
+    assert run.data.tags["record_id"] == finished.provenance["record_id"]
     [used] = run.inputs.dataset_inputs
     assert used.dataset.digest == finished.provenance["data"]["digest"]
     loaded = mlflow.pyfunc.load_model(f"models:/{run.outputs.model_outputs[0].model_id}")

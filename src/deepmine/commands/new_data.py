@@ -56,7 +56,7 @@ def main(cfg: DictConfig) -> None:
                 shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
             raise
     try:
-        _version(cfg.paths.data)
+        version(cfg.paths.data)
         print(NEXT.format(name=name, model=_train(name)))
     except BaseException:
         print(f"data/{name} and conf/data/{name}.yaml are kept: the same command continues from here.", file=sys.stderr)
@@ -122,7 +122,7 @@ def _literal(value: Any) -> Any:
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
 
 
-def _version(data: str) -> None:
+def version(data: str) -> None:
     """Note the raw files in data.dvc, and for .ci/setup that data/ is what it lists."""
     if subprocess.run([str(ROOT / ".venv/bin/dvc"), "add", "--quiet", data]).returncode:
         raise UserError(f"DVC could not version {data}/ (see above).")

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from deepmine.config.errors import nearest
 from deepmine.config.schema.data import Audit, Clean, Contract, Privacy, Split
 from deepmine.config.schema.source import Download, FirstForm, Strict
 
@@ -15,13 +14,7 @@ Kind = Literal["image", "sequence", "text", "table", "baskets"]
 Text = Annotated[str, Field(min_length=1)]
 
 
-def _is_task(name: str) -> str:
-    if name not in TASKS:
-        raise ValueError(f"it should be a task. {nearest(name, TASKS)}")
-    return name
-
-
-Task = Annotated[str, AfterValidator(_is_task)]
+Task = Literal[*TASKS]  # type: ignore[valid-type]
 
 
 class Data(Strict):
@@ -119,6 +112,8 @@ class Listed(Strict):
 
 class Pipeline(Strict):
     """conf/pipeline.yaml."""
+
+    model_config = ConfigDict(title="conf/pipeline.yaml")
 
     datasets: list[str]  # that `make repro` prepares
     experiments: dict[str, Listed]  # that it trains, by their files in conf/experiment

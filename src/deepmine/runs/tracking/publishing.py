@@ -1,6 +1,6 @@
 """From a run record to MLflow.
 
-One record is one MLflow run, found by its tag `deepmine.record_id`, and only what the tracker lacks is sent: so an
+One record is one MLflow run, found by its tag `record_id`, and only what the tracker lacks is sent: so an
 outage, a restored DVC stage and a fresh clone are the same case. Trials of a sweep are children of one run, which has
 the scores of the best and a table of all.
 """
@@ -24,7 +24,7 @@ from deepmine.runs import ranking
 from deepmine.runs.record import Record
 from deepmine.runs.tracking import store
 
-PUBLISHED = "deepmine.published"  # digest of the record's files when they were last sent
+PUBLISHED = "record_digest"  # digest of the record's files when they were last sent
 SHARED = ("experiment", "dataset", "model", "task", "mlflow.user")  # tags that children take from their parent
 LONGEST = 6000  # characters that MLflow keeps of a parameter's value
 

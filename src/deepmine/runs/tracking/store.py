@@ -28,7 +28,7 @@ from deepmine.data.folders import locked
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # as MLflow marks experiments that train models
 SQLITE = "sqlite:///"
-RECORD_ID = "deepmine.record_id"
+RECORD_ID = "record_id"
 PARENT = "mlflow.parentRunId"
 VIEW = "mlflow.sharedViewState."
 PROBES = ("health", "api/2.0/mlflow/experiments/search?max_results=1")  # the second needs the server's database
@@ -76,7 +76,7 @@ def experiment(client: mlflow.MlflowClient, name: str, uri: str) -> str:
 def find_or_create_run(
     client: mlflow.MlflowClient, experiment: str, identity: str, tags: Mapping[str, Any], name: str, start: int
 ) -> Run:
-    """The run with this tag `deepmine.record_id`."""
+    """The run with this tag `record_id`."""
     if found := client.search_runs([experiment], f"tags.`{RECORD_ID}` = '{identity}'", max_results=1):
         return found[0]
     text = {key: str(value) for key, value in {RECORD_ID: identity, **tags}.items()}
