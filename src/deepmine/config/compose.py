@@ -203,7 +203,7 @@ def _complete(composed: DictConfig, choices: Mapping[str, str], trains: bool = T
         values = plain(cfg)
         check.check(values, chosen, trains)
         name, dataset = chosen["preprocessing"], f"{cfg.paths.out}/datasets/{chosen['data']}"
-        if trains and name != "default" and values["steps"] == plain(files)["steps"]:
+        if trains and name != "default" and values["steps"] == OmegaConf.to_container(files.steps, resolve=True):
             raise UserError(f"preprocessing={name} changes nothing for {values['data']['kind']} data.")
         if files.data != cfg.data:  # other settings than those of the file: a data set of its own
             dataset += f"-{digest(OmegaConf.to_container(cfg.data))[:8]}"

@@ -20,11 +20,11 @@ Task = Literal[*TASKS]  # type: ignore[valid-type]
 class Data(Strict):
     """conf/data/<name>.yaml."""
 
-    kind: Kind
-    task: Task
-    folder: Text
+    kind: Kind  # what an example is
+    task: Task  # a file of src/deepmine/tasks
+    folder: Text  # below `paths.data`, where the raw files are
     download: Download | None = None
-    source: dict[str, Any]
+    source: dict[str, Any]  # `_target_`, a reader, and its parameters
     contract: Contract | None = None  # in YAML its name in conf/data/contract
     on_violation: Literal["stop", "reject"] = "stop"
     clean: Clean = Clean()
@@ -59,9 +59,9 @@ class Model(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True)
 
-    target: str = Field(alias="_target_")
-    tasks: list[Task] = Field(alias="_tasks_", min_length=1)
-    takes: str = Field(alias="_takes_")
+    target: str = Field(alias="_target_")  # the class
+    tasks: list[Task] = Field(alias="_tasks_", min_length=1)  # what it does
+    takes: str = Field(alias="_takes_")  # a key of conf/preprocessing: matrix, unscaled, sparse, tensor, ...
 
 
 class Paths(Strict):
@@ -75,8 +75,8 @@ class Paths(Strict):
 class Tracking(Strict):
     """conf/tracking/<name>.yaml."""
 
-    uri: Text | None
-    model: bool
+    uri: Text | None  # of MLflow; null: nowhere
+    model: bool  # send the fitted model too
 
 
 class Config(Strict):
@@ -107,7 +107,7 @@ class Config(Strict):
 class Listed(Strict):
     """An experiment of the pipeline, and the data set that its file chooses."""
 
-    data: str
+    data: str  # as in the file of the experiment
 
 
 class Pipeline(Strict):
@@ -115,5 +115,5 @@ class Pipeline(Strict):
 
     model_config = ConfigDict(title="conf/pipeline.yaml")
 
-    datasets: list[str]
-    experiments: dict[str, Listed]
+    datasets: list[str]  # that `make repro` prepares
+    experiments: dict[str, Listed]  # that it trains, by their files in conf/experiment

@@ -46,7 +46,9 @@ def _folder(name: str, folder: Path, target: str | None, read: Mapping[str, Any]
         return tables(folder, found, target, read)
     held = sorted({path.suffix or path.name for path in files})
     may = "images in folders by class, without `target`; tables (CSV, Parquet, JSON lines); or files like MNIST's"
-    raise UserError(f"A folder must hold {may}. This one holds {held}. Anything else is read by a YAML: docs/data.md")
+    raise UserError(
+        f"A folder must hold {may}. This one holds {held}. Anything else is read by a YAML: docs/guides/own-data.md"
+    )
 
 
 def _baskets(folder: Path, file: str, read: Mapping[str, Any]) -> Found:
