@@ -7,22 +7,17 @@ import math
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 from omegaconf import DictConfig
 
-from deepmine import ROOT, tasks
+from deepmine import tasks
 from deepmine.commands import publish
 from deepmine.config import exits
-from deepmine.config.errors import UserError
 from deepmine.data import dataset, folders
 from deepmine.data.dataset import Dataset
 from deepmine.runs import ranking, record
 from deepmine.runs.record import Record
-
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
 
 
 def main(cfg: DictConfig) -> None:
@@ -42,7 +37,7 @@ def evaluate(run: Record, trusted: Sequence[str]) -> None:
 
     with record.evaluation(run) as folder:
         task, seed = tasks.find(run.config["task"]), run.config["seed"]
-        pipeline, data = opened(run, trusted)
+        pipeline, data = run.opened(trusted)
         parts = {name: task.predict(pipeline, part) for name, part in data.parts()}
         parts = task.enrich(pipeline, data, parts, seed)
         scores = task.scores(data, parts, seed)
@@ -63,17 +58,6 @@ def lasting(run: Record) -> dict[str, float | str]:
     scores = {key: x if x.is_integer() else float(f"{round(x, 9):.4g}") for key, x in run.metrics.items()}
     made_on = {"made_on": device} if (device := run.provenance["device"]) else {}
     return {**made_on, **scores}
-
-
-def opened(run: Record, trusted: Sequence[str]) -> "tuple[Pipeline, Dataset]":
-    """The model of a record and the data set that it was trained on; UserError: one is damaged, or has changed."""
-    from deepmine.models import pipelines
-
-    made_on = run.provenance["data"]
-    data = dataset.load(ROOT / made_on["dataset"])
-    if data.info["digest"] != made_on["digest"]:
-        raise UserError(f"{made_on['dataset']} has changed since {run.folder} was trained on it. Train again.")
-    return pipelines.load(run.folder / "model.skops", trusted), data
 
 
 def show(run: Record) -> None:

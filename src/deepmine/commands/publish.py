@@ -36,12 +36,10 @@ def main(cfg: DictConfig) -> None:
 @contextmanager
 def afterwards(run: Record, cfg: DictConfig, only_failures: bool = False) -> Iterator[None]:
     """Publish a record after a block, even one that fails (or `only_failures`); a tracker that is away costs no run."""
-    ended_well = False
     try:
         yield
-        ended_well = True
     finally:
-        if cfg.tracking.uri is not None and not (ended_well and only_failures):
+        if cfg.tracking.uri is not None and not (only_failures and run.training["status"] == "FINISHED"):
             try:
                 _publish(run, cfg)
             except Exception as error:  # the run itself ended as it ended

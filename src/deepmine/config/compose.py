@@ -16,6 +16,7 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf, open_dict
+from threadpoolctl import threadpool_limits
 
 from deepmine import ROOT
 from deepmine.config import check, exits
@@ -180,8 +181,7 @@ def limit_threads(threads: int) -> None:
         os.environ[f"{library}_NUM_THREADS"] = str(threads)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
-    if "threadpoolctl" in sys.modules:
-        sys.modules["threadpoolctl"].threadpool_limits(threads)
+    threadpool_limits(threads)
 
 
 def _compose(*overrides: str) -> tuple[DictConfig, Mapping[str, str]]:

@@ -26,7 +26,6 @@ from deepmine.runs.record import Record
 from deepmine.runs.tracking import store
 
 PUBLISHED = "record_digest"  # digest of the record's files when they were last sent
-SHARED = ("experiment", "dataset", "model", "task", "mlflow.user")  # tags that children take from their parent
 LONGEST = 6000  # characters that MLflow keeps of a parameter's value
 
 
@@ -46,7 +45,6 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
                     _send_files(client, record, run_id)
                     if send_model and record.status["status"] == "FINISHED":
                         _send_model(client, record, run_id, trusted)
-                    _send_folds(client, record, run_id)
                     client.set_tag(run_id, PUBLISHED, digest)
             finally:
                 _set_status(client, record, run_id)
@@ -111,10 +109,12 @@ def _conclude_sweep(client: mlflow.MlflowClient, trial: str) -> None:
 
 
 def _send_scores(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
-    """Final scores, and the curves: a point that MLflow has with the same time it does not store again."""
+    """Final scores, the curves, and of each fold a point: one that MLflow has with the same time is not stored again."""
     store.log_new(client, run_id, record.metrics | {k: x for k, x in record.training.items() if k == "fit_seconds"})
     curves = [(line, key) for line in record.curves for key in line if key not in ("epoch", "time")]
     points = [Metric(key, line[key], int(line["time"] * 1000), line["epoch"]) for line, key in curves]
+    folds, start = record.cross_validation.get("folds", []), _milliseconds(record.training["started"])
+    points += [Metric(f"fold/{key}", fold[key], start, fold["fold"]) for fold in folds for key in fold if key != "fold"]
     client.log_batch(run_id, metrics=points)
 
 
@@ -164,19 +164,6 @@ def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, truste
             pip_requirements=[f"{n}=={v}" for n, v in versions.items() if v and n not in ("deepmine", "dvc")],
             code_paths=[str(ROOT / "src" / "deepmine")],
         )
-
-
-def _send_folds(client: mlflow.MlflowClient, record: Record, parent: str) -> None:
-    """Each fold of a cross-validation as a child run, found again by its number."""
-    run = client.get_run(parent)
-    begin, end = run.info.start_time, _milliseconds(record.training.get("ended", record.training["started"]))
-    for fold in record.cross_validation.get("folds", []):
-        number, identity = fold["fold"], f"{record.provenance['record_id']}-fold-{fold['fold']}"
-        tags = {**{key: run.data.tags[key] for key in SHARED}, "kind": "fold", store.PARENT: parent}
-        child = store.find_or_create_run(client, run.info.experiment_id, identity, tags, f"fold {number}", begin)
-        scores = {f"cv/{key}": value for key, value in fold.items() if key not in ("fold", "rows")}
-        store.log_new(client, child.info.run_id, scores)
-        client.set_terminated(child.info.run_id, "FINISHED", end)
 
 
 def _set_status(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
