@@ -132,11 +132,9 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     if name := OmegaConf.select(cfg, "data.contract"):
         if not re.fullmatch(r"[\w-]+", str(name)):
             raise UserError(f"`data.contract` is {name!r}: it should be the name of a file in conf/data/contract.")
-        path = CONF / f"data/contract/{name}.yaml"
+        path = (folder := CONF / "data/contract") / f"{name}.yaml"
         if not path.is_file():
-            raise UserError(
-                f"{path.parent} has no {path.name}. Create it: make contract data={name} data.contract=null"
-            )
+            raise UserError(f"{folder} has no {name}.yaml. Create it: make contract data={name} data.contract=null")
         values["data"]["contract"] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return values
 
