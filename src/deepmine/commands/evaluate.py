@@ -15,7 +15,6 @@ from deepmine import tasks
 from deepmine.commands import publish
 from deepmine.config import exits
 from deepmine.data import dataset, folders
-from deepmine.data.dataset import Dataset
 from deepmine.runs import ranking, record
 from deepmine.runs.record import Record
 
@@ -42,7 +41,10 @@ def evaluate(run: Record, trusted: Sequence[str]) -> None:
         parts = task.enrich(pipeline, data, parts, seed)
         scores = task.scores(data, parts, seed)
         found = task.report(pipeline, data, parts, scores)
-        _write_predictions(folder / "predictions.csv", data, parts["test"])
+        test = parts["test"]
+        predicted = {"predicted": test.predicted} if test.predicted.ndim == 1 else {}
+        table = pd.DataFrame({"row": data.test.rows, "actual": test.y, **predicted, **test.columns})
+        table.to_csv(folder / "predictions.csv", index=False, float_format="%.6g", lineterminator="\n")
         figures.draw(folder / "figures", chain(found.figures, figures.learning_curves(run.curves)))
         (folder / "curves").mkdir()
         for name, table in figures.curves(run.curves):
@@ -76,13 +78,6 @@ def print_table(title: str, cells: pd.DataFrame) -> None:
     """Print scores, with the index as the first column."""
     cells = cells.fillna(math.nan).rename_axis(index=None, columns=str(cells.index.name))
     print(f"{title}\n\n{cells.to_string(float_format='{:.4f}'.format, na_rep='')}\n")
-
-
-def _write_predictions(path: Path, data: Dataset, some: tasks.Predicted) -> None:
-    """One line for each test row: its id, the target, what was predicted, and what the task adds."""
-    predicted = {"predicted": some.predicted} if some.predicted.ndim == 1 else {}
-    table = pd.DataFrame({"row": data.test.rows, "actual": some.y, **predicted, **some.columns})
-    table.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def _write_knowledge(folder: Path, name: str, findings: list[str], tables: dict[str, pd.DataFrame]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 
 from deepmine import ROOT
 from deepmine.config import compose, trust
@@ -37,10 +37,11 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
     client = store.connect(uri)
     try:
         with store.lock(record.provenance["record_id"]):
-            run_id = _find_or_create(client, record, uri)
+            run = _find_or_create(client, record, uri)
+            run_id = run.info.run_id
             try:
                 digest = digests.folder_digest(record.folder)
-                if client.get_run(run_id).data.tags.get(PUBLISHED) != digest:
+                if run.data.tags.get(PUBLISHED) != digest:
                     _send_scores(client, record, run_id)
                     _send_files(client, record, run_id)
                     if send_model and record.status["status"] == "FINISHED":
@@ -48,13 +49,14 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
                     client.set_tag(run_id, PUBLISHED, digest)
             finally:
                 _set_status(client, record, run_id)
-                _conclude_sweep(client, run_id)
+                if above := run.data.tags.get(store.PARENT):
+                    _conclude_sweep(client, run.info.experiment_id, above, record.config["task"])
     except (mlflow.MlflowException, OSError) as error:  # OSError: of the network, or of a proxy that refuses an upload
         raise UserError(shown(f"MLflow at {uri} refused: {str(error).splitlines()[0]}")) from error
     return run_id
 
 
-def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> str:
+def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> Run:
     """The run of this record in the MLflow experiment of its data set."""
     settings, provenance = record.config, record.provenance
     git, choices = provenance["git"], settings["choices"]
@@ -78,7 +80,7 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> st
         used = Dataset(choices["data"], data["digest"], "code", source)
         client.log_batch(run.info.run_id, params=[Param(key, value) for key, value in _flat(settings)])
         client.log_inputs(run.info.run_id, [DatasetInput(used, [InputTag("mlflow.data.context", "training")])])
-    return run.info.run_id
+    return run
 
 
 def _name(record: Record) -> str:
@@ -88,16 +90,13 @@ def _name(record: Record) -> str:
     return " ".join([re.sub(r"-\d{8}-\d{6}-\w{4}$", "", record.provenance["name"]), *short])
 
 
-def _conclude_sweep(client: mlflow.MlflowClient, trial: str) -> None:
-    """Bring the run above a trial up to date: it is FINISHED once every published trial is."""
-    run = client.get_run(trial)
-    if (above := run.data.tags.get(store.PARENT)) is None:
-        return
+def _conclude_sweep(client: mlflow.MlflowClient, experiment: str, above: str, task: str) -> None:
+    """Bring the run above the trials up to date: it is FINISHED once every published trial is."""
     with store.lock(above):  # the last to come has seen all trials
-        runs = client.search_runs([run.info.experiment_id], f"tags.`{store.PARENT}` = '{above}'")
+        runs = client.search_runs([experiment], f"tags.`{store.PARENT}` = '{above}'")
         all_data = [trial.data for trial in runs]
         trials = [ranking.Trial(int(d.tags["trial"]), d.tags["overrides"].splitlines(), d.metrics) for d in all_data]
-        if best := ranking.best(run.data.tags["task"], trials):
+        if best := ranking.best(task, trials):
             tags = {"best_trial": str(best.number), "overrides": "\n".join(best.overrides)}
             store.log_new(client, above, {key: value for key, value in best.metrics.items() if "/" in key}, tags)
         found = {trial.info.status for trial in runs}
