@@ -55,10 +55,7 @@ def comparable(runs: Iterable[Record]) -> dict[str, list[Record]]:
 
 
 def leaderboard(runs: list[Record]) -> pd.DataFrame:
-    """Scores of comparable runs, best first: the one that ranks, `val_...`, over the folds, `cv_...`, and that of each
-    run's own baseline on the test rows, `baseline_...`, with a remark where the run is no better; all test scores;
-    `fit_seconds`; its overrides. Empty columns are left out.
-    """
+    """Scores of comparable runs, best first, with a remark where one is no better than its own baseline."""
     task = runs[0].config["task"]
     first, *others = tasks.find(task).columns
     rows = {}

@@ -229,8 +229,7 @@ def _read(path: Path, parse: Callable[[str], Any] = json.loads, keys: Sequence[s
 
 
 def _epochs(text: str) -> dict[int, dict[str, Any]]:
-    lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]  # the last may be half-written
-    return dict(enumerate(map(json.loads, lines)))
+    return dict(enumerate(map(json.loads, text.rpartition("\n")[0].splitlines())))  # the last may be half-written
 
 
 def _running(stage: str) -> dict[str, Any]:

@@ -30,10 +30,7 @@ LONGEST = 6000  # characters that MLflow keeps of a parameter's value
 
 
 def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) -> str:
-    """Send what the tracker at `uri` lacks of a record, at any stage of its life; the id of its MLflow run.
-
-    The file of the fitted model may hold `trusted` types alone. UserError: the tracker does not answer.
-    """
+    """Send what the tracker at `uri` lacks of a record; the id of its MLflow run. UserError: it does not answer."""
     client = store.connect(uri)
     try:
         with store.lock(record.provenance["record_id"]):
@@ -166,14 +163,13 @@ def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, truste
 
 
 def _set_status(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
-    status = record.status
+    status, ended = record.status, record.training.get("ended")  # of the fit: an evaluation adds no duration
     if "reason" in status:
         client.set_tag(run_id, "reason", status["reason"][:LONGEST])
     if status["status"] == "RUNNING":
         client.update_run(run_id, "RUNNING")
     else:
-        ended = record.training.get("ended")  # of the fit: what is evaluated later adds nothing to its duration
-        client.set_terminated(run_id, status["status"], _milliseconds(ended) if ended else None)
+        client.set_terminated(run_id, status["status"], ended and _milliseconds(ended))
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
