@@ -43,9 +43,8 @@ def comparable(runs: Iterable[Record]) -> dict[str, list[Record]]:
     """Runs grouped by what their scores were measured on: the task, the rows and, where it matters, the space."""
     groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
     for run in runs:
-        data, config = run.provenance["data"], run.config
-        task, steps = config["task"], config["steps"]
-        space = steps if tasks.find(task).in_transformed_space else {}
+        data, task = run.provenance["data"], run.config["task"]
+        space = run.config["steps"] if tasks.find(task).in_transformed_space else {}
         name = f"{Path(data['dataset']).name}, {task}" + (f" after {', '.join(space)}" if space else "")
         groups[name, data["digest"], compose.digest(space)].append(run)
     names: dict[str, list[Record]] = {}

@@ -26,8 +26,7 @@ def main(cfg: DictConfig) -> None:
         evaluate(run, cfg.trusted)
         show(run)
     if not cfg.chain:
-        (kept := Path(cfg.paths.out, "scores")).mkdir(parents=True, exist_ok=True)
-        record.write_json(kept / f"{run.provenance['name']}.json", lasting(run))
+        record.write_json(Path(cfg.paths.out, "scores", f"{run.provenance['name']}.json"), lasting(run))
 
 
 def evaluate(run: Record, trusted: Sequence[str]) -> None:

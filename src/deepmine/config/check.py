@@ -79,8 +79,8 @@ def _validate(schema: Any, value: Any, place: str, choices: Choices) -> None:
         TypeAdapter(schema).validate_python(value, strict=True)
     except ValidationError as invalid:
         error = invalid.errors()[0]
-        parts = [str(part) for part in (place, *error["loc"]) if part != ""]
-        key = ".".join(part for part in parts if not part.startswith("("))  # (a union's member) is not a key
+        parts = map(str, (place, *error["loc"]))
+        key = ".".join(part for part in parts if part and not part.startswith("("))  # (a union's member) is not a key
         raise UserError(f"{_describe(key, error, schema)} {_where(key, choices)}") from None
 
 

@@ -139,11 +139,6 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     return values
 
 
-def names(cfg: DictConfig) -> dict[str, Any]:
-    """What was chosen, for the record: `experiment`, and the file taken in each group."""
-    return {"experiment": cfg.choices.experiment, "choices": dict(cfg.choices)}
-
-
 def digest(value: Any) -> str:
     """MD5 of plain containers."""
     return md5(yaml.safe_dump(value).encode(), usedforsecurity=False).hexdigest()

@@ -72,8 +72,8 @@ def require_ours(folder: Path, files: Mapping[str, str]) -> None:
     marks = [(path, text) for name, text in files.items() if text and (path := folder / name).is_file()]
     marked = any(text in path.read_text(errors="replace") for path, text in marks)
     if folder.is_symlink() or ROOT.is_relative_to(folder.resolve()) or others or not (marked or empty):
-        what = ", ".join(others[:3]) or "it"
-        raise UserError(f"{folder} is not replaced: Deepmine did not write {what}. Name another folder.")
+        found = ", ".join(others[:3]) or "it"
+        raise UserError(f"{folder} is not replaced: Deepmine did not write {found}. Name another folder.")
 
 
 def _beside(path: Path, ending: str) -> Path:

@@ -77,8 +77,8 @@ def code() -> tuple[dict[str, Any], bytes]:
         names = {name for name in os.fsdecode(changed + untracked).split("\0") if name and not OUTPUTS.match(name)}
         left_out = {name: why for name in sorted(names) if (why := _why_left_out(name))}
         with tempfile.TemporaryDirectory() as folder:
-            index, away = {"GIT_INDEX_FILE": f"{folder}/index"}, {"GIT_OBJECT_DIRECTORY": folder}
-            alone = {**index, **away, "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(ROOT / objects)}
+            alone = {"GIT_INDEX_FILE": f"{folder}/index", "GIT_OBJECT_DIRECTORY": folder}
+            alone["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(ROOT / objects)
             kept = os.fsencode("\0".join(sorted(names - left_out.keys())))
             _git("read-tree", "HEAD", settings=alone)
             _git("update-index", "--add", "--remove", "--replace", "-z", "--stdin", settings=alone, stdin=kept)

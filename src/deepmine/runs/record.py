@@ -53,7 +53,7 @@ class Record:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """What decided the numbers, with `experiment` and `choices`."""
+        """What decided the numbers, with `choices`, the file taken in each group of conf/."""
         return _read(self.folder / "config.yaml", yaml.safe_load, digest=self.provenance["config"])
 
     @property
@@ -155,7 +155,6 @@ def claimed(place: Path, drafts: Path) -> Iterator[Path]:
 
 def start(folder: Path, settings: dict[str, Any], provenance: dict[str, Any], patch: bytes) -> Record:
     """A new record in a free folder; provenance.json comes last and makes it one."""
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "status.json", _running("train"))
     compose.dump(folder / "config.yaml", settings)
     (folder / "metrics.jsonl").touch()
@@ -182,7 +181,6 @@ def evaluation(run: Record) -> Iterator[Path]:
 def status(path: Path, stage: str) -> Iterator[dict[str, Any]]:
     """Keep a status file true: RUNNING, then FINISHED, FAILED (error) or KILLED (signal), with what the block adds."""
     now = _running(stage)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, now)
     try:
         yield now
@@ -211,6 +209,7 @@ def read_status(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.deepmine-new")
     new.write_text(json.dumps(value, indent=2) + "\n")
     new.replace(path)

@@ -59,7 +59,7 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> Ru
     git, choices = provenance["git"], settings["choices"]
     experiment = store.experiment(client, choices["data"], uri)
     store.share_view(client, experiment, settings["task"])
-    tags = {"experiment": settings["experiment"], "dataset": choices["data"], "model": choices["model"]}
+    tags = {"experiment": choices["experiment"], "dataset": choices["data"], "model": choices["model"]}
     tags |= {"task": settings["task"], "dirty": git.get("dirty", "no git"), "mlflow.user": provenance["user"]}
     tags |= {"mlflow.source.name": "deepmine.train", "mlflow.source.git.commit": git["commit"] or "none"}
     tags |= {"mlflow.source.git.branch": git.get("branch", "none"), "overrides": "\n".join(record.overrides)}
@@ -121,8 +121,7 @@ def _send_files(client: mlflow.MlflowClient, record: Record, run_id: str) -> Non
             client.log_artifacts(run_id, str(path), path.name)
         elif path.name != "model.skops":
             client.log_artifact(run_id, str(path))
-    prepared = _prepared(record)
-    if prepared is not None and (prepared / report.FILE).is_file():
+    if (prepared := _prepared(record)) and (prepared / report.FILE).is_file():
         client.log_artifact(run_id, str(prepared / report.FILE), "data")
 
 
