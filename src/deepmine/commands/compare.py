@@ -16,7 +16,6 @@ from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data import folders
 from deepmine.runs import ranking, record
-from deepmine.runs.record import Record
 
 FILES = {"compare.md": "# Comparison", "*.csv": ""}  # of out/compare
 RULE = "Ranked by the validation rows, or by the folds where every run has them; test scores rank nothing."
@@ -39,21 +38,21 @@ def main(cfg: DictConfig, only: str = "") -> None:
         print(f"left out: {run.folder} ({run.status['status']}, {run.status.get('reason', 'not evaluated')})")
 
 
-def comparable(runs: Iterable[Record]) -> dict[str, list[Record]]:
+def comparable(runs: Iterable[record.Record]) -> dict[str, list[record.Record]]:
     """Runs grouped by what their scores were measured on: the task, the rows and, where it matters, the space."""
-    groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[record.Record]] = defaultdict(list)
     for run in runs:
         data, task = run.provenance["data"], run.config["task"]
         space = run.config["steps"] if tasks.find(task).in_transformed_space else {}
         name = f"{Path(data['dataset']).name}, {task}" + (f" after {', '.join(space)}" if space else "")
         groups[name, data["digest"], compose.digest(space)].append(run)
-    names: dict[str, list[Record]] = {}
+    names: dict[str, list[record.Record]] = {}
     for (name, digest, space), group in sorted(groups.items()):
         names[f"{name} ({digest[:6]} {space[:6]})" if name in names else name] = group
     return names
 
 
-def leaderboard(runs: list[Record]) -> pd.DataFrame:
+def leaderboard(runs: list[record.Record]) -> pd.DataFrame:
     """Scores of comparable runs, best first, with a remark where one is no better than its own baseline."""
     task = runs[0].config["task"]
     first, *others = tasks.find(task).columns

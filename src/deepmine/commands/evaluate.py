@@ -16,7 +16,6 @@ from deepmine.commands import publish
 from deepmine.config import exits
 from deepmine.data import dataset, folders
 from deepmine.runs import ranking, record
-from deepmine.runs.record import Record
 
 
 def main(cfg: DictConfig) -> None:
@@ -29,7 +28,7 @@ def main(cfg: DictConfig) -> None:
         record.write_json(Path(cfg.paths.out, "scores", f"{run.provenance['name']}.json"), lasting(run))
 
 
-def evaluate(run: Record, trusted: Sequence[str]) -> None:
+def evaluate(run: record.Record, trusted: Sequence[str]) -> None:
     """Score the model of a record on the data that it was trained on (UserError: they changed), and report."""
     from deepmine import figures
 
@@ -54,14 +53,14 @@ def evaluate(run: Record, trusted: Sequence[str]) -> None:
         print(*first, sep="\n", end="\n" if first else "")
 
 
-def lasting(run: Record) -> dict[str, float | str]:
+def lasting(run: record.Record) -> dict[str, float | str]:
     """The scores to four digits, as far as processors agree; `made_on` for a net, which each kind trains otherwise."""
     scores = {key: x if x.is_integer() else float(f"{round(x, 9):.4g}") for key, x in run.metrics.items()}
     made_on = {"made_on": device} if (device := run.provenance["device"]) else {}
     return {**made_on, **scores}
 
 
-def show(run: Record) -> None:
+def show(run: record.Record) -> None:
     """Print the final scores: train, validation and test side by side, the baseline's, and those of the folds."""
     settings, scores = run.config, run.metrics
     columns = {f"{part}/": part for part in dataset.PARTS} | {"baseline/test/": "baseline (test)"}

@@ -37,7 +37,9 @@ SECRETS = re.compile(
 def collect(dataset: Path, digest: str, raw: Path, trial: Any = None, name: str = "") -> tuple[dict[str, Any], bytes]:
     """The provenance of a run that begins, and the patch of the uncommitted changes; `dataset`, `raw` are folders."""
     git, patch = code()
-    torch, cpu = sys.modules.get("torch"), _cpu()
+    info, torch = Path("/proc/cpuinfo"), sys.modules.get("torch")
+    found = re.search(r"^model name\s*: (.*)", info.read_text(), re.MULTILINE) if info.is_file() else None
+    cpu = found[1] if found else platform.processor()
     on = None if torch is None else torch.cuda.get_device_name(0) if torch.cuda.is_available() else cpu
     return {
         "record_id": uuid.uuid4().hex,
@@ -54,12 +56,6 @@ def collect(dataset: Path, digest: str, raw: Path, trial: Any = None, name: str 
         "device": on,  # of a network, whose scores another kind of processor does not repeat
         "user": os.environ.get("USER", str(os.getuid())),  # a user of a container may have a number alone
     }, patch
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    found = re.search(r"^model name\s*: (.*)", info.read_text(), re.MULTILINE) if info.is_file() else None
-    return found[1] if found else platform.processor()
 
 
 def code() -> tuple[dict[str, Any], bytes]:

@@ -159,8 +159,7 @@ def start(folder: Path, settings: dict[str, Any], provenance: dict[str, Any], pa
     compose.dump(folder / "config.yaml", settings)
     (folder / "metrics.jsonl").touch()
     (folder / "patch.diff").write_bytes(patch)
-    config = digests.file_digest(folder / "config.yaml")
-    write_json(folder / "provenance.json", {**provenance, "config": config})
+    write_json(folder / "provenance.json", provenance | {"config": digests.file_digest(folder / "config.yaml")})
     return Record(folder)
 
 
