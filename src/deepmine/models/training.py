@@ -114,7 +114,8 @@ class Epochs(pl.Callback):
         self.bar = tqdm(total=trainer.max_epochs, unit="epoch", disable=hidden, **{} if sys.stderr.isatty() else LOG)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.bar.update(round(len(self.history) + (batch_idx + 1) / trainer.num_training_batches - self.bar.n, 2))
+        self.bar.n = round(len(self.history) + (batch_idx + 1) / trainer.num_training_batches, 2)
+        self.bar.update(0)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
         """Log the validation loss for other callbacks; copy the weights if it is the lowest."""
