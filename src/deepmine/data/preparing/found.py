@@ -60,10 +60,9 @@ def images(folder: Path) -> Found:
         raw = image_folder.read(folder, **source)
         notes.append(f"The images are of several sizes: all are scaled to {SIDE} x {SIDE} (source.size).")
     y = pd.Series(raw.y)
-    counts = (y if raw.parts is None else y[raw.parts == "train"]).value_counts()
-    if small := rare(
-        "The folder's classes", counts.reindex([*counts.index, *{*y} - {*counts.index}], fill_value=0), "images", notes
-    ):
+    learned = y if raw.parts is None else y[raw.parts == "train"]
+    counts = learned.value_counts().reindex(y.unique(), fill_value=0).sort_values(ascending=False)
+    if small := rare("The folder's classes", counts, "images", notes):
         source["leave_out"] = small
     kept = y[~y.isin(small)]
     settings = declared("image", "classification", image_folder, source, raw, notes)

@@ -45,13 +45,9 @@ DATES = (
 
 
 def inspect(
-    name: str,  # of the data set, an SQL identifier
-    folder: Path,  # where the files are
-    file: str,  # the file, or the folder that was copied
-    target: str | None,  # the column to predict
-    read: Mapping[str, Any] = MappingProxyType({}),  # what a person said about the file: `schema.source.FirstForm`
+    name: str, folder: Path, file: str, target: str | None, read: Mapping[str, Any] = MappingProxyType({})
 ) -> Found:
-    """Look at raw files; a `UserError` if they cannot be read, may be two things, or there is no such column."""
+    """Look at a file, or all if they came from a folder; `read` is what a person said: `schema.source.FirstForm`."""
     if not (folder / file).exists():
         described = _folder(folder, target, read)
     elif read.keys() & {"baskets", "basket", "one_hot"}:
