@@ -80,14 +80,11 @@ def _lines(path: Path, separator: str, header: bool) -> pd.DataFrame:
 
 def _columns(path: Path, basket: str | None, separator: str) -> pd.DataFrame:
     table = read_csv(path, [basket] if basket else [], dtype="str", keep_default_na=False, sep=separator)
-    ids = table.index.astype("str") if basket is None else table.pop(basket)
-    marks = table.apply(lambda column: column.str.strip().str.lower())
-    held = marks.isin(HELD)
-    if other := [column for column in table if not (held[column] | marks[column].isin(NOT_HELD)).all()]:
-        marked = f"1 or 0, true or false, yes or no, t, x, ? or nothing. Remove {', '.join(map(str, other[:5]))}"
+    marks = (table.set_index(basket) if basket else table).stack().str.strip().str.lower()
+    if len(other := marks[~marks.isin(HELD | NOT_HELD)]):
+        marked = f"1 or 0, true or false, yes or no, t, x, ? or nothing. Remove {', '.join(other.index.unique(1)[:5])}"
         raise UserError(f"{path} must say of each item in a basket {marked}, or correct the marks.")
-    rows, columns = np.nonzero(held.to_numpy())
-    return pd.DataFrame({"basket": np.array(ids)[rows], "item": table.columns[columns]}, dtype="str")
+    return marks[marks.isin(HELD)].index.to_frame(index=False, name=["basket", "item"]).astype("str")
 
 
 def _rows(path: Path, basket: str, item: str, separator: str | None) -> pd.DataFrame:
