@@ -29,8 +29,8 @@ def found(rows: Raw, task: str = "classification", **levels: str) -> dict[str, s
 
 
 @pytest.fixture(scope="module")
-def titanic() -> Raw:
-    frame = pd.read_csv(ROOT / "data/titanic/titanic3.csv.gz").drop(columns=["name"])
+def ferry() -> Raw:
+    frame = pd.read_csv(ROOT / "data/ferry/titanic3.csv.gz").drop(columns=["name"])
     return raw(frame, frame.pop("survived").to_numpy())
 
 
@@ -39,12 +39,12 @@ def noise() -> pd.DataFrame:
     return pd.DataFrame(np.random.default_rng(0).normal(size=(N, 3)), columns=list("abc"))
 
 
-def test_the_columns_written_down_after_the_rescue_are_found(titanic: Raw) -> None:
-    index = split({"strategy": "stratified", "val": 0.15, "test": 0.25, "seed": 0}, titanic)
-    leaks = [finding for finding in audit(titanic, index, "classification", LEVELS) if finding.check == "leaks"]
+def test_the_columns_written_down_after_the_rescue_are_found(ferry: Raw) -> None:
+    index = split({"strategy": "stratified", "val": 0.15, "test": 0.25, "seed": 0}, ferry)
+    leaks = [finding for finding in audit(ferry, index, "classification", LEVELS) if finding.check == "leaks"]
     assert [finding.message.split("`")[1] for finding in leaks] == ["boat", "body"]
     with pytest.raises(UserError, match="`boat`(.|\n)*leaks: warn"):
-        refuse(leaks, "titanic")
+        refuse(leaks, "ferry")
 
 
 def test_a_number_that_says_it_all_is_only_doubted(noise: pd.DataFrame) -> None:

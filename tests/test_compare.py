@@ -10,14 +10,14 @@ from deepmine.runs import ranking, record
 
 FOLDS = {"cv/accuracy": 0.81234, "cv/accuracy_std": 0.0119}
 SCORES = ("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "log_loss")
-LONG = "titanic-tree-20261122-185145-abcd"
+LONG = "ferry-tree-20261122-185145-abcd"
 
 
 def made(folder: Path, scores: dict[str, float], task: str = "classification", steps: Any = None) -> record.Record:
     """The record of a run with these scores."""
     settings = {"task": task, "choices": {"model": "tree"}, "steps": steps or {"scale": {}}}
     run = record.start(
-        folder, settings, {"data": {"dataset": "out/datasets/titanic", "digest": "some"}, "record_id": "x"}, b""
+        folder, settings, {"data": {"dataset": "out/datasets/ferry", "digest": "some"}, "record_id": "x"}, b""
     )
     record.write_json(folder / "metrics.json", scores)
     with record.status(folder / "status.json", "train") as status:
@@ -63,10 +63,10 @@ def test_clusterings_are_compared_inside_one_space_with_their_own_baselines(tmp_
     ]
     groups = compare.comparable(runs)
     assert {name: [run.folder.name for run in group] for name, group in groups.items()} == {
-        "titanic, clustering after scale": ["a", "b"],
-        "titanic, clustering after embedding": ["c"],
+        "ferry, clustering after scale": ["a", "b"],
+        "ferry, clustering after embedding": ["c"],
     }
-    table = compare.leaderboard(groups["titanic, clustering after scale"])
+    table = compare.leaderboard(groups["ferry, clustering after scale"])
     assert table["baseline_silhouette"].tolist() == [0.0, 0.1]
     steps = [made(tmp_path / name, {}, steps={name: {}}) for name in "de"]
     assert len(compare.comparable(steps)) == 1  # the steps before a classifier are part of what is compared
@@ -76,11 +76,11 @@ def test_every_score_is_in_the_file_and_a_terminal_of_80_columns_shows_whole_nam
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     table = compare.leaderboard([classified(tmp_path / LONG, 0.75, 0.8, FOLDS)])
-    compare.write({"titanic, classification": table}, tmp_path / "compare")
+    compare.write({"ferry, classification": table}, tmp_path / "compare")
     line = f"| {LONG} | tree | 0.7500 | 0.812 ± 0.012 | 0.8000 | 0.8000 | 0.8000 | 0.8000 | 0.8000 | 0.5000 | 1.50 |"
     assert line in (tmp_path / "compare/compare.md").read_text().splitlines()
     monkeypatch.setenv("COLUMNS", "80")
-    compare.show("titanic", table)
+    compare.show("ferry", table)
     printed = capsys.readouterr().out
     assert LONG in printed and "0.812 ± 0.012" in printed and "0.5000" in printed
     assert max(map(len, printed.splitlines())) <= 80

@@ -244,15 +244,15 @@ FITS = {"predictions", "forecast", "importance"}
 @pytest.mark.parametrize(
     ("name", "pictures"),
     [
-        ("titanic_tree", BOTH | {"tree", "partial_dependence"}),
-        ("mnist_mlp", BOTH | {"confident_mistakes", "attributions"}),
-        ("mnist_tree", BOTH | {"tree", "confident_mistakes"}),
-        ("vowels_gru", BOTH | {"attributions"}),
-        pytest.param("vowels_boosting", BOTH, marks=pytest.mark.slow),
-        pytest.param("names_gru", BOTH | {"attributions"}, marks=pytest.mark.slow),
-        ("names_logistic", BOTH),
-        ("sunspots_gru", FITS | {"attributions"}),
-        ("sunspots_tree", FITS | {"tree"}),
+        ("ferry_tree", BOTH | {"tree", "partial_dependence"}),
+        ("digits_mlp", BOTH | {"confident_mistakes", "attributions"}),
+        ("digits_tree", BOTH | {"tree", "confident_mistakes"}),
+        ("voices_gru", BOTH | {"attributions"}),
+        pytest.param("voices_boosting", BOTH, marks=pytest.mark.slow),
+        pytest.param("first_names_gru", BOTH | {"attributions"}, marks=pytest.mark.slow),
+        ("first_names_logistic", BOTH),
+        ("cycles_gru", FITS | {"attributions"}),
+        ("cycles_tree", FITS | {"tree"}),
     ],
 )
 def test_a_supervised_model_shows_what_suits_it(name: str, pictures: set) -> None:

@@ -31,7 +31,7 @@ from deepmine.models.itemsets import mine, pack
 from deepmine.tasks import rules as task
 from deepmine.tasks.rules import Recommended
 
-RETAIL = ROOT / "data/online_retail_customers"
+RETAIL = ROOT / "data/market"
 Sets = dict[frozenset[int], int]
 
 
@@ -188,19 +188,6 @@ def test_made_up_rules_of_chance_are_not_significant() -> None:
     assert len(AssociationRules(0.2, 0.6, max_length=3, alpha=0.05).fit(X).rules_["support"]) == 0
 
 
-def test_the_shops_smaller_baskets_have_the_known_number_of_rules() -> None:
-    raw = retail(min_items=2, max_items=300)
-    assert len(AssociationRules(0.03, 0.6).fit(raw.X).rules_["support"]) == 445
-
-
-def test_the_shops_rules_are_those_of_mlxtend() -> None:
-    X = retail().X
-    model = AssociationRules(0.03, 0.6).fit(X)
-    sets, rules = by_mlxtend(X.toarray(), 0.03, 0.6)
-    assert len(sets) == len(model.itemsets_["count"]) == 1872 and len(rules) == 1761
-    compare(model, rules)
-
-
 def test_a_rule_exactly_at_the_threshold_stays() -> None:
     X = np.array([[1, 1]] * 3 + [[1, 0]] * 2 + [[0, 1]] * 5)  # 3 of 5: exactly .6; 3 of 10: exactly .3
     assert (frozenset({0}), frozenset({1})) in as_rules(AssociationRules(0.3, 0.6).fit(X))
@@ -332,7 +319,7 @@ def test_scores_count_hits_and_rules_that_hold() -> None:
 
 
 def test_the_baseline_recommends_the_most_popular_items_that_a_basket_lacks() -> None:
-    data = prepared("online_retail_customers")
+    data = prepared("market")
     rest, hidden = task.hide(csr_array(data.test.X))
     guess = task.baseline(data, {"test": Recommended(hidden, hidden, np.zeros((1, 5)), rest)}, 0)
     held = Counter(data.train.X.indices.tolist())

@@ -356,7 +356,7 @@ def test_an_aggregate_gives_the_same_bits_each_time(tmp_path: Path) -> None:
 )
 def test_a_wrong_setting_of_a_source_is_named(override: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
-        compose.compose("~experiment", "data=titanic", override, trains=False)
+        compose.compose("~experiment", "data=ferry", override, trains=False)
 
 
 @pytest.mark.parametrize("path", ["{}/other/a.csv", "{}/other/*.csv", "../other/a.csv"])
