@@ -40,7 +40,9 @@ def ferry(folder: Path, rng: np.random.Generator) -> None:
 def birds(folder: Path, rng: np.random.Generator) -> None:
     """Three species that differ in two of four measures."""
     species = np.arange(ROWS) % 3
-    table = pd.DataFrame({"bird": [f"B{n:03}" for n in range(ROWS)], "species": np.array(["Auk", "Coot", "Gull"])[species]})
+    table = pd.DataFrame(
+        {"bird": [f"B{n:03}" for n in range(ROWS)], "species": np.array(["Auk", "Coot", "Gull"])[species]}
+    )
     table["bill_length_mm"] = (rng.normal(40, 2, ROWS) + 8 * (species > 0)).round(1)
     table["bill_depth_mm"] = (rng.normal(18, 0.8, ROWS) - 4 * (species > 1)).round(1)
     table["wing_mm"] = (rng.normal(200, 8, ROWS) + 20 * (species > 1)).round().astype(int)
@@ -78,7 +80,9 @@ def first_names(folder: Path, rng: np.random.Generator) -> None:
     names = {"Nan": "female", "Na": "female"}
     while len(names) < 160:
         woman, stem = rng.random() < 0.6, "".join(rng.choice(list("aeioubdlmnrst"), rng.integers(2, 6)))
-        names.setdefault((stem + rng.choice(list("ae" if woman else "nrs"))).capitalize(), "female" if woman else "male")
+        names.setdefault(
+            (stem + rng.choice(list("ae" if woman else "nrs"))).capitalize(), "female" if woman else "male"
+        )
     lines = [f"{name},{sex}" for name, sex in names.items()]
     (folder / "names.csv").write_text("\n".join(["name,sex", *lines]) + "\n")
 

@@ -61,7 +61,9 @@ def test_every_experiment_composes_and_can_be_built(name: str, ours: None) -> No
 def test_the_pipeline_names_files(ours: None) -> None:
     listed = compose.pipeline()
     missing = set(listed["experiments"]) - set(files("experiment")) | set(listed["datasets"]) - set(files("data"))
-    assert not missing, f"conf/pipeline.yaml names {', '.join(sorted(missing))}, which conf/ does not have: take them out"
+    assert not missing, (
+        f"conf/pipeline.yaml names {', '.join(sorted(missing))}, which conf/ does not have: take them out"
+    )
     unlisted = {experiment["data"] for experiment in listed["experiments"].values()} - set(listed["datasets"])
     assert not unlisted, f"add to `datasets` in conf/pipeline.yaml: {', '.join(sorted(unlisted))}"
 
@@ -83,7 +85,8 @@ def test_every_command_in_a_head_can_be_typed(path: Path, ours: None) -> None:
 def steps(name: str) -> list[tuple[str, str]]:
     """What a model takes and the kind of data, where the file has steps of its own."""
     own, default = (
-        yaml.safe_load((CONF / f"preprocessing/{file}.yaml").read_text(encoding="utf-8")) or {} for file in (name, "default")
+        yaml.safe_load((CONF / f"preprocessing/{file}.yaml").read_text(encoding="utf-8")) or {}
+        for file in (name, "default")
     )
     return [
         (takes, kind)
@@ -126,7 +129,9 @@ def test_every_data_set_prepares_and_keeps_its_contract(name: str, ours: None) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", files("experiment"))
-def test_every_experiment_learns_scores_saves_loads_and_says_what_it_found(name: str, ours: None, tmp_path: Path) -> None:
+def test_every_experiment_learns_scores_saves_loads_and_says_what_it_found(
+    name: str, ours: None, tmp_path: Path
+) -> None:
     cfg = compose.compose(f"experiment={name}", "trainer.max_epochs=2")
     settings, data, task = compose.decisive(cfg), cut(own(cfg.choices.data)), tasks.find(cfg.task)
     pipeline = pipelines.build(settings["steps"], settings["model"])

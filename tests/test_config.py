@@ -86,9 +86,7 @@ def test_a_model_refuses_a_kind_of_data() -> None:
         match="`cnn` with preprocessing=default does not take .* table, such as `ferry`.*: boosting, forest",
     ):
         compose.compose("data=ferry", "model=cnn")
-    with pytest.raises(
-        UserError, match="Task rules does not go with data `digits`, of kind image: use data of kind b"
-    ):
+    with pytest.raises(UserError, match="Task rules does not go with data `digits`, of kind image: use data of kind b"):
         compose.compose("model=rules", "task=rules")
 
 

@@ -104,9 +104,7 @@ def test_other_texts_and_baskets_are_caught() -> None:
     for other in (np.char.lower(names.X), np.char.add(names.X, " B."), np.char.multiply(names.X, 3)):
         assert rules("first_names", names._replace(X=other))
     shop, _, _ = source("market")
-    assert rules(
-        "market", shop._replace(X=sparse.csr_matrix(1 - shop.X[:50].toarray()), rows=shop.rows[:50])
-    )
+    assert rules("market", shop._replace(X=sparse.csr_matrix(1 - shop.X[:50].toarray()), rows=shop.rows[:50]))
 
 
 @given(FRAMES)

@@ -1,6 +1,5 @@
 """Sweeps: each trial is a run of its own, below one parent; one that fails does not end the others."""
 
-import json
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 

@@ -1,7 +1,6 @@
 """The DVC pipeline: what each change runs again, and that no stage reads code that it does not depend on."""
 
 import ast
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path

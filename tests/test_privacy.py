@@ -8,8 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conftest import prepared
-from deepmine import ROOT
 from deepmine.config.errors import UserError
 from deepmine.config.schema.data import Privacy
 from deepmine.data.ledger import Ledger

@@ -20,10 +20,8 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
-from conftest import ROOT, prepared
+from conftest import prepared
 from deepmine.data.dataset import Dataset, Part
-from deepmine.data.raw import Raw
-from deepmine.data.readers import baskets
 from deepmine.models import association_rules as rules_module
 from deepmine.models import itemsets as search
 from deepmine.models.association_rules import AssociationRules
@@ -31,12 +29,7 @@ from deepmine.models.itemsets import mine, pack
 from deepmine.tasks import rules as task
 from deepmine.tasks.rules import Recommended
 
-RETAIL = ROOT / "data/market"
 Sets = dict[frozenset[int], int]
-
-
-def retail(**settings: int) -> Raw:
-    return baskets.read(RETAIL, "baskets.csv.gz", "customer", "items", " ", names="items.csv.gz", **settings)
 
 
 def random_baskets(seed: int, n_items: int | None = None) -> np.ndarray:
