@@ -9,6 +9,7 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
+import yaml
 
 from checkout import PROJECT, make  # before anything of the package
 from deepmine.config import compose
@@ -71,6 +72,11 @@ def make_clone(folder: Path) -> None:
     assert added.returncode == 0, added.stderr
     for command in (["add", "-A"], ["commit", "-qm", "start"]):
         subprocess.run([*git, *command], cwd=folder, check=True)
+
+
+def pipeline(root: Path) -> dict:
+    """conf/pipeline.yaml of a project."""
+    return yaml.safe_load((root / "conf/pipeline.yaml").read_text())
 
 
 @pytest.fixture(scope="session", autouse=True)
