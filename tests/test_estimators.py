@@ -32,13 +32,26 @@ def read(path: Path) -> dict:
 
 def kinds(model: dict) -> list[str]:
     """The kinds of data that a model learns from; one is enough where it sees rows of numbers of all of them."""
-    takes = read(CONF / "preprocessing/default.yaml")[model["_takes_"]]
+    takes = read(CONF / "preprocessing/default.yaml").get(model["_takes_"], {})
     able = [kind for kind in SETS if kind in takes and (kind == "baskets") == (model["_tasks_"] == ["rules"])]
     return able[:1] if "table" in able else able
 
 
-FILES = {path.stem: read(path) for path in sorted((CONF / "model").glob("*.yaml"))}
-CASES = [(name, task, kind) for name, file in FILES.items() for task in file["_tasks_"] for kind in kinds(file)]
+def whole(path: Path) -> dict:
+    """A file of conf/model, with what it takes from others by `defaults: - shared/net@_here_`."""
+    own = read(path)
+    shared = [line.removesuffix("@_here_") for line in own.get("defaults", []) if str(line).endswith("@_here_")]
+    return {key: value for name in shared for key, value in read(CONF / f"model/{name}.yaml").items()} | own
+
+
+FILES = {path.stem: whole(path) for path in sorted((CONF / "model").glob("*.yaml"))}
+CASES = [
+    (name, task, kind)
+    for name, file in FILES.items()
+    if {"_tasks_", "_takes_"} <= file.keys()  # without them the next test fails
+    for task in file["_tasks_"]
+    for kind in kinds(file)
+]
 NETS = [  # ours, which learn in the same way
     (name, kind)
     for name, kind in [
@@ -76,6 +89,14 @@ def answer(pipeline: Pipeline, task: str, part: Part) -> np.ndarray:
     found = tasks.find(task).predict(pipeline, part)
     probabilities = getattr(found, "probabilities", None)
     return found.predicted if probabilities is None else probabilities
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_model_says_what_it_does_and_which_data_it_takes(name: str) -> None:
+    assert name in {case[0] for case in CASES}, (
+        f"conf/model/{name}.yaml: `_tasks_` should list files of tasks/, and `_takes_` be a key of "
+        "conf/preprocessing/default.yaml that has steps for such data"
+    )
 
 
 @pytest.mark.parametrize(("name", "task", "kind"), CASES)
