@@ -4,7 +4,6 @@ It composes, it can be built, and a model learns made-up rows of its tasks and k
 tests use what is in data/: every data set prepares, and every experiment learns some of its own rows.
 """
 
-import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,13 @@ from sklearn.dummy import DummyClassifier
 
 from checkout import REPOSITORY
 from conftest import cut, prepared
-from deepmine import commands, tasks
+from deepmine import tasks
 from deepmine.config import check, compose
 from deepmine.data.dataset import Dataset
 from deepmine.data.preparing import prepare
 from deepmine.models import pipelines
 
 CONF = REPOSITORY / "conf"
-VERBS = [path.stem.replace("_", "-") for path in Path(commands.__file__).parent.glob("[!_]*.py")]
-COMMAND = re.compile(rf"^#\s+make ({'|'.join(VERBS)})((?: \S+=\S+)*)(?:  |$)", re.MULTILINE)
 KINDS = {"table": "ferry", "image": "digits", "sequence": "voices", "text": "first_names"}
 
 
@@ -70,15 +67,6 @@ def test_the_pipeline_names_files(ours: None) -> None:
 def test_every_trainer_and_tracker_composes(group: str) -> None:
     for name in files(group):
         compose.compose(f"{group}={name}")
-
-
-@pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
-def test_every_command_in_a_head_can_be_typed(path: Path, ours: None) -> None:
-    for verb, rest in COMMAND.findall(path.read_text(encoding="utf-8")):
-        overrides = [o.split(",")[0] if verb == "sweep" else o for o in rest.split()]  # the first of its values
-        composed_above = overrides in ([f"{group}={path.stem}"] for group in ("data", "experiment"))
-        if not composed_above and not {"path", "run"} & {o.partition("=")[0] for o in overrides}:
-            compose.compose(*overrides, trains=verb in ("train", "sweep", "evaluate"))
 
 
 def steps(name: str) -> list[tuple[str, str]]:

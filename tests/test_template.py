@@ -34,6 +34,8 @@ from test_mining import components_of
 from test_rules import by_mlxtend, compare
 
 DATA, CONF = REPOSITORY / "data", REPOSITORY / "conf"
+VERBS = [path.stem.replace("_", "-") for path in Path(commands.__file__).parent.glob("[!_]*.py")]
+COMMAND = re.compile(rf"^#\s+make ({'|'.join(VERBS)})((?: \S+=\S+)*)(?:  |$)", re.MULTILINE)
 FEW = ("mnist_mlp", "mnist_tree", "penguins_kmeans", "titanic_mlp", "titanic_tree")  # what a clone's pipeline runs
 
 
@@ -131,6 +133,18 @@ def test_the_shops_rules_are_those_of_mlxtend() -> None:
 def test_penguins_have_the_known_components() -> None:
     _, _, outcomes = components_of(pd.concat([part.X for _, part in prepared("penguins").parts()]).to_numpy())
     np.testing.assert_allclose(outcomes["train"].spectrum[:2], [0.69, 0.19], atol=0.05)
+
+
+# ---- the settings
+
+
+@pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
+def test_every_command_in_a_head_can_be_typed(path: Path) -> None:
+    for verb, rest in COMMAND.findall(path.read_text(encoding="utf-8")):
+        overrides = [o.split(",")[0] if verb == "sweep" else o for o in rest.split()]  # the first of its values
+        composed_elsewhere = overrides in ([f"{group}={path.stem}"] for group in ("data", "experiment"))
+        if not composed_elsewhere and not {"path", "run"} & {o.partition("=")[0] for o in overrides}:
+            compose.compose(*overrides, trains=verb in ("train", "sweep", "evaluate"))
 
 
 # ---- the committed scores
