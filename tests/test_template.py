@@ -17,6 +17,7 @@ import yaml
 
 from checkout import REPOSITORY, tracked
 from conftest import run, stage
+from deepmine import commands
 from deepmine.config import check, compose
 from deepmine.config.errors import UserError
 from deepmine.data import dataset
