@@ -20,13 +20,13 @@ def write(data: Path) -> None:
 
 def ferry(folder: Path, rng: np.random.Generator) -> None:
     """Families share a ticket; women and the first class are saved; some ages and one fare are missing."""
-    ids, tickets = [f"P{n:04}" for n in range(ROWS)], rng.integers(0, 150, ROWS)
+    ids, tickets = [f"P{n:04}" for n in range(ROWS)], np.array([f"T{n}" for n in rng.integers(100, 250, ROWS)])
     passengers = pd.DataFrame({"passenger_id": ids, "name": [f"Doe, Mr. {n}" for n in ids]})
     passengers["sex"] = rng.choice(["female", "male"], ROWS)
     passengers["age"] = pd.Series(rng.integers(1, 80, ROWS)).where(rng.random(ROWS) < 0.8).astype("Int64")
-    passengers["ticket"] = tickets + 1000
+    passengers["ticket"] = tickets
     passengers["embarked"] = rng.choice(["C", "Q", "S"], ROWS)
-    fares = pd.DataFrame({"ticket": np.unique(tickets) + 1000})
+    fares = pd.DataFrame({"ticket": np.unique(tickets)})
     fares["pclass"] = rng.integers(1, 4, len(fares))
     fares["fare"] = (rng.gamma(3, 10, len(fares)) / fares["pclass"]).round(2)
     fares.loc[0, "fare"] = np.nan

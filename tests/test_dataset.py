@@ -198,16 +198,16 @@ def test_it_is_prepared_again_only_when_files_settings_or_code_changed(
     raw.parent.mkdir(parents=True)
     raw.write_text((ROOT / "data/birds/birds.csv").read_text())
     prepare.ensure(cfg)
-    assert "119 train" in capsys.readouterr().out
+    assert "118 train" in capsys.readouterr().out
     prepare.ensure(cfg)
     assert capsys.readouterr().out == ""
     account = tmp_path / "out/datasets/birds/preparation.json"
     account.write_text(account.read_text()[:99])
     prepare.ensure(cfg)
-    assert "119 train" in capsys.readouterr().out
+    assert "118 train" in capsys.readouterr().out
     raw.write_text("".join(raw.read_text().splitlines(keepends=True)[:-20]))
     prepare.ensure(cfg)
-    assert "107 train" in capsys.readouterr().out
+    assert "106 train" in capsys.readouterr().out
 
 
 def test_the_same_seed_splits_the_same_way() -> None:
