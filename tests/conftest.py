@@ -13,7 +13,7 @@ import yaml
 
 from checkout import PROJECT, make  # before anything of the package
 from deepmine.config import compose
-from deepmine.data.dataset import Dataset
+from deepmine.data.dataset import Dataset, folder_digest
 from deepmine.data.preparing import prepare
 
 hypothesis.settings.register_profile("same each time", derandomize=True, database=None, deadline=None, max_examples=100)
@@ -22,6 +22,7 @@ hypothesis.settings.load_profile("same each time")
 ROOT = PROJECT
 CONF = PROJECT / "conf"
 FEW = ("birds_kmeans", "digits_mlp", "digits_tree", "ferry_mlp", "ferry_tree")  # what the project's pipeline runs
+compose.dump(ROOT / "data.dvc", {"outs": [{"md5": folder_digest(ROOT / "data"), "path": "data"}]})
 
 
 @cache

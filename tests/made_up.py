@@ -52,12 +52,14 @@ def birds(folder: Path, rng: np.random.Generator) -> None:
 
 
 def digits(folder: Path, rng: np.random.Generator) -> None:
-    """A bright square in one of ten places, on noise; sorted by class."""
+    """A bright square in one of ten places, on noise; sorted by class, and a tenth have the label of another."""
     y = np.repeat(np.arange(10, dtype=np.uint8), ROWS // 10)
     X = rng.integers(0, 60, (ROWS, 12, 12), np.uint8)
     for image, label in zip(X, y, strict=True):
         top, left = divmod(int(label), 4)
         image[4 * top : 4 * top + 3, 3 * left : 3 * left + 3] = rng.integers(180, 255, (3, 3))
+    some = rng.choice(ROWS, ROWS // 10, replace=False)
+    y[some] = rng.permutation(y[some])
     X = np.pad(np.kron(X, np.ones((1, 2, 2), np.uint8)), ((0, 0), (2, 2), (2, 2)))  # 28 x 28, as nets for MNIST expect
     for name, array in (("images", X), ("labels", y)):
         head = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)

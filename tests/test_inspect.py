@@ -121,7 +121,7 @@ def test_dates_lead_to_a_hint_at_a_split_by_time(tmp_path: Path) -> None:
     [
         (["a.csv", "b.csv"], "y", r"folders by class, without `target`; this one holds \['.csv'\]"),
         (["a.csv"], None, "Give one file"),
-        (["train-images-idx3-ubyte.gz"], None, "like MNIST: conf/data/digits.yaml"),
+        (["train-images-idx3-ubyte.gz"], None, "like MNIST: conf/data/"),
         ([], None, r"holds \[\]"),
     ],
 )

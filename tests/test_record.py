@@ -252,7 +252,7 @@ def test_mlflow_gets_the_whole_record(finished: record.Record, uri: str) -> None
     [used] = run.inputs.dataset_inputs
     assert used.dataset.digest == finished.provenance["data"]["digest"]
     loaded = mlflow.pyfunc.load_model(f"models:/{run.outputs.model_outputs[0].model_id}")
-    assert set(loaded.predict(loaded.input_example)) <= {"Adelie", "Chinstrap", "Gentoo"}
+    assert set(loaded.predict(loaded.input_example)) <= {"Auk", "Coot", "Gull"}
 
 
 def test_publishing_again_sends_only_what_is_new(finished: record.Record, uri: str) -> None:
@@ -318,7 +318,7 @@ def test_a_tracker_that_hangs_costs_a_message(
     try:
         with sending.afterwards(finished, compose.compose(f"tracking.uri={uri}")):
             pass
-        assert time.monotonic() - begin < 3
+        assert time.monotonic() - begin < 20  # a client that waits for an answer takes 4 minutes
     finally:
         server.over.set()
         server.shutdown()

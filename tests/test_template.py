@@ -123,6 +123,7 @@ def test_the_shops_smaller_baskets_have_the_known_number_of_rules() -> None:
     assert len(AssociationRules(0.03, 0.6).fit(raw.X).rules_["support"]) == 445
 
 
+@pytest.mark.slow
 def test_the_shops_rules_are_those_of_mlxtend() -> None:
     X = retail().X
     model = AssociationRules(0.03, 0.6).fit(X)
@@ -139,6 +140,7 @@ def test_penguins_have_the_known_components() -> None:
 # ---- the settings
 
 
+@pytest.mark.slow  # the settings are composed 150 times
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
 def test_every_command_in_a_head_can_be_typed(path: Path) -> None:
     for verb, rest in COMMAND.findall(path.read_text(encoding="utf-8")):
