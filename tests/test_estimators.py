@@ -122,6 +122,7 @@ def learned(name: str, kind: str) -> tuple[Pipeline, Part, torch.Tensor]:
     return pipeline, some, torch.from_numpy(np.float32(pipeline[:-1].transform(some.X)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), NETS)
 def test_every_net_learns_32_rows_by_heart(name: str, kind: str) -> None:
     """Labels to the last one; numbers and drawings but for a tenth of their variance."""
@@ -136,6 +137,7 @@ def test_every_net_learns_32_rows_by_heart(name: str, kind: str) -> None:
     assert np.square(wanted - given).mean() < 0.1 * wanted.var(0).mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), NETS)
 def test_gradients_reach_every_parameter_of_every_net(name: str, kind: str) -> None:
     pipeline, _, X = learned(name, kind)
@@ -145,6 +147,7 @@ def test_gradients_reach_every_parameter_of_every_net(name: str, kind: str) -> N
     assert [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), [pair for pair in NETS if "rnn" in pair[0]])
 def test_steps_of_padding_change_no_answer_of_a_recurrent_net(name: str, kind: str) -> None:
     pipeline, _, X = learned(name, kind)
