@@ -60,7 +60,7 @@ configure: setup # Compose all experiments, which finds mistakes in conf/
 	@$(BIN)/deepmine configure $(OVERRIDES)
 
 test: setup # The quick tests (make test slow=true for all)
-	@$(BIN)/python -m pytest -n auto --dist loadfile $(if $(filter true,$(slow)),-m '')
+	@$(BIN)/python -m pytest -n auto --dist $(if $(filter true,$(slow)),loadfile -m '',worksteal)
 
 check: setup # Format, lint, types, and imports in one direction
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo --no-cache
