@@ -4,6 +4,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+DO = $(BIN)/deepmine $@ $(OVERRIDES)
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_COMPILE_BYTECODE := 1
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION ?= false
@@ -18,46 +19,59 @@ DVC := import logging, sys, dvc.cli; \
   logging.getLogger("dvc.output").addFilter(lambda warning: "is empty" not in warning.msg); sys.exit(dvc.cli.main())
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep compare ui new-data prepare contract evaluate publish configure repro test check format lock clean
+.PHONY: help setup train sweep compare ui new-data prepare contract evaluate publish configure repro rename remove new-project
+.PHONY: update test check format lock clean
 
 help: # What there is to do
-	@sed -n 's/^\([a-z-]*\):[^#]*# \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-17s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*# \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
 
 setup: # Environment and data, if anything changed; every other verb does this first
 	@sh .ci/setup $(PYTHON)
 
-train: setup # Fit a model: prepares the data, evaluates, publishes (make train experiment=titanic_tree)
-	@$(BIN)/deepmine train $(OVERRIDES)
+train: setup # Fit a model: prepares the data, evaluates, publishes (make train model=tree)
+	@$(DO)
 
-sweep: setup # Train once for each combination (make sweep experiment=titanic_tree model.max_depth=2,4,8)
-	@$(BIN)/deepmine sweep $(OVERRIDES)
+sweep: setup # Train once for each combination (make sweep model=tree model.max_depth=2,4,8)
+	@$(DO)
 
 compare: setup # All runs in one table for each data set
-	@$(BIN)/deepmine compare $(OVERRIDES)
+	@$(DO)
 
 ui: setup # Open MLflow on http://127.0.0.1:5000 (port=5001 for another)
-	@$(BIN)/deepmine ui $(OVERRIDES)
+	@$(DO)
 
 repro: setup # The whole pipeline: every experiment whose data, settings or code changed
 	@$(BIN)/python -c '$(DVC)' repro
 
 new-data: setup # Your own data, without Python (make new-data path=/somewhere/churn.csv target=churned)
-	@$(BIN)/deepmine new-data $(OVERRIDES)
+	@$(DO)
 
-contract: setup # Freeze what a data set promises (make contract data=titanic)
-	@$(BIN)/deepmine contract $(OVERRIDES)
+contract: setup # Freeze what a data set promises (make contract data=churn)
+	@$(DO)
 
-prepare: setup # Only prepare a data set (make prepare data=titanic)
-	@$(BIN)/deepmine prepare $(OVERRIDES)
+prepare: setup # Only prepare a data set (make prepare data=churn)
+	@$(DO)
 
-evaluate: setup # Only evaluate a trained model again (make evaluate experiment=titanic_tree)
-	@$(BIN)/deepmine evaluate $(OVERRIDES)
+evaluate: setup # Only evaluate a trained model again (make evaluate experiment=churn_tree)
+	@$(DO)
 
 publish: setup # Send MLflow what it lacks, after an outage or a dvc pull
-	@$(BIN)/deepmine publish $(OVERRIDES)
+	@$(DO)
 
 configure: setup # Compose all experiments, which finds mistakes in conf/
-	@$(BIN)/deepmine configure $(OVERRIDES)
+	@$(DO)
+
+new-project: setup # Begin: your name, the starter sets you keep, no runs (make new-project name=acme_churn keep=titanic)
+	@$(DO)
+
+rename: setup # Another name for the project, everywhere (make rename name=acme_churn)
+	@$(DO)
+
+remove: setup # Take a data set out, or an experiment=... or a model=... (make remove data=penguins)
+	@$(DO)
+
+update: setup # Merge a later version of the template into the project, from the git remote `template`
+	@$(DO)
 
 test: setup # The quick tests (make test slow=true for all)
 	@$(BIN)/python -m pytest -n auto --dist $(if $(filter true,$(slow)),loadfile -m '',worksteal)
@@ -74,4 +88,4 @@ lock: setup # Bring constraints.txt to the newest versions that pyproject.toml a
 	  --generate-hashes --no-emit-package torch --no-annotate --no-header --all-extras pyproject.toml -o constraints.txt
 
 clean: # Remove what the stages wrote, and the environment; data, records in git and the tracker stay
-	@rm -rf .venv out/datasets out/configs out/compare out/.digests .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf .venv out/datasets out/configs out/compare .pytest_cache .mypy_cache .ruff_cache

@@ -27,6 +27,18 @@ def tracked() -> list[str]:
     return [name for name in map(os.fsdecode, names) if name and (REPOSITORY / name).is_file()]
 
 
+def copy_checkout(folder: Path) -> None:
+    """Copy the checkout as it is now, committed or not, as one commit, with its environment and raw data."""
+    for name in tracked():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(REPOSITORY / name, folder / name)
+    (folder / ".venv").symlink_to(REPOSITORY / ".venv")
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com"]
+    pull = [".venv/bin/dvc", "pull", "-q", "data.dvc"]
+    for command in ([*git, "init", "-q"], [*git, "add", "-A"], [*git, "commit", "-qm", "start"], pull):
+        subprocess.run(command, cwd=folder, check=True)
+
+
 def make(folder: Path) -> Path:
     """Write the project to a folder."""
     for name in tracked():

@@ -22,9 +22,13 @@ def raw(X: object, y: object = None, **more: object) -> Raw:
     return Raw(X, y, np.arange(len(X)).astype(str), **more)
 
 
+def declared(task: str = "clustering", time: str | None = None, **levels: str) -> dict:
+    return {"task": task, "audit": LEVELS | levels, "split": {"time": time}}
+
+
 def found(rows: Raw, task: str = "classification", **levels: str) -> dict[str, str]:
     index = split({"strategy": "random", "val": 0.2, "test": 0.2, "seed": 0}, rows)
-    return {finding.check: finding.message for finding in audit(rows, index, task, LEVELS | levels)}
+    return {finding["check"]: finding["message"] for finding in audit(rows, rows, index, declared(task, **levels))}
 
 
 @pytest.fixture
@@ -44,8 +48,10 @@ def noise() -> pd.DataFrame:
 
 def test_the_columns_written_down_after_the_rescue_are_found(wreck: Raw) -> None:
     index = split({"strategy": "stratified", "val": 0.15, "test": 0.25, "seed": 0}, wreck)
-    leaks = [finding for finding in audit(wreck, index, "classification", LEVELS) if finding.check == "leaks"]
-    assert [finding.message.split("`")[1] for finding in leaks] == ["boat", "body"]
+    leaks = [
+        finding for finding in audit(wreck, wreck, index, declared("classification")) if finding["check"] == "leaks"
+    ]
+    assert [finding["message"].split("`")[1] for finding in leaks] == ["boat", "body"]
     with pytest.raises(UserError, match="`boat`(.|\n)*leaks: warn"):
         refuse(leaks, "wreck")
 
@@ -75,6 +81,47 @@ def test_a_regressions_leak_is_found(noise: pd.DataFrame) -> None:
     assert found(raw(noise[["a", "c"]], y), task="regression") == {}
 
 
+def test_a_column_filled_in_for_one_value_of_a_number_is_a_leak(noise: pd.DataFrame) -> None:
+    claims = np.where(noise["a"] > 0.5, noise["b"].abs() * 100 + 1, 0)
+    paid = noise.assign(paid_on=np.where(claims > 0, noise["c"], np.nan))
+    assert "100% of the rows without a value are `0.0`" in found(raw(paid, claims), task="regression")["leaks"]
+    few = noise.assign(c=noise["c"].mask(noise.index < 5))  # equal targets of so few rows are chance
+    assert found(raw(few, np.where(noise.index < 5, 7.0, noise["b"] ** 2)), task="regression") == {}
+
+
+@pytest.fixture
+def flights(noise: pd.DataFrame) -> pd.DataFrame:
+    """30 of 300 were cancelled: they never arrived, and ten of them never left."""
+    day = pd.Series(pd.date_range("2026-01-01", periods=N, freq="D"))
+    flights = noise.assign(scheduled=day, arrived=day + pd.Timedelta(hours=5), landed=day + pd.Timedelta(days=2))
+    flights["air_time"] = noise["a"].mask(noise.index < 30)
+    flights["wind"] = noise["b"].mask(noise.index % 10 == 0)
+    flights["crew"] = noise["c"].mask(noise.index < 10)
+    return flights
+
+
+def late(read: Raw, task: str = "regression") -> list[str]:
+    kept = read.take(~np.isnan(read.y))
+    index = split({"strategy": "random", "val": 0.2, "test": 0.2, "seed": 0}, kept)
+    findings = audit(read, kept, index, declared(task, time="scheduled"))
+    return [finding["message"] for finding in findings if finding["check"] == "known_late"]
+
+
+def test_columns_known_with_or_after_the_target_are_named(flights: pd.DataFrame) -> None:
+    delay = np.random.default_rng(1).normal(size=N)
+    delay[:30] = np.nan
+    landed, air_time = late(raw(flights, delay))
+    assert "`air_time` is missing in 30 of the 30 rows without a target, and in 0 others" in air_time
+    assert "`landed` is a later day than `scheduled` in 300 rows. Was it known before the target?" in landed
+    assert late(raw(flights, delay), "clustering") == []
+
+
+def test_rows_without_any_value_make_no_column_late(flights: pd.DataFrame) -> None:
+    flights, target = flights.drop(columns=["landed", "air_time"]), np.sin(range(N))
+    flights.iloc[:30], target[:30] = None, np.nan
+    assert late(raw(flights, target)) == []
+
+
 @pytest.mark.parametrize("kind", ["table", "image", "baskets", "text"])
 def test_rows_that_stand_in_two_parts_are_counted(kind: str) -> None:
     rng = np.random.default_rng(0)
@@ -95,8 +142,8 @@ def test_rows_that_stand_in_two_parts_are_counted(kind: str) -> None:
 def test_shared_groups_and_a_broken_order_of_time_stop() -> None:
     rows = raw(np.zeros((N, 1, 1, 1)), groups=np.arange(N) // 3, times=np.arange(N))
     index = split({"strategy": "random", "val": 0.2, "test": 0.2, "seed": 0}, rows)
-    findings = audit(rows, index, "clustering", LEVELS | {"duplicates": "off"})
-    assert [finding.check for finding in findings] == ["shared_groups", "time_order"] * 3
+    findings = audit(rows, rows, index, declared(duplicates="off"))
+    assert [finding["check"] for finding in findings] == ["shared_groups", "time_order"] * 3
     with pytest.raises(UserError, match=r"strategy: group(.|\n)*strategy: time"):
         refuse(findings, "x")
 
@@ -155,12 +202,13 @@ def test_rows_of_one_moment_stay_together() -> None:
     rows = raw(np.zeros((100, 1, 1, 1)), times=np.repeat(np.arange(10), 10)[::-1])
     index = split({"strategy": "time", "val": 0.15, "test": 0.25, "seed": 0}, rows)
     assert [len(part) for part in index.values()] == [60, 10, 30]
-    assert audit(rows, index, "clustering", LEVELS | {"duplicates": "off"}) == []
+    assert audit(rows, rows, index, declared(duplicates="off")) == []
 
 
 def test_rows_are_equal_only_if_their_texts_are_too() -> None:
     frame = pd.DataFrame({"x": [1.0, 2, 1, 3], "name": ["a", "b", "c", "d"]})
     index = {"train": np.array([0, 1]), "val": np.array([2]), "test": np.array([3])}
-    assert audit(raw(frame), index, "clustering", LEVELS) == []
-    findings = audit(raw(frame.assign(name=["a", "b", "a", "b"])), index, "clustering", LEVELS)
-    assert [finding.message for finding in findings] == ["1 of 1 val rows have the same features as a training row"]
+    assert audit(raw(frame), raw(frame), index, declared()) == []
+    twice = raw(frame.assign(name=["a", "b", "a", "b"]))
+    findings = audit(twice, twice, index, declared())
+    assert [finding["message"] for finding in findings] == ["1 of 1 val rows have the same features as a training row"]

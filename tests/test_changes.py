@@ -125,9 +125,10 @@ def test_a_repository_of_someone_else_costs_no_run(repository: Path, monkeypatch
     assert "git" in changes.collect()[0]["note"]
 
 
-def test_a_user_without_a_name_costs_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("getpass.getuser", lambda: {}["no name"])
-    assert provenance._user() == str(os.getuid())
+def test_a_user_without_a_name_costs_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("USER", raising=False)
+    (tmp_path / "raw").mkdir()
+    assert provenance.collect(tmp_path, "some", tmp_path / "raw")[0]["user"] == str(os.getuid())
 
 
 @pytest.mark.parametrize(

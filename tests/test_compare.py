@@ -10,6 +10,7 @@ from deepmine.runs import ranking, record
 
 FOLDS = {"cv/accuracy": 0.81234, "cv/accuracy_std": 0.0119}
 SCORES = ("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "log_loss")
+COMMAND = ["deepmine", "train", "model=tree", "chain=false", "model.options=a|b"]
 LONG = "ferry-tree-20261122-185145-abcd"
 
 
@@ -17,7 +18,10 @@ def made(folder: Path, scores: dict[str, float], task: str = "classification", s
     """The record of a run with these scores."""
     settings = {"task": task, "choices": {"model": "tree"}, "steps": steps or {"scale": {}}}
     run = record.start(
-        folder, settings, {"data": {"dataset": "out/datasets/ferry", "digest": "some"}, "record_id": "x"}, b""
+        folder,
+        settings,
+        {"data": {"dataset": "out/datasets/ferry", "digest": "some"}, "record_id": "x", "command": COMMAND},
+        b"",
     )
     record.write_json(folder / "metrics.json", scores)
     with record.status(folder / "status.json", "train") as status:
@@ -27,7 +31,8 @@ def made(folder: Path, scores: dict[str, float], task: str = "classification", s
 
 def classified(folder: Path, val: float, test: float, more: dict[str, float] | None = None) -> record.Record:
     parts = {"val": val, "test": test, "baseline/test": 0.5}
-    return made(folder, {f"{part}/{key}": value for part, value in parts.items() for key in SCORES} | (more or {}))
+    scores = {f"{part}/{key}": value for part, value in parts.items() for key in SCORES}
+    return made(folder, scores | {"baseline/test/log_loss": 1.0} | (more or {}))
 
 
 def test_validation_rows_rank_and_test_rows_do_not(tmp_path: Path) -> None:
@@ -50,9 +55,9 @@ def test_folds_rank_where_every_run_has_them(tmp_path: Path) -> None:
 def test_a_score_without_direction_ranks_nothing(tmp_path: Path) -> None:
     scores = {"a": 0.02, "b": 0.0, "c": 0.5}
     runs = [made(tmp_path / name, {"val/share_flagged": share}, "anomalies") for name, share in scores.items()]
-    assert [run.folder.name for run in ranking.ranked(runs[::-1], "anomalies")] == ["a", "b", "c"]
+    assert ranking.ranked(runs, "anomalies") == runs
     trials = [ranking.Trial(n, [f"seed={n}"], run.metrics) for n, run in enumerate(runs)]
-    assert ranking.summary("anomalies", trials) == ({}, {})
+    assert ranking.best("anomalies", trials) is None
 
 
 def test_clusterings_are_compared_inside_one_space_with_their_own_baselines(tmp_path: Path) -> None:
@@ -77,10 +82,40 @@ def test_every_score_is_in_the_file_and_a_terminal_of_80_columns_shows_whole_nam
 ) -> None:
     table = compare.leaderboard([classified(tmp_path / LONG, 0.75, 0.8, FOLDS)])
     compare.write({"ferry, classification": table}, tmp_path / "compare")
-    line = f"| {LONG} | tree | 0.7500 | 0.812 ± 0.012 | 0.8000 | 0.8000 | 0.8000 | 0.8000 | 0.8000 | 0.5000 | 1.50 |"
-    assert line in (tmp_path / "compare/compare.md").read_text().splitlines()
+    line = f"| {LONG} | tree | 0.75 | 0.812 ± 0.012 | 0.8 | 0.8 | 0.8 | 0.8 | 0.8 | 0.5 | 1.5 "
+    assert line + r"| model.options=a\|b model=tree |" in (tmp_path / "compare/compare.md").read_text().splitlines()
     monkeypatch.setenv("COLUMNS", "80")
     compare.show("ferry", table)
     printed = capsys.readouterr().out
     assert LONG in printed and "0.812 ± 0.012" in printed and "0.5000" in printed
     assert max(map(len, printed.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("task", "score", "reached", "said"),
+    [
+        (
+            "classification",
+            "accuracy",
+            0.5,
+            "run: No better than the baseline on test rows: {score} {reached:.4g} (baseline 0.5).\n",
+        ),
+        ("classification", "accuracy", 0.51, ""),
+        (
+            "regression",
+            "mae",
+            0.51,
+            "run: No better than the baseline on test rows: {score} {reached:.4g} (baseline 0.5).\n",
+        ),
+        ("regression", "mae", 0.49, ""),
+        ("anomalies", "share_flagged", 0.5, ""),  # neither is better
+    ],
+)
+def test_a_run_that_does_not_beat_its_baseline_is_marked(
+    tmp_path: Path, capsys: pytest.CaptureFixture, task: str, score: str, reached: float, said: str
+) -> None:
+    run = made(tmp_path / "run", {f"val/{score}": 0.5, f"test/{score}": reached, f"baseline/test/{score}": 0.5}, task)
+    compare.show("ferry", compare.leaderboard([run]))
+    assert "".join(line for line in capsys.readouterr().out.splitlines(keepends=True) if "run:" in line) == said.format(
+        score=score, reached=reached
+    )

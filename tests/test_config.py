@@ -47,14 +47,14 @@ from deepmine.config.signature import signature
         ("data.split.valid=0.1", "Did you mean `val`?"),
         ("data.split.val=2", "less than 1"),
         (
-            "data=ferry model=tree data.privacy.columns.ticket=mask",
-            "`privacy.columns.ticket: mask` leaves no groups",
+            "data=ferry model=tree data.privacy.columns.ticket=drop",
+            "`privacy.columns.ticket: drop` leaves no groups",
         ),
         ("data.source.X_tests=x", "Did you mean `X_test`?"),
         ("experiment=ferry_tree preprocessing.numbers.strateg=mean", "Did you mean `strategy`?"),
         ("model=kmeans", "Models for classification on data of kind image: "),
         ("experiment=birds_kmeans model=tree", "Models for clustering on data of kind table: agglomerative, gmm,"),
-        ("task=clusterin", "it should be a task. Did you mean `clustering`? Valid: "),
+        ("task=clusterin", "`task` is 'clusterin': it should be 'anomalies', 'classification',"),
     ],
 )
 def test_a_mistake_is_named_with_the_nearest_valid_thing(overrides: str, says: str) -> None:

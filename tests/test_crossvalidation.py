@@ -30,8 +30,8 @@ class Spy(LogisticRegression):
 
     seen: list[tuple[set, set]] = []  # noqa: RUF012 (shared with the clones on purpose)
 
-    def fit(self, X, y, eval_set):
-        Spy.seen.append((set(X[:, 0]), set(eval_set[0][:, 0])))
+    def fit(self, X, y, X_val, y_val):
+        Spy.seen.append((set(X[:, 0]), set(X_val[:, 0])))
         return super().fit(X, y)
 
 
@@ -161,7 +161,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> record.Record:
     folder, settings = Path(cfg.folders.dataset), compose.decisive(cfg)
     dataset.save(cut(prepared("ferry")), folder)
     data = dataset.load(folder)
-    papers = provenance.collect(0, 1, folder, data.info, ROOT / "data")
+    papers = provenance.collect(folder, data.info["digest"], ROOT / "data", name="folded")
     run = record.start(out / "adhoc/folded", {**compose.names(cfg), **settings}, *papers)
     pipeline = pipelines.build(settings["steps"], settings["model"])
     with record.status(run.folder / "status.json", "train"):
@@ -188,7 +188,8 @@ def test_folds_are_children_in_mlflow_and_stay_as_many(finished: record.Record, 
     children = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
     assert len(client.search_runs([parent.info.experiment_id])) == 1 + len(children) == 4
     identity = finished.provenance["record_id"]
-    assert {run.data.tags["deepmine.record_id"] for run in children} == {f"{identity}-fold-{k}" for k in (1, 2, 3)}
+    assert {run.data.tags["record_id"] for run in children} == {f"{identity}-fold-{k}" for k in (1, 2, 3)}
+    assert {run.info.run_name for run in children} == {"fold 1", "fold 2", "fold 3"}
     mean = np.mean([run.data.metrics["cv/accuracy"] for run in children])
     assert parent.data.metrics["cv/accuracy"] == pytest.approx(mean)
     assert {run.info.status for run in children} == {"FINISHED"}

@@ -1,26 +1,25 @@
 """What the documents promise: commands, files, examples."""
 
+import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from checkout import REPOSITORY as ROOT
-from conftest import environment
-from deepmine.config.schema.data import Clean, Contract, Privacy
+from conftest import environment, make_clone, run
+from deepmine.config.schema.data import Audit, Clean, Contract, Privacy, Split
 from deepmine.config.schema.source import File
 
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 README = (ROOT / "README.md").read_text()
 VERBS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-MAKE = sorted(
-    {c for d in DOCUMENTS for c in re.findall(r"(?:^|`)(make(?: [\w.=/{}:,-]+)+)", d.read_text(), re.MULTILINE)}
-)
-
-
-DATA = (ROOT / "docs/data.md").read_text()
+TYPED = r"(?:^|`)(make(?: [][\w.=/{}:,-]+)+)"
+MAKE = sorted({c for d in DOCUMENTS for c in re.findall(TYPED, d.read_text(), re.MULTILINE)})
+SCORES = "out/scores/{}.json"
 
 
 def blocks(language: str, document: str = README) -> list[str]:
@@ -28,18 +27,27 @@ def blocks(language: str, document: str = README) -> list[str]:
     return [text for name, text in fences if name == language]
 
 
-@pytest.mark.parametrize("block", blocks("yaml", DATA))
+def fragments() -> list[str]:
+    """The YAML blocks of the guides that show a part of a data set's file."""
+    found = [block for page in DOCUMENTS if page.parent.name == "guides" for block in blocks("yaml", page.read_text())]
+    return [block for block in found if not block.startswith("#") and set(yaml.safe_load(block)) & set(PARTS)]
+
+
+PARTS = {"contract": Contract, "clean": Clean, "privacy": Privacy, "split": Split, "audit": Audit}
+PARTS |= dict.fromkeys(("repeated_rows", "columns", "keys", "query", "files"))
+
+
+@pytest.mark.parametrize("block", fragments())
 def test_the_settings_of_data_are_valid(block: str) -> None:
     settings = yaml.safe_load(block)
     if "repeated_rows" in settings:
         settings = {"contract": settings}
-    models = {"contract": Contract, "clean": Clean, "privacy": Privacy}
     for key, value in settings.items():
         if key == "files":
             for file in value.values():
                 File.model_validate(file)
         elif key not in ("keys", "query"):
-            models[key].model_validate(value)
+            PARTS[key].model_validate(value)
 
 
 @pytest.mark.parametrize("command", MAKE)
@@ -48,10 +56,54 @@ def test_every_make_command_is_a_verb(command: str) -> None:
     assert verbs and set(verbs) <= VERBS
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def defined() -> set[str]:
+    """Data sets, models and experiments that the pages add, by a YAML block or from a file of the reader's."""
+    text = "\n".join(page.read_text() for page in DOCUMENTS)
+    return {*re.findall(r"^# conf/\w+/(\w+).yaml$", text, re.MULTILINE), *re.findall(r"path=/somewhere/(\w+)", text)}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
 def test_every_link_leads_somewhere(document: Path) -> None:
-    for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
-        assert (document.parent / link).exists(), link
+    for link, anchor in re.findall(r"\]\(([^):#]*)(?:#([^):]*))?\)", document.read_text()):
+        target = document.parent / link if link else document
+        assert target.exists(), link
+        headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE) if anchor else []
+        assert not anchor or anchor in {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}, anchor
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_every_file_named_exists(document: Path) -> None:
+    for name in re.findall(r"`((?:conf|src|docs|tests|benchmarks)/[\w./-]+)`", document.read_text()):
+        assert (ROOT / name).exists() or Path(name).stem in defined(), name
+
+
+def test_every_page_is_listed() -> None:
+    listed = re.findall(r"\]\(([^)#]+)\)", (ROOT / "docs/README.md").read_text())
+    assert {str(page.relative_to(ROOT / "docs")) for page in DOCUMENTS if "docs" in page.parts} <= {
+        *listed,
+        "README.md",
+    }
+
+
+def test_the_reference_is_as_the_code_says() -> None:
+    done = run(sys.executable, "docs/reference.py", "--check", root=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_scores_shown_are_those_of_the_experiments() -> None:
+    for part in (ROOT / "docs/reference/experiments.md").read_text().split("\n## ")[1:]:
+        score = part.splitlines()[0].partition(": ")[2].replace(" ", "_")
+        for name, *shown in re.findall(r"^\| `(\w+)` \| \w+ \| (\S*) \| (\S*) \| (\S*) ?\|$", part, re.MULTILINE):
+            scores = json.loads((ROOT / SCORES.format(name)).read_text())
+            kept = [scores[key] for part in ("val", "test", "baseline/test") if (key := f"{part}/{score}") in scores]
+            assert [float(cell) for cell in shown if cell] == pytest.approx(kept, rel=0.05, abs=0.02), name
+
+
+def test_the_notebook_was_run() -> None:
+    cells = json.loads((ROOT / "docs/notebooks/first_look.ipynb").read_text())["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == [*range(1, len(code) + 1)]
+    assert all(output["output_type"] != "error" for cell in code for output in cell["outputs"])
 
 
 def test_the_file_map_is_true() -> None:
@@ -79,9 +131,19 @@ def test_overrides_reach_a_stage_as_they_were_typed(tmp_path: Path) -> None:
     program.parent.mkdir(parents=True)
     program.write_text('#!/bin/sh\nfor word; do printf "%s\\n" "$word"; done\n')
     program.chmod(0o755)
-    typed = ["experiment=titanic_tree", "model.hidden=[64, 32]", "a.b='x y'", 'c="q"', "d={a:1,b:(2)}", "e=${seed}"]
+    typed = ["experiment=ferry_tree", "model.hidden=[64, 32]", "a.b='x y'", 'c="q"', "d={a:1,b:(2)}", "e=${seed}"]
     typed += ["+f=1", "++g.h=2", "x=a;b&c|d<e>f", "~model=3", "star=*?", "tick=`id`", "bang=!x"]
     done = subprocess.run(
         ["make", "train", *typed], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True
     )
     assert sorted(done.stdout.splitlines()[1:]) == sorted(typed)
+
+
+@pytest.mark.slow
+def test_a_folder_without_git_trains_too(tmp_path: Path) -> None:
+    make_clone(tmp_path / "deepmine")
+    subprocess.run(["rm", "-rf", tmp_path / "deepmine/.git"], check=True)
+    done = run("make", "-o", "setup", "train", "experiment=ferry_tree", root=tmp_path / "deepmine")
+    assert done.returncode == 0, done.stderr
+    provenance = (tmp_path / "deepmine/out/runs/ferry_tree/provenance.json").read_text()
+    assert "not a git repository" in provenance

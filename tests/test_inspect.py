@@ -1,14 +1,19 @@
 """What a file is found to be, before anybody has described it."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 from deepmine.config.errors import UserError
+from deepmine.data import readers
 from deepmine.data.preparing import inspect
 from deepmine.data.preparing.prepare import prepare
+from deepmine.data.readers import table
 
 
 def images(folder: Path, **counts: int) -> Path:
@@ -99,7 +104,10 @@ def test_a_target_keeps_its_own_words(tmp_path: Path, values: list[str], classes
 def test_truth_values_of_other_files_are_named_so(tmp_path: Path) -> None:
     pd.DataFrame({"income": range(40), "default": [True, False] * 20}).to_parquet(tmp_path / "loan.parquet")
     settings = inspect.inspect("loan", tmp_path, "loan.parquet", "default").settings
-    assert prepare("loan", {**settings, "train_fraction": 1.0}, tmp_path).dataset.info["classes"] == ["false", "true"]
+    assert prepare("loan", {**settings, "train_fraction": 1.0}, tmp_path).dataset.info["classes"] == [
+        "false",
+        "true",
+    ]
 
 
 def test_one_column_of_text_and_a_target_are_texts(tmp_path: Path) -> None:
@@ -110,18 +118,114 @@ def test_one_column_of_text_and_a_target_are_texts(tmp_path: Path) -> None:
     assert made.train.X[0].startswith("It does number") and set(made.train.y) == {"a", "b"}
 
 
-def test_dates_lead_to_a_hint_at_a_split_by_time(tmp_path: Path) -> None:
+def test_dates_lead_to_the_question_of_a_split_by_time(tmp_path: Path) -> None:
     rows = [f"2024-01-{n % 28 + 1:02},{n},{'ab'[n % 2]}" for n in range(60)]
-    notes = inspect.inspect("t", lines(tmp_path, "day,x,y", *rows), "shop.csv", "y").notes
-    assert notes == ["To predict later rows, set split: {strategy: time, time: day}."]
+    [note] = inspect.inspect("t", lines(tmp_path, "day,x,y", *rows), "shop.csv", "y").notes
+    assert "`day` holds dates" in note and "split: {strategy: time, time: day}" in note
+
+
+@pytest.mark.parametrize("word", ["NA", "n/a", "?", "-", "NULL"])
+def test_what_can_only_be_missing_among_numbers_is_not_asked(tmp_path: Path, word: str) -> None:
+    rows = [f"{n if n % 3 else word},{word if n % 5 == 0 else n},{'ab'[n % 2]}" for n in range(60)]
+    found = inspect.inspect("t", lines(tmp_path, "x,z,y", *rows), "shop.csv", "y")
+    assert found.settings["source"]["null_values"] == ["", word] and found.notes[0].startswith(f"{word} among numbers")
+    raw = table.read(tmp_path, **{key: value for key, value in found.settings["source"].items() if key != "_target_"})
+    assert raw.X.isna().sum().tolist() == [20, 12] and set(raw.X.dtypes) == {np.dtype(float)}
+
+
+def test_other_words_among_numbers_are_still_asked(tmp_path: Path) -> None:
+    rows = [f"{['NA', 'none', n][n % 3]},{'ab'[n % 2]}" for n in range(60)]
+    with pytest.raises(UserError, match="none may mean missing"):
+        inspect.inspect("t", lines(tmp_path, "x,y", *rows), "shop.csv", "y")
+    answered = inspect.inspect("t", tmp_path, "shop.csv", "y", {"null_values": ["none"]})
+    assert answered.settings["source"]["null_values"] == ["", "none", "NA"]
+
+
+@pytest.mark.parametrize("yes", [1, "t"])
+def test_a_column_for_each_item_is_asked_about_and_read_as_baskets(tmp_path: Path, yes: object) -> None:
+    no = 0 if yes == 1 else ""
+    held = [(yes, no, yes), (yes, yes, no), (no, no, no), (yes, no, no)] * 5
+    lines(tmp_path, "till,milk,bread,beer", *(",".join(map(str, (n, *row))) for n, row in enumerate(held)))
+    answer = {"one_hot": True, "basket": "till"}
+    with pytest.raises(UserError, match="'read={one_hot: true, basket: till}', or not: 'read={header: true}'"):
+        baskets(tmp_path, {})
+    found = baskets(tmp_path, answer)
+    assert found.settings["task"] == "rules" and found.title == "15 baskets from shop.csv"
+    raw = readers.baskets.read(tmp_path, "shop.csv", **answer)
+    assert raw.rows.tolist()[:4] == ["0", "1", "3", "4"] and raw.facts["columns"] == ["beer", "bread", "milk"]
+    np.testing.assert_array_equal(raw.X[:3].toarray(), [[1, 0, 1], [0, 1, 1], [0, 0, 1]])
+    assert baskets(tmp_path, {"header": True}).settings["kind"] == "table"
+    if yes == 1:
+        assert inspect.inspect("t", tmp_path, "shop.csv", "beer").settings["kind"] == "table"
+    lines(tmp_path, "milk,bread", "1,2", "0,1")
+    with pytest.raises(UserError, match="1 or 0.*Remove bread"):
+        readers.baskets.read(tmp_path, "shop.csv", one_hot=True)
+
+
+def idx(path: Path, array: np.ndarray) -> None:
+    path.write_bytes(bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes())
+
+
+@pytest.mark.parametrize("parts", [[""], ["train-", "t10k-"], ["letters-train-", "letters-test-"]])
+def test_a_folder_in_the_format_of_mnist_is_images(tmp_path: Path, parts: list[str]) -> None:
+    for part in parts:
+        idx(tmp_path / f"{part}images-idx3-ubyte", np.zeros((40, 5, 5), np.uint8))
+        idx(tmp_path / f"{part}labels-idx1-ubyte", np.arange(40, dtype=np.uint8) % 4)
+    (tmp_path / "readme.txt").touch()
+    found = inspect.inspect("t", tmp_path, "folder", None)
+    assert found.title == f"{40 * len(parts)} images of 4 classes"
+    assert (found.settings["split"]["strategy"] == "published") == (len(parts) == 2)
+    made = prepare("t", {**found.settings, "train_fraction": 1.0}, tmp_path).dataset
+    assert len(made.test.X) == (40 if len(parts) == 2 else 10)
+
+
+SHOP = {
+    "orders.csv": [
+        "number,customer_id,sku,year,late",
+        *(f"{n},C{n % 9},S{n % 4},2024,{'ab'[n % 2]}" for n in range(60)),
+    ],
+    "customers.csv": ["id,city,year", *(f"C{n},{['Ulm', 'Bonn'][n % 2]},{1990 + n}" for n in range(10))],
+    "products.csv": ["sku,price", *(f"S{n},{n}.5" for n in range(4))],
+}
+
+
+def shop(folder: Path, **more: list[str]) -> inspect.Found:
+    for name, text in {**SHOP, **{f"{name}.csv": text for name, text in more.items()}}.items():
+        (folder / name).write_text("\n".join(text) + "\n")
+    return inspect.inspect("shop", folder, "folder", "late")
+
+
+def test_tables_are_joined_where_one_has_the_key_of_the_other(tmp_path: Path) -> None:
+    found = shop(tmp_path)
+    source = found.settings["source"]
+    assert source["keys"] == {"customers": {"customer_id": "id"}, "products": {"sku": "sku"}} and found.question == ""
+    assert source["row_id"] == "number" and next(iter(source["files"])) == "orders"
+    raw = prepare("shop", {**found.settings, "train_fraction": 1.0}, tmp_path).dataset
+    assert list(raw.train.X) == ["customer_id", "sku", "year", "city", "customers_year", "price"]
+    assert sum(len(part) for _, part in raw.parts()) == 60
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        ["city,rain", "Ulm,1", "Bonn,2"],  # no column of orders
+        ["sku,stock", "S1,1", "S1,2", "S2,3"],  # its rows are repeated
+        ["number,late", "100,a", "101,b"],  # no row of orders
+        ["number,x", "one,1", "two,2"],  # another type
+    ],
+)
+def test_a_table_without_a_key_is_asked_about(tmp_path: Path, table: list[str]) -> None:
+    found = shop(tmp_path, other=table)
+    assert "Which rows of other belong to a row of orders?" in found.question
+    assert "other" in found.settings["source"]["files"] and '"other"' not in found.settings["source"]["query"]
 
 
 @pytest.mark.parametrize(
     ("files", "target", "says"),
     [
-        (["a.csv", "b.csv"], "y", r"folders by class, without `target`; this one holds \['.csv'\]"),
-        (["a.csv"], None, "Give one file"),
-        (["train-images-idx3-ubyte.gz"], None, "like MNIST: conf/data/"),
+        (["a.csv", "b.csv"], "z", "gives no column `z`"),
+        (["a.txt", "b.odt"], None, r"images in folders by class.*holds \['.odt', '.txt'\]"),
+        (["train-images-idx3-ubyte.gz"], None, "MNIST's format is .*holds train-images-idx3-ubyte.gz"),
         ([], None, r"holds \[\]"),
     ],
 )
@@ -132,6 +236,23 @@ def test_a_folder_of_other_files_leads_to_what_can_be_done(
         (tmp_path / name).write_text("x,y\n1,2\n")
     with pytest.raises(UserError, match=says):
         inspect.inspect("t", tmp_path, "folder", target)
+
+
+@pytest.mark.parametrize("strategy", ["random", "stratified", "group"])
+def test_the_order_of_a_source_does_not_decide_what_is_tested(tmp_path: Path, strategy: str) -> None:
+    """A database answers in any order; rows are ordered by their id before they are split."""
+    frame = pd.DataFrame({"id": [f"R{n:03}" for n in range(90)], "x": range(90), "y": ["a", "b"] * 45})
+    frame["g"] = frame["x"] // 3
+    split = {"strategy": strategy, "val": 0.2, "test": 0.2, "seed": 0} | ({"group": "g"} if strategy == "group" else {})
+    tested = []
+    for seed in (None, 1, 2):
+        with closing(sqlite3.connect(tmp_path / f"{seed}.db")) as database:
+            (frame if seed is None else frame.sample(frac=1, random_state=seed)).to_sql("t", database, index=False)
+        source = {"_target_": "deepmine.data.readers.table.read", "files": {"t": {"path": f"{seed}.db"}}}
+        source |= {"row_id": "id", "target": "y", "query": "FROM t"}
+        settings = {"kind": "table", "task": "classification", "folder": "t", "source": source, "split": split}
+        tested.append(prepare("t", {**settings, "train_fraction": 1.0}, tmp_path).dataset.test.rows.tolist())
+    assert tested[0] == tested[1] == tested[2]
 
 
 def test_a_column_named_like_a_setting_of_hydra_is_refused(tmp_path: Path) -> None:

@@ -1,25 +1,23 @@
 """What a model depends on: on made-up data of which one knows it."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.ensemble import IsolationForest
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from conftest import cut, prepared
-from deepmine import tasks
-from deepmine.config import compose
 from deepmine.data.dataset import Dataset, Part
-from deepmine.models import pipelines
-from deepmine.models.transformers import Dense, Flatten, SequenceScaler, SequenceSummary, TextEncoder
-from deepmine.tasks import anomalies, regression
-from deepmine.tasks.explain import attributions, feature_names, importance, trees
+from deepmine.models.transformers import Flatten, SequenceScaler, SequenceSummary, TextEncoder
+from deepmine.tasks import Report, anomalies, classification, explain, regression
+from deepmine.tasks.explain import feature_names, importance
 
 TABLE = {"kind": "table", "columns": ["noise", "tells", "flat"]}
 
@@ -60,29 +58,27 @@ def classifier(part: Part) -> Pipeline:
     return make_pipeline(FunctionTransformer(), LogisticRegression()).fit(part.X, part.y)
 
 
-LETTERS = make_pipeline(TfidfVectorizer(analyzer="char_wb"), Dense())
 SECOND = FunctionTransformer(lambda X: X[:, 1])  # its two features at step 1, which every sequence has
 
 
 @pytest.mark.parametrize(
-    ("part", "step", "info", "tells", "kinds"),
+    ("part", "step", "info", "tells"),
     [
-        (table(), FunctionTransformer(), TABLE, ["tells"], ["column"]),
-        (sequences(), SECOND, {"kind": "sequence", "columns": ["a", "b"]}, ["step 1", "b"], ["feature", "step"]),
-        (texts(), LETTERS, {"kind": "text"}, ["letter 1 from the end"], ["letter"]),
-        (images(), Flatten(), {"kind": "image"}, ["patch at pixel 5,2"], ["patch"]),
+        (table(), FunctionTransformer(), TABLE, ["tells"]),
+        (sequences(), SECOND, {"kind": "sequence", "columns": ["a", "b"]}, ["step 1", "b"]),
+        (images(), Flatten(), {"kind": "image"}, ["patch at pixel 5,2"]),
     ],
-    ids=["table", "sequence", "text", "image"],
+    ids=["table", "sequence", "image"],
 )
-def test_the_part_that_tells_is_found(part: Part, step, info: dict, tells: list, kinds: list) -> None:
+def test_the_part_that_tells_is_found(part: Part, step, info: dict, tells: list) -> None:
     pipeline = make_pipeline(step, StandardScaler(), LogisticRegression(max_iter=1000)).fit(part.X, part.y)
     found = importance.importance(pipeline, part, info, "accuracy")
-    assert list(found) == ["kind", "input", "importance", "deviation"] and list(found["kind"].unique()) == kinds
+    assert list(found) == ["input", "importance", "deviation"]
     ranked = found.sort_values("importance", ascending=False, ignore_index=True)
-    first, others = ranked[: len(kinds)], ranked[len(kinds) :]
+    first, others = ranked[: len(tells)], ranked[len(tells) :]
     assert first["input"].tolist() == tells and first["importance"].between(0.3, 0.7).all()
-    assert others["importance"].max() < 0.2  # letter 3 is the last of some texts
-    says = rf"Most important: {tells[0]}[ .].*Shuffling it lowers test accuracy by 0\.\d+\."
+    assert others["importance"].max() < 0.2
+    says = rf"Most important, in this order: {tells[0]}[,.].*Shuffling the first lowers test accuracy by 0\.\d+\."
     assert re.match(says, importance.in_words(ranked, "accuracy"))
     pd.testing.assert_frame_equal(found, importance.importance(pipeline, part, info, "accuracy"))
     assert importance.figure(found, part.X, "accuracy").axes
@@ -103,15 +99,8 @@ def test_an_exchange_moves_values_between_the_rows_that_have_them() -> None:
     np.testing.assert_array_equal(new[:, :, 1], np.where(both, X[sources][:, :, 1], X[:, :, 1]))
 
 
-def test_letters_are_exchanged_from_either_end() -> None:
-    X, sources = np.array(["anna", "bo", "", "ünal"]), np.array([1, 2, 3, 0])
-    assert importance.exchanged(X, -1, sources).tolist() == ["anno", "bo", "", "ünaa"]
-    assert importance.exchanged(X, 2, sources[::-1]).tolist() == ["anna", "bo", "", "ünal"]
-    assert importance.exchanged(X, 0, sources).tolist() == ["bnna", "bo", "", "anal"]
-
-
 def test_steps_are_taken_together_where_there_are_many() -> None:
-    names = [name for _, name, _ in importance._inputs(np.zeros((2, 50, 1)), {"kind": "sequence", "columns": ["a"]})]
+    names = [name for name, _ in importance._inputs(np.zeros((2, 50, 1)), {"kind": "sequence", "columns": ["a"]})]
     assert names[0] == "steps 0-2" and names[-1] == "steps 48-49" and len(names) == importance.RUNS
 
 
@@ -132,7 +121,7 @@ def test_the_rows_looked_at_are_limited() -> None:
 def test_partial_dependence_of_a_line_is_its_slope() -> None:
     part = table()
     line = make_pipeline(FunctionTransformer(), LinearRegression()).fit(part.X, 3 * part.X["tells"] + 1)
-    [axes] = importance.partial_dependence(line, part.X, ["tells"]).axes[-1:]
+    [axes] = explain.partial_dependence(line, part.X, ["tells"]).axes[-1:]
     drawn = axes.lines[0].get_xydata()
     np.testing.assert_allclose(drawn[:, 1], 3 * drawn[:, 0] + 1, atol=1e-6)
 
@@ -148,7 +137,7 @@ def test_pixels_that_matter_are_found_and_add_up() -> None:
     scale = FunctionTransformer(lambda X: (np.asarray(X) / 255).astype(np.float32))
     net = LightningClassifier(lr=0.01, random_state=0, trainer={"max_epochs": 60})
     pipeline = make_pipeline(scale, net).fit(X, y)
-    added = attributions.attributions(pipeline, scale.transform(X[:20]), y[:20])
+    added = explain.attributions(pipeline, scale.transform(X[:20]), y[:20])
     assert added.shape == (20, 1, 4, 4)
     assert np.unravel_index(np.abs(added).mean(axis=(0, 1)).argmax(), (4, 4)) == (1, 2)
     with torch.inference_mode():
@@ -165,7 +154,7 @@ def test_what_steps_add_is_in_the_unit_of_the_target_and_padding_adds_nothing(ce
     y = 50 + 10 * X[:, 0, 0].astype(float)
     net = LightningRegressor("deepmine.models.networks.RNN", {"cell": cell, "hidden_size": 8}, lr=0.05, random_state=0)
     pipeline = make_pipeline(SequenceScaler(), net.set_params(trainer={"max_epochs": 30})).fit(X, y)
-    added = attributions.attributions(pipeline, pipeline[:-1].transform(X), pipeline.predict(X))
+    added = explain.attributions(pipeline, pipeline[:-1].transform(X), pipeline.predict(X))
     np.testing.assert_array_equal(np.isnan(added), np.isnan(X))
     assert np.nanmean(np.abs(added), axis=0).argmax() == 0  # feature 0 at step 0
     scaler = pipeline[0].scaler_
@@ -183,11 +172,11 @@ def test_what_letters_add_is_drawn_on_them() -> None:
     data = Dataset({"kind": "text"}, *(Part(part.X, part.y, np.char.add(n, part.rows)) for n in "abc"))
     predicted = pipeline.predict(part.X)
     assert np.mean(predicted == part.y) > 0.95
-    added = attributions.attributions(pipeline, pipeline[:-1].transform(part.X), predicted).sum(axis=2)
+    added = explain.attributions(pipeline, pipeline[:-1].transform(part.X), predicted).sum(axis=2)
     lengths = np.char.str_len(part.X)
     last = added[np.arange(len(added)), lengths - 1]
     assert np.mean(last == np.nanmax(added, axis=1)) > 0.9
-    figure = attributions.figure(pipeline, data, predicted)
+    figure = explain.attribution_figure(pipeline, data, predicted)
     says, text = figure.axes[0].get_title(loc="center").split("\n")
     assert text in part.X and says in ("a as a", "e as e") and len(figure.axes) == 8
 
@@ -197,20 +186,15 @@ def test_a_tree_on_sequences_names_steps_and_features() -> None:
     tree = make_pipeline(SequenceSummary(["values"]), DecisionTreeRegressor(max_depth=1))
     tree.fit(X, np.where(X[:, 1, 1] > 105, 7.0, 3.0))
     names = feature_names(tree, X, ["a", "b"])
-    rules = trees.rules(tree[-1], names)
-    assert rules["rule"].str.fullmatch(r"step1_b (<=|>) 105(\.\d)?").all() and set(rules["prediction"]) == {3.0, 7.0}
-    assert "share" not in rules and rules["rows"].sum() == len(X)
+    assert drawn(tree, names)[0].startswith("step1_b <= 104.9")
     deep = tree.set_params(decisiontreeregressor__max_depth=5).fit(X, X[:, 1, 1])
-    assert "(...)" in {text.get_text().strip() for text in trees.figure(deep[-1], names).axes[0].texts}
+    assert "(...)" in drawn(deep, names)
 
 
-def test_rules_hold_for_the_rows_that_they_count() -> None:
-    """A later threshold on the same side of a column replaces a wider one."""
-    X = pd.DataFrame({"x": np.arange(100.0), "z": np.random.default_rng(0).normal(size=100)})
-    tree = DecisionTreeClassifier(max_depth=5, random_state=0).fit(X, (X["x"] // 20 % 2 + (X["z"] > 0)).astype(int))
-    rules = trees.rules(tree, list(X))
-    assert [len(X.query(rule)) for rule in rules["rule"]] == rules["rows"].tolist()
-    assert rules["share"].between(0.3, 1).all()
+def drawn(tree: Pipeline, names: list[str]) -> list[str]:
+    [axes] = explain.tree(tree[-1], names).axes
+    assert axes.get_title(loc="center").startswith("Decision tree with ")
+    return [text.get_text().strip() for text in axes.texts]
 
 
 def test_the_column_that_makes_a_row_strange_is_named_behind_any_step() -> None:
@@ -226,45 +210,75 @@ def test_the_column_that_makes_a_row_strange_is_named_behind_any_step() -> None:
 
 def test_a_regression_on_a_table_has_partial_dependence_too() -> None:
     part = table()
-    line = make_pipeline(StandardScaler(), LinearRegression()).fit(part.X, 3 * part.X["tells"])
-    parts = [Part(part.X, 3 * part.X["tells"].to_numpy(), np.char.add(name, part.rows)) for name in "abc"]
-    data = Dataset({**TABLE, "target": "y"}, *parts)
-    parts = {name: regression.predict(line, rows) for name, rows in data.parts()}
-    found = regression.report(line, data, parts, regression.TASK.scores(data, parts, 0))
+    line = make_pipeline(StandardScaler(), LinearRegression())
+    found = reported(regression, part_of(part.X, 3 * part.X["tells"].to_numpy()), {**TABLE, "target": "y"}, line)
     assert {name for name, _ in found.figures} == {"predictions", "importance", "partial_dependence"}
-    assert list(found.tables["largest_errors"]) == [
-        *("row", "noise", "tells", "flat", "actual", "predicted", "residual")
-    ]
+    names = [*TABLE["columns"], "actual", "predicted", "residual"]
+    assert list(found.tables["largest_errors"]) == ["row", *names]
 
 
-BOTH = {"confusion_matrix", "roc_pr_calibration", "importance"}
-FITS = {"predictions", "forecast", "importance"}
+def net(kind: str = "Classifier", network: str = "RNN", **sizes: int) -> Any:
+    from deepmine.models import lightning
+
+    return getattr(lightning, f"Lightning{kind}")(
+        f"deepmine.models.networks.{network}", sizes, lr=0.03, random_state=0, trainer={"max_epochs": 1}
+    )
+
+
+KINDS = {
+    table: TABLE,
+    sequences: {"kind": "sequence", "columns": ["a", "b"]},
+    texts: {"kind": "text"},
+    images: {"kind": "image", "columns": None},
+}
+STUMP = DecisionTreeClassifier(max_depth=1, max_features=1, random_state=0)
 
 
 @pytest.mark.parametrize(
-    ("name", "pictures"),
+    ("make", "step", "model", "pictures"),
     [
-        ("ferry_tree", BOTH | {"tree", "partial_dependence"}),
-        ("digits_mlp", BOTH | {"confident_mistakes", "attributions"}),
-        ("digits_tree", BOTH | {"tree", "confident_mistakes"}),
-        ("voices_gru", BOTH | {"attributions"}),
-        pytest.param("voices_boosting", BOTH, marks=pytest.mark.slow),
-        pytest.param("first_names_gru", BOTH | {"attributions"}, marks=pytest.mark.slow),
-        ("first_names_logistic", BOTH),
-        ("cycles_gru", FITS | {"attributions"}),
-        ("cycles_tree", FITS | {"tree"}),
+        (table, SimpleImputer(), STUMP, {"importance", "tree", "partial_dependence"}),
+        (images, Flatten(), STUMP, {"importance", "tree", "confident_mistakes"}),
+        (
+            images,
+            FunctionTransformer(np.float32),
+            {"network": "MLP"},
+            {"importance", "confident_mistakes", "attributions"},
+        ),
+        (sequences, SECOND, LogisticRegression(), {"importance"}),
+        (sequences, SequenceScaler(), {"hidden_size": 4}, {"importance", "attributions"}),
+        (texts, CountVectorizer(analyzer="char"), LogisticRegression(), set()),
+        (texts, TextEncoder(), {"hidden_size": 4}, {"attributions"}),
     ],
 )
-def test_a_supervised_model_shows_what_suits_it(name: str, pictures: set) -> None:
-    cfg = compose.compose(f"experiment={name}", "trainer.max_epochs=1")
-    settings, data = compose.decisive(cfg), cut(prepared(cfg.choices.data))
-    pipeline = pipelines.build(settings["steps"], settings["model"])
-    pipelines.fit(pipeline, cfg.task, data.train, data.val, lambda *_: None)
-    task = tasks.find(cfg.task)
-    parts = {part: task.predict(pipeline, rows) for part, rows in data.parts()}
-    found = task.report(pipeline, data, parts, task.scores(data, parts, 0))
-    assert {name for name, _ in found.figures} == pictures
+def test_a_classifier_shows_what_suits_it(make: Any, step: Any, model: Any, pictures: set) -> None:
+    pipeline = make_pipeline(step, net(**model) if isinstance(model, dict) else model)
+    found = reported(classification, make(), KINDS[make], pipeline)
+    assert {name for name, _ in found.figures} == {"confusion_matrix", "roc_pr_calibration"} | pictures
+    assert set(found.tables) == {"classes", "confident_mistakes"} | ({"importance"} & pictures)
     assert 1 <= len(found.findings) <= 3
+
+
+@pytest.mark.parametrize(
+    ("step", "model", "more"),
+    [
+        (SECOND, LinearRegression(), set()),
+        (SequenceSummary(["first"]), DecisionTreeRegressor(max_depth=2), {"tree"}),
+        (SequenceScaler(), {"kind": "Regressor", "hidden_size": 4}, {"attributions"}),
+    ],
+    ids=["linear", "tree", "network"],
+)
+def test_a_model_of_a_series_shows_what_suits_it(step: Any, model: Any, more: set) -> None:
+    part, series = sequences(), {**KINDS[sequences], "target": "next", "persistence": 1}
+    part = part_of(part.X[:, :3], part.X[:, 1, 1].astype(float))
+    found = reported(regression, part, series, make_pipeline(step, net(**model) if isinstance(model, dict) else model))
+    assert {name for name, _ in found.figures} == {"predictions", "forecast", "importance"} | more
     assert found.tables["importance"]["importance"].is_monotonic_decreasing
-    assert ("rules" in found.tables) == ("tree" in pictures)
-    assert {"confident_mistakes", "largest_errors"} & set(found.tables)
+
+
+def reported(task: Any, part: Part, info: dict, pipeline: Pipeline) -> Report:
+    """What a task reports about a model that is fitted to, and measured on, the same rows."""
+    data = Dataset(info, *(Part(part.X, part.y, np.char.add(name, part.rows)) for name in "abc"))
+    pipeline.fit(part.X, part.y)
+    parts = {name: task.predict(pipeline, rows) for name, rows in data.parts()}
+    return task.report(pipeline, data, parts, task.TASK.scores(data, parts, 0))

@@ -1,9 +1,11 @@
 """Models: every experiment fits, scores, saves, loads and predicts the same; nets keep scikit-learn's protocol."""
 
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -25,7 +27,7 @@ from deepmine import tasks
 from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data.dataset import Part
-from deepmine.models import pipelines
+from deepmine.models import pipelines, training
 from deepmine.models.augment import Jitter, ShiftRotate
 from deepmine.models.lightning import LightningAutoencoder, LightningClassifier, LightningRegressor
 from deepmine.models.networks import CNN, MLP, RNN, Autoencoder
@@ -293,9 +295,22 @@ def test_a_net_leaves_the_random_numbers_of_others_alone() -> None:
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-def test_no_progress_bar_in_a_log(capfd: pytest.CaptureFixture) -> None:
+@pytest.mark.parametrize(("silence", "lines"), [(10.0, 0), (0.0, 4)])
+def test_a_log_gets_a_line_every_ten_seconds(
+    silence: float, lines: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(training, "SILENCE", silence)
+    net(2, batch_size=16, steps_per_execution=1).fit(*rows(32), eval_set=rows(seed=1))
+    out, err = capfd.readouterr()
+    assert out == "" and len(err.splitlines()) == lines
+    assert not lines or re.search(r"^1\.5 of 2 epochs, train_loss .*, val_accuracy [\d.]+$", err, re.M)
+
+
+def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> None:
+    bar = training.tqdm
+    monkeypatch.setattr(training, "tqdm", lambda **settings: bar(**{**settings, "disable": False}))
     net(2).fit(*rows())
-    assert capfd.readouterr() == ("", "")
+    assert "2.0/2" in capfd.readouterr().err
 
 
 @pytest.mark.slow
@@ -393,6 +408,50 @@ def test_a_recurrent_net_gives_what_packed_sequences_give(cell: str, kind: type)
     states = reference(nn.utils.rnn.pack_padded_sequence(X.nan_to_num(), lengths, True, enforce_sorted=False))[1]
     last = (states[0] if cell == "lstm" else states)[-2:].transpose(0, 1).flatten(1)
     torch.testing.assert_close(network(X), network.head(last))
+
+
+@pytest.mark.parametrize("n", [3, 5, 9])
+def test_a_stride_reads_several_steps_as_one_and_padding_changes_nothing(n: int) -> None:
+    torch.manual_seed(0)
+    network = RNN((9, 3), 2, bidirectional=True, stride=4).eval()
+    X = torch.randn(5, n, 3)
+    padded = torch.cat([X, torch.full((5, 9 - n, 3), torch.nan)], 1)
+    torch.testing.assert_close(network(X), network(padded))
+    assert network.n_steps == 3 and network.layers[0][0].input_size == 64
+
+
+def test_a_network_of_many_steps_says_how_to_have_fewer(capfd: pytest.CaptureFixture) -> None:
+    X, y = rows(8, (400, 1))
+    for stride in (1, 16):
+        net(1, net=RNN, net_params={"stride": stride}).fit(X, y)
+    assert capfd.readouterr().err.count("400 steps is slow") == 1
+
+
+def ragged(n: int, steps: int) -> np.ndarray:
+    X = np.ones((n, steps, 1), np.float32)
+    X[np.arange(steps) >= np.random.default_rng(0).integers(1, steps + 1, n)[:, None]] = np.nan
+    return X
+
+
+def orders(X: np.ndarray, size: int = 40) -> list[list[int]]:
+    """The rows of two epochs, in batches of 10 and calls of `size`."""
+    trainer = SimpleNamespace(world_size=1, global_rank=0)
+    calls = training.Rows([X, np.arange(len(X))], size, trainer, 10, 0)
+    epochs = []
+    for trainer.current_epoch in (0, 1):
+        epochs.append([int(row) for _, numbers in calls for row in numbers])
+    return epochs
+
+
+def test_batches_hold_sequences_of_like_length_where_that_saves_much() -> None:
+    X = ragged(245, 200)
+    one, two = orders(X)
+    assert sorted(one) == sorted(two) == list(range(245)) and one != two and orders(X) == [one, two] == orders(X, 10)
+    lengths = (~np.isnan(X[..., 0])).sum(1)
+    longest = lengths[one[:240]].reshape(-1, 10).max(1)
+    assert longest.mean() < 1.2 * lengths.mean() and not (np.diff(longest) >= 0).all()
+    seed = torch.Generator().manual_seed(0)
+    assert orders(ragged(245, 60))[0] == torch.randperm(245, generator=seed).tolist()  # little to save: as it was
 
 
 def test_the_time_of_a_recurrent_net_grows_with_the_steps() -> None:

@@ -14,15 +14,18 @@ from PIL import Image
 from sklearn.datasets import make_blobs
 
 from conftest import ROOT, make_clone, run, stage
+from deepmine import tasks
 from deepmine.commands import new_data
 from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.config.schema.config import Data
 from deepmine.data.ledger import Ledger
 from deepmine.data.preparing import inspect, prepare
+from deepmine.data.preparing.found import FIRST_ROWS, literal
 from deepmine.data.readers import table
 
 PEOPLE = 240
+TASKS = sorted(path.stem for path in Path(tasks.__file__).parent.glob("[a-z]*.py"))
 DECIMAL = "read={{decimal: ','}}"  # with the braces that `format` needs
 
 
@@ -86,9 +89,9 @@ def test_a_table_is_described_versioned_trained_and_protected(own: Path, files: 
     noted = subprocess.run("cksum", stdin=(own / "data.dvc").open(), capture_output=True, check=True).stdout
     assert (own / ".venv/data").read_bytes() == noted  # so that .ci/setup lets the next files be added
     table = done.stdout[done.stdout.index("churn_2026, classification") :]
-    assert all(name in table for name in ("churn_2026-tree", "churn_2026-mlp", "baseline"))
-    assert stage("train", "data=churn_2026", "model=logistic", root=own).returncode == 0
-    assert len(list((own / "mlruns").rglob("artifacts/data/report.html"))) == 3
+    assert all(name in table for name in ("churn_2026-boosting", "churn_2026-mlp", "baseline"))
+    assert stage("train", "data=churn_2026", "model=tree", root=own).returncode == 0
+    assert len(list((own / "mlruns").rglob("artifacts/data/report.html"))) == 4
     assert _readers_of(own, "@private.example", done.stdout + done.stderr) == []
     assert _readers_of(own, "PAT-0", done.stdout + done.stderr) == []
 
@@ -114,7 +117,7 @@ def test_the_same_command_goes_on_after_a_stop_and_keeps_what_a_person_wrote(own
 def test_first_models_of_a_large_table_learn_from_some_of_its_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inspect, "FIRST_ROWS", 60)
+    monkeypatch.setitem(FIRST_ROWS, "table", 60)
     for rows, wanted in ((100, None), (1000, 0.1)):
         pd.DataFrame({"x": range(rows), "y": [0, 1] * (rows // 2)}).to_csv(tmp_path / "a.csv", index=False)
         found = inspect.inspect("a", tmp_path, "a.csv", "y")
@@ -167,13 +170,15 @@ def test_what_is_not_data_is_refused_at_once(path: str, tmp_path: Path) -> None:
 
 def test_names_from_data_are_no_expressions(tmp_path: Path) -> None:
     settings = {"query": 'SELECT "${seed}"', "leave_out": ["\\${seed}", "a"], "n": 1}
-    compose.dump(tmp_path / "a.yaml", new_data._literal(settings))
+    compose.dump(tmp_path / "a.yaml", literal(settings))
     assert OmegaConf.to_container(OmegaConf.load(tmp_path / "a.yaml"), resolve=True) == settings
 
 
 def test_every_task_has_first_models_that_do_it() -> None:
     does = {path.stem: read(path)["_tasks_"] for path in (compose.CONF / "model").glob("*.yaml")}
-    assert all(task in does[model] for task, models in new_data.FIRST_MODELS.items() for model in models)
+    first = {task: tasks.find(task).first_models for task in TASKS}
+    assert all(task in does[model] for task, models in first.items() for model in models if model in does)
+    assert all("classification" in does[model] for models in new_data.QUICK.values() for model in models)
 
 
 @pytest.mark.slow
@@ -227,7 +232,7 @@ def test_images_and_baskets_too(own: Path, files: Path, file: str, name: str, ki
         (["path={files}/Übung (2)'s.csv", "name=other"], "Übung (2)'s.csv does not exist"),
         (["path={files}/nothing.csv", "name=other"], "nothing.csv does not exist"),
         (["name=other"], "Which data? make new-data path="),
-        (["path={files}/shop.txt", "name=ferry"], "exists, but not all of it from"),
+        (["path={files}/shop.txt", "name=ferry"], "exist, but not all of it from"),
         (["path={files}/empty.csv", "name=other"], "empty.csv is empty"),
     ],
 )
@@ -243,7 +248,7 @@ def test_what_cannot_be_used_leaves_nothing(own: Path, files: Path, arguments: l
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("ferry", "contract/ferry.yaml: exists"),
+        ("ferry", "exist, but not all of it from"),
         ("my-churn", "must be letters, digits and _.*name=my_churn"),
     ],
 )

@@ -53,7 +53,7 @@ def name(path: Path) -> str:
 
 def dependencies(stage: str) -> tuple[str, ...]:
     block = STAGES[stage].get("do", STAGES[stage])
-    return tuple(dep.removeprefix("src/deepmine/") for dep in block["deps"] if dep.startswith("src/"))
+    return tuple(dep.removeprefix("${code}/") for dep in block["deps"] if dep.startswith("${code}/"))
 
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "configure"])
@@ -160,8 +160,10 @@ def test_a_raw_file_runs_the_cells_of_its_data_set(change) -> None:
 @pytest.mark.slow
 def test_dvc_shows_metrics_and_plots(reproduced: Path) -> None:
     metrics = run(".venv/bin/dvc", "metrics", "show", "--json", root=reproduced)
-    assert "out/runs/digits_mlp/metrics.json" in metrics.stdout
+    assert "out/scores/digits_mlp.json" in metrics.stdout and "made_on" in metrics.stdout
     plots = run(".venv/bin/dvc", "plots", "show", root=reproduced)
     page = (reproduced / "dvc_plots/index.html").read_text()
-    assert plots.returncode == 0, plots.stderr
+    assert plots.returncode == 0 and plots.stderr == "", plots.stderr
+    diff = run(".venv/bin/dvc", "plots", "diff", "HEAD", root=reproduced)
+    assert diff.returncode == 0, diff.stderr
     assert "digits_mlp/evaluation/curves/loss.csv" in page and "confusion_matrix.png" in page

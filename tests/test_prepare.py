@@ -10,7 +10,7 @@ import pytest
 
 from deepmine.config.errors import UserError
 from deepmine.data.ledger import Entry
-from deepmine.data.preparing import report
+from deepmine.data.preparing import privacy, report
 from deepmine.data.preparing.prepare import Prepared, prepare
 
 IMAGES = {"_target_": "deepmine.data.readers.arrays.read", "kind": "image", "X": "images.npy"}
@@ -54,7 +54,7 @@ def test_the_target_of_an_array_is_no_feature(folder: Path) -> None:
     ],
 )
 def test_rules_about_columns_are_refused_where_there_are_none(folder: Path, more: dict) -> None:
-    with pytest.raises(UserError, match=f"data.{next(iter(more))}.*data of kind image have no columns"):
+    with pytest.raises(ValueError, match="are rules about columns, but data of kind image have no columns"):
         made(folder, IMAGES, "image", **more)
 
 
@@ -99,18 +99,71 @@ def test_cleaning_and_audit_say_what_they_compare(tmp_path: Path) -> None:
         assert finding["message"].endswith("have the same features as a training row")
 
 
-def test_another_key_for_pseudonyms_keeps_the_test_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tickets = [f"t{n // 2}" for n in range(60)]
-    frame = pd.DataFrame(
-        {"key": range(60), "a": np.sin(range(60)), "y": [n % 3 % 2 for n in range(60)], "ticket": tickets}
-    )
-    frame.to_csv(tmp_path / "t.csv", index=False)
-    by_ticket = {"strategy": "group", "group": "ticket", "val": 0.2, "test": 0.2, "seed": 0}
-    privacy, tests = {"key": "SOME_KEY", "columns": {"ticket": "pseudonymise"}}, []
+PEOPLE = pd.DataFrame(
+    {
+        "key": [f"k{n:02}" for n in range(60)],
+        "a": np.sin(range(60)),
+        "doctor": [f"Dr. {n % 3 % 2}" for n in range(60)],
+        "ticket": [f"t{n // 2}" for n in range(60)],
+    }
+)
+BY_TICKET = {"strategy": "group", "group": "ticket", "val": 0.2, "test": 0.2, "seed": 0}
+STRATIFIED = {**RANDOM, "strategy": "stratified", "test": 0.2}
+
+
+def split_of(folder: Path, people: pd.DataFrame, split: dict, **columns: str) -> list[list[str]]:
+    """The ids of the rows in each part, found again by `a` where they are pseudonyms."""
+    people.to_csv(folder / "t.csv", index=False)
+    source, keys = query("*", target="doctor"), dict(zip(PEOPLE["a"], PEOPLE["key"], strict=True))
+    privacy = {"key": "SOME_KEY", "columns": {"doctor": "keep", **columns}}
+    data = made(folder, source, split=split, privacy=privacy, audit={"single_predictors": "off"}).dataset
+    return [[keys[a] for a in part.X["a"]] for _, part in data.parts()]
+
+
+@pytest.mark.parametrize("split", [BY_TICKET, STRATIFIED, RANDOM], ids=["group", "stratified", "random"])
+@pytest.mark.parametrize("column", ["ticket", "doctor", "key"])
+def test_the_split_depends_on_no_pseudonym(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: dict, column: str
+) -> None:
+    people = PEOPLE if split is BY_TICKET else PEOPLE.assign(ticket=range(60))
+    splits = []
     for key in ("the key of today, long enough", "the key of tomorrow, long enough"):
         monkeypatch.setenv("SOME_KEY", key)
-        tests.append(made(tmp_path, query("*"), split=by_ticket, privacy=privacy).dataset.test.rows.tolist())
-    assert tests[0] == tests[1]
+        splits.append(split_of(tmp_path, people, split, **{column: "pseudonymise"}))
+    assert splits[0] == splits[1]
+
+
+def test_the_split_does_not_depend_on_the_order_in_which_rows_arrive(tmp_path: Path) -> None:
+    for split in (BY_TICKET, STRATIFIED, RANDOM):
+        assert split_of(tmp_path, PEOPLE, split) == split_of(tmp_path, PEOPLE.sample(frac=1, random_state=0), split)
+
+
+def test_no_pseudonym_depends_on_the_name_of_the_project() -> None:
+    assert "deepmine" not in (privacy.DEMO + privacy.DEMO_KEY).lower()
+
+
+def test_rows_without_ids_are_named_by_their_number(tmp_path: Path) -> None:
+    pd.DataFrame({"a": np.arange(20) % 7, "y": np.arange(20) % 2}).to_csv(tmp_path / "t.csv", index=False)
+    source = {"_target_": TABLE["_target_"], "files": {"t": "t.csv"}, "target": "y"}
+    contract = {"columns": {"a": {"type": "integer", "max": 4}, "y": {"type": "integer"}}}
+    with pytest.raises(UserError, match="`a` must be at most 4: 5, 6, 12, 13, 19\n"):
+        made(tmp_path, source, contract=contract)
+    with pytest.raises(UserError, match="must not repeat (.|\n)*`a` must be at most 4: 5, 6, 12, 13, 19\n"):
+        made(tmp_path, source, contract={**contract, "repeated_rows": 0.01})  # which no single row is to blame for
+    data = made(tmp_path, source, contract=contract, on_violation="reject")
+    kept = np.concatenate([part.rows for _, part in data.dataset.parts()])
+    assert data.rejects["row"].tolist() == [5, 6, 12, 13, 19] and kept.dtype.kind == "i"
+    assert {*kept.tolist()} == {*range(20)} - {5, 6, 12, 13, 19}
+
+
+def test_a_time_split_keeps_rows_of_one_moment_together(tmp_path: Path) -> None:
+    days = [f"2026-01-{1 + n // 7:02}" for n in range(60)]
+    PEOPLE.assign(day=days).drop(columns="ticket").to_csv(tmp_path / "t.csv", index=False)
+    by_day = {**RANDOM, "strategy": "time", "time": "day"}
+    data = made(tmp_path, query("*", target="doctor"), split=by_day, privacy={"columns": {"doctor": "keep"}}).dataset
+    moments = [{days[int(row[1:])] for row in part.rows} for _, part in data.parts()]
+    assert max(moments[0]) < min(moments[1]) and max(moments[1]) < min(moments[2])
+    assert sum(map(len, moments)) == len(set(days)) and "day" not in data.train.X
 
 
 def test_what_the_contract_rejects_is_counted_and_listed(folder: Path) -> None:
@@ -130,4 +183,3 @@ def test_the_report_is_one_page_the_same_each_time(folder: Path, kind: str) -> N
     pages = [report.page(data.dataset, account) for _ in range(2)]
     assert pages[0] == pages[1] and "&lt;script&gt;" in pages[0]
     assert not re.search(r"(src=.?(http|/)|<link|@import|url\(.?http)", pages[0])
-    assert ("data:image/png" in pages[0]) == (kind == "image")

@@ -34,10 +34,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> record.Record:
     cfg = compose.compose("data=birds", "task=classification", "trainer.max_epochs=3", f"paths.out={out}")
     dataset.save(cut(prepared("birds")), Path(cfg.folders.dataset))
     settings, data = compose.decisive(cfg), dataset.load(Path(cfg.folders.dataset))
-    origin = provenance.collect(0, 1, Path(cfg.folders.dataset), data.info, ROOT / "data/birds", name="small")
+    pipeline = pipelines.build(settings["steps"], settings["model"])
+    origin = provenance.collect(Path(cfg.folders.dataset), data.info["digest"], ROOT / "data/birds", name="small")
     run = record.start(out / "runs/small", {**compose.names(cfg), **settings}, *origin)
     with record.status(run.folder / "status.json", "train") as status:
-        pipeline = pipelines.build(settings["steps"], settings["model"])
         pipelines.fit(pipeline, cfg.task, data.train, data.val, run.log)
         status["fit_seconds"] = 1.5
         pipelines.save(pipeline, run.folder / "model.skops")
@@ -72,8 +72,7 @@ def test_provenance_says_where_a_run_comes_from(finished: record.Record) -> None
     assert origin["data"]["raw"] == digests.folder_digest(ROOT / "data/birds")
     assert origin["data"]["data.dvc"] == digests.folder_digest(ROOT / "data")
     assert origin["lock"] == digests.file_digest(ROOT / "constraints.txt")
-    assert (origin["seed"], origin["threads"], origin["name"]) == (0, 1, "small")
-    assert origin["versions"]["scikit-learn"]
+    assert origin["name"] == "small" and origin["versions"]["scikit-learn"] and origin["device"]
 
 
 def test_provenance_counts_downloaded_data_that_dvc_ignores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +83,7 @@ def test_provenance_counts_downloaded_data_that_dvc_ignores(tmp_path: Path, monk
     of = []
     for content in "ab":
         (tmp_path / "data/remote/x").write_text(content)
-        of.append(provenance.collect(0, 1, tmp_path, {"digest": "some"}, tmp_path / "data/remote")[0])
+        of.append(provenance.collect(tmp_path, "some", tmp_path / "data/remote")[0])
     assert of[0]["data"]["raw"] != of[1]["data"]["raw"]
     assert of[0]["command"] == ["deepmine", "train", "tracking.uri=http://***@host"]
 
@@ -118,7 +117,7 @@ def test_a_run_that_fails_keeps_its_record_and_the_last_good_one(
     assert seen == ["FINISHED", "RUNNING"]  # the last good one, and the new one, meanwhile
     assert digests.folder_digest(copied.folder) == before
     _, failed = record.find_all(Path(cfg.paths.out))
-    assert failed.folder.parent.name == "adhoc" and failed.name == "copied"
+    assert failed.folder.parent.name == "adhoc" and failed.provenance["name"] == "copied"
     assert failed.status["status"] == ("FAILED" if isinstance(error, RuntimeError) else "KILLED")
     assert f"record of this run is {failed.folder}" in capsys.readouterr().err
 
@@ -135,12 +134,15 @@ def test_what_dvc_and_git_leave_of_a_record_gives_way(copied: record.Record, cfg
         path.unlink() if path.name not in ("metrics.json", "evaluation") else None
     train.train(cfg)
     assert copied.status["status"] == "FINISHED" and not copied.metrics
-    for text in ("{}", '{"accuracy": 1}'):  # metrics of another project
-        other = copied.folder.with_name("other")
-        other.mkdir(exist_ok=True)
-        (other / "metrics.json").write_text(text)
-        with pytest.raises(UserError, match="is not replaced"), record.claimed(other, other):
-            pass
+    shutil.rmtree(copied.folder)
+    (copied.folder / "evaluation/curves").mkdir(parents=True)
+    train.train(cfg)
+    assert copied.status["status"] == "FINISHED"
+    other = copied.folder.with_name("other")
+    other.mkdir()
+    (other / "metrics.json").write_text('{"accuracy": 1}')  # of another project
+    with pytest.raises(UserError, match="is not replaced"), record.claimed(other, other):
+        pass
 
 
 def test_a_run_that_is_killed_at_its_start_is_no_record_and_gives_way(
@@ -223,6 +225,45 @@ def test_a_missing_record_is_named(tmp_path: Path) -> None:
         record.find(tmp_path)
 
 
+@pytest.mark.parametrize("chain", [True, False])
+def test_git_keeps_scores_of_the_pipeline_alone_with_digits_that_hold_elsewhere(
+    copied: record.Record, cfg: DictConfig, chain: bool
+) -> None:
+    cfg.chain = chain
+    evaluate.main(cfg)
+    kept = Path(cfg.paths.out) / "scores/small.json"
+    assert kept.exists() != chain and json.loads(json.dumps(copied.metrics)) == copied.metrics
+    if not chain:
+        scores = json.loads(kept.read_text())
+        assert scores.pop("made_on") == copied.provenance["device"]
+        assert scores == pytest.approx(copied.metrics, rel=5e-4, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("measured", "kept"),
+    [
+        (0.97541234, 0.9754), (0.9754000001, 0.9754), (263.73168, 263.7), (0.000123456, 0.0001235),
+        (1.4e-17, 0.0), (12345.0, 12345.0),
+    ],
+)  # fmt: skip
+def test_a_kept_score_has_four_digits_and_counts_all(tmp_path: Path, measured: float, kept: float) -> None:
+    run = record.Record(tmp_path)
+    record.write_json(tmp_path / "provenance.json", {"record_id": "x", "config": "", "data": {}, "device": None})
+    record.write_json(tmp_path / "metrics.json", {"test/score": measured})
+    assert evaluate.lasting(run) == {"test/score": kept}
+
+
+def test_what_a_model_refuses_is_a_message_in_evaluate_too(
+    copied: record.Record, cfg: DictConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError("X has 3 features")
+
+    monkeypatch.setattr(pipelines, "load", refuse)
+    with pytest.raises(UserError, match="The model refuses its settings or the data: X has 3 features"):
+        evaluate.main(cfg)
+
+
 def publish(run: record.Record, uri: str) -> mlflow.entities.Run:
     return mlflow.MlflowClient(uri).get_run(publishing.publish(run, uri, True, compose.compose().trusted))
 
@@ -238,9 +279,10 @@ def test_mlflow_gets_the_whole_record(finished: record.Record, uri: str) -> None
     assert run.info.status == "FINISHED"
     experiment = client.get_experiment(run.info.experiment_id)
     view = json.loads(experiment.tags["mlflow.sharedViewState.classification"])
-    assert experiment.name == "birds" and view["orderByKey"] == "metrics.`val/accuracy`" and not view["orderByAsc"]
-    shown = {key[len("metrics.`") : -1] for key in view["selectedColumns"]}
-    assert len(shown) == 3 and shown <= set(run.data.metrics)
+    assert experiment.name == "birds" and view["orderByKey"] == "attributes.start_time"  # else nothing is folded
+    _, overrides, *shown = view["selectedColumns"]
+    assert overrides == "tags.`overrides`" and {key[len("metrics.`") : -1] for key in shown} <= set(run.data.metrics)
+    assert sum(view["columnWidths"].values()) <= 710  # pixels that a window of 1280 leaves for them
     assert [found.info.run_id for found in client.search_runs([experiment.experiment_id], view["searchFilter"])] == [
         run.info.run_id
     ]
@@ -248,7 +290,7 @@ def test_mlflow_gets_the_whole_record(finished: record.Record, uri: str) -> None
     assert [point.step for point in client.get_metric_history(run.info.run_id, "val_loss")] == [1, 2, 3]
     assert run.data.params["model.lr"] == "0.001" and run.data.params["model.net_params.hidden"] == "[128]"
     assert run.data.tags["model"] == "mlp" and run.data.tags["task"] == "classification"
-    assert run.data.tags["deepmine.record_id"] == finished.provenance["record_id"]
+    assert run.data.tags["record_id"] == finished.provenance["record_id"]
     [used] = run.inputs.dataset_inputs
     assert used.dataset.digest == finished.provenance["data"]["digest"]
     loaded = mlflow.pyfunc.load_model(f"models:/{run.outputs.model_outputs[0].model_id}")

@@ -1,4 +1,4 @@
-"""What docs/team.md promises, with its own lines, on real servers: S3 (moto), SSH (asyncssh) and MLflow.
+"""What docs/guides/team.md promises, with its own lines, on real servers: S3 (moto), SSH (asyncssh) and MLflow.
 
 All servers listen on 127.0.0.1 alone. moto and dvc-ssh are installed into folders of their own, from the package index.
 """
@@ -52,21 +52,21 @@ print(len(store.connect(sys.argv[1]).search_experiments()))
 class Remote:
     """A data server of the team."""
 
-    lines: list[str]  # of docs/team.md, which lead to it
+    lines: list[str]  # of docs/guides/team.md, which lead to it
     env: dict[str, str]  # what a person on it has set
     write: Callable[[str, bytes], None]  # overwrites the object with this MD5
 
 
-# The lines of docs/team.md, and what runs them
+# The lines of docs/guides/team.md, and what runs them
 
 
 def documented(begin: str) -> str:
-    """The one command or setting in docs/team.md that begins like this."""
-    text = (ROOT / "docs/team.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    """The one command or setting in docs/guides/team.md that begins like this."""
+    text = (ROOT / "docs/guides/team.md").read_text(encoding="utf-8").replace("\\\n", " ")
     found = [s for s in [*text.splitlines(), *re.findall(r"`([^`\n]+)`", text)] if s.startswith(begin)]
     if begin in found:
         return begin
-    assert len(found) == 1, f"docs/team.md has {len(found)} lines that begin with {begin!r}"
+    assert len(found) == 1, f"docs/guides/team.md has {len(found)} lines that begin with {begin!r}"
     return found[0]
 
 
@@ -139,7 +139,7 @@ def stop(server: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def mlflow_server(folder: Path, port: int) -> Iterator[str]:
-    """The server of docs/team.md, for this machine alone; its address."""
+    """The server of docs/guides/team.md, for this machine alone; its address."""
     folder.mkdir(exist_ok=True)
     if not (folder / ".venv").exists():
         (folder / ".venv").symlink_to(ROOT / ".venv")
@@ -175,7 +175,7 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
-    """An S3 server with the bucket of docs/team.md, and an AWS profile as in ~/.aws/credentials."""
+    """An S3 server with the bucket of docs/guides/team.md, and an AWS profile as in ~/.aws/credentials."""
     folder, port = tmp_path_factory.mktemp("s3"), free_port()
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True, timeout=SOON)
     install("--python", folder / "venv/bin/python", "moto[server]")
@@ -296,7 +296,7 @@ def test_setup_removes_no_file_that_dvc_never_saved(checkout: Path) -> None:
 
 
 def move_data(checkout: Path, remote: Remote) -> None:
-    """All that docs/team.md says, from the starter data in git to the team's remote."""
+    """All that docs/guides/team.md says, from the starter data in git to the team's remote."""
     then = [".venv/bin/dvc push data.dvc", "git rm", 'git commit -qam "Keep']
     for line in [*remote.lines, *map(documented, then)]:
         do(line, checkout, **remote.env)
@@ -320,11 +320,11 @@ def test_the_setup_script_has_the_extras_that_the_page_names() -> None:
 
 
 def test_a_pull_request_shows_changed_scores(checkout: Path) -> None:
-    path = checkout / "out/runs/ferry_tree/metrics.json"
+    path = checkout / "out/scores/ferry_tree.json"
     path.write_text(re.sub(r'("test/accuracy": )[\d.]+', r"\g<1>0.5", path.read_text()))
     changed = do(documented(".venv/bin/dvc metrics diff main"), checkout).splitlines()
     assert len(changed) == 2
-    assert re.search(r"ferry_tree/metrics.json +test/accuracy +0\.[78]\d* +0\.5 ", changed[1])
+    assert re.search(r"ferry_tree.json +test/accuracy +0\.[78]\d* +0\.5 ", changed[1])
 
 
 def test_a_colleague_has_all_runs_without_training(s3: Remote, checkout: Path, tmp_path: Path) -> None:

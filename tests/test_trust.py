@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import types
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -225,16 +226,32 @@ def test_a_package_is_trusted_by_one_line(trusted: list, tmp_path: Path, monkeyp
 def test_helpers_are_those_that_models_need(tmp_path: Path) -> None:
     frame = pd.DataFrame(X, columns=list("abc")).mask(lambda x: x > 1)
     impute = ColumnTransformer([("numbers", IterativeImputer(max_iter=1), make_column_selector())])
-    types = set()
+    found = set()
     for step, model in (
         (impute, DecisionTreeClassifier()),
         (impute, HistGradientBoostingClassifier(max_iter=2)),
         (TableVectorizer(), DummyClassifier()),
+        (impute, pytest.importorskip("lightgbm").LGBMClassifier(n_estimators=2, verbosity=-1)),
     ):
         pipelines.save(Pipeline([("step", step), ("model", model)]).fit(frame, y), tmp_path / "model.skops")
-        pipelines.load(tmp_path / "model.skops")
-        types |= set(skops.io.get_untrusted_types(file=tmp_path / "model.skops"))
-    assert types >= trust.HELPERS
+        pipelines.load(tmp_path / "model.skops", ["lightgbm."])
+        found |= set(skops.io.get_untrusted_types(file=tmp_path / "model.skops"))
+    assert found >= trust.HELPERS
+
+
+def test_of_a_trusted_package_a_file_holds_public_classes_that_are_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "from subprocess import Popen\nclass Part: ...\nclass _Part: ...\ndef erase(): ..."
+    package = types.ModuleType("teampackage")
+    exec(code, package.__dict__)
+    monkeypatch.setitem(sys.modules, "teampackage", package)
+    names = [f"teampackage.{name}" for name in ("Part", "Popen", "_Part", "erase")]
+    with pytest.raises(
+        UserError, match=r"trusted: \[teampackage., teampackage.Popen, teampackage._Part, teampackage.erase\]"
+    ):
+        trust.check_saved(names, ["teampackage."], Path("model.skops"))
+    assert trust.check_saved(names[:1], ["teampackage."], Path("model.skops"))
+    with pytest.raises(UserError, match=r"trusted: \[teampackage.Part\]"):
+        trust.check_saved(names[:1], [], Path("model.skops"))
 
 
 def flipped(content: bytes, at: float) -> bytes:

@@ -1,7 +1,9 @@
 """Deepmine: neural networks and data mining on one path, from raw data to a tracked, reproducible run."""
 
 import os
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]  # the checkout: conf/, data/ and out/ lie here
 
@@ -11,3 +13,11 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+
+
+def load(run: str | Path) -> tuple[Any, Any, Any]:
+    """A run's record, its fitted pipeline and its data set: `load("out/runs/mnist_mlp")`, from any folder."""
+    rooms = ("config.compose", "runs.record", "commands.evaluate")  # by name: `import deepmine` itself stays light
+    compose, record, evaluate = (import_module(f"{__name__}.{room}") for room in rooms)
+    found = record.find(ROOT / run)
+    return found, *evaluate.opened(found, compose.compose(trains=False).trusted)

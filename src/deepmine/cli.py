@@ -4,14 +4,18 @@
 """
 
 import ast
+import inspect
+import os
 import signal
 import sys
+from collections.abc import Callable
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
 COMMANDS = Path(__file__).with_name("commands")
 TRAINING = {"train", "evaluate", "sweep"}  # verbs for which data and model must go together
+PLAIN = {"rename", "remove", "new-project", "update"}
 HELP = {"-h", "--help"}
 USAGE = """usage: deepmine <verb> [key=value ...]
 
@@ -31,7 +35,7 @@ def main() -> None:
     """Run the verb that the command line names; exit code 2 where there is none."""
     known, verb = verbs(), sys.argv[1] if len(sys.argv) > 1 else "--help"
     if verb in HELP:
-        lines = [f"  {name:<10} {text.partition(chr(10))[0]}" for name, text in known.items()]
+        lines = [f"  {name:<11} {text.partition(chr(10))[0]}" for name, text in known.items()]
         print(USAGE.format(verbs="\n".join(lines)), end="")
     elif verb not in known:
         close = get_close_matches(verb, known, n=1, cutoff=0.5)
@@ -39,12 +43,27 @@ def main() -> None:
         print(f"error: There is no verb `{verb}`.{hint} Valid: {', '.join(known)}.", file=sys.stderr)
         sys.exit(2)
     elif HELP & set(sys.argv[2:]):
-        print(f"{known[verb]}\n\nAll keys and their values: deepmine {verb} --cfg job")
+        print(known[verb] + ("" if verb in PLAIN else f"\n\nAll keys and their values: deepmine {verb} --cfg job"))
     else:
         try:
+            command = import_module(f"deepmine.commands.{verb.replace('-', '_')}")
+            if verb in PLAIN:
+                return run_plain(command.main, sys.argv[2:])
             from deepmine.config import compose
 
-            command = import_module(f"deepmine.commands.{verb.replace('-', '_')}")
             compose.run(command.main, verb in TRAINING, getattr(command, "conclude", None))
         except KeyboardInterrupt:  # while it is imported
             sys.exit(128 + signal.SIGINT)
+
+
+def run_plain(main: Callable[..., None], arguments: list[str]) -> None:
+    """Run a verb that takes no config, since it changes conf/: its keys are the parameters of its `main`."""
+    from deepmine.config import exits
+    from deepmine.config.errors import UserError, nearest
+
+    os.chdir(COMMANDS.parents[2])
+    with exits.of_program():
+        given, keys = dict(argument.partition("=")[::2] for argument in arguments), inspect.signature(main).parameters
+        if unknown := given.keys() - keys:
+            raise UserError(f"There is no `{min(unknown)}`. {nearest(min(unknown), keys)}")
+        main(**given)

@@ -56,7 +56,8 @@ def comparable(runs: Iterable[Record]) -> dict[str, list[Record]]:
 
 def leaderboard(runs: list[Record]) -> pd.DataFrame:
     """Scores of comparable runs, best first: the one that ranks, `val_...`, over the folds, `cv_...`, and that of each
-    run's own baseline on the test rows, `baseline_...`; all test scores; `fit_seconds`. Empty columns are left out.
+    run's own baseline on the test rows, `baseline_...`, with a remark where the run is no better; all test scores;
+    `fit_seconds`; its overrides. Empty columns are left out.
     """
     task = runs[0].config["task"]
     first, *others = tasks.find(task).columns
@@ -69,7 +70,9 @@ def leaderboard(runs: list[Record]) -> pd.DataFrame:
             f"cv_{first}": ranking.over_folds(scores, first),
             **{f"test_{key}": scores.get(f"test/{key}") for key in (first, *others)},
             f"baseline_{first}": scores.get(f"baseline/test/{first}"),
+            "remark": tasks.find(task).no_better(scores) or None,
             "fit_seconds": run.training.get("fit_seconds"),
+            "overrides": " ".join(run.overrides) or None,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run").dropna(axis=1, how="all")
 
@@ -80,9 +83,7 @@ def write(tables: dict[str, pd.DataFrame], folder: Path) -> None:
     with folders.rebuilt(folder, FILES) as new:
         for name, table in tables.items():
             table.to_csv(new / f"{name.replace(', ', '-').replace(' ', '-')}.csv", lineterminator="\n")
-            cells = _as_text(table)
-            lines = [["run", *cells], ["---", "---", *["---:"] * (cells.shape[1] - 1)], *cells.itertuples()]
-            text += ["", f"## {name}", "", *("| " + " | ".join(map(tasks.escaped, line)) + " |" for line in lines)]
+            text += ["", f"## {name}", "", *tasks.markdown(table.reset_index())]
         (new / "compare.md").write_text("\n".join(text) + "\n", encoding="utf-8")
 
 
@@ -90,13 +91,7 @@ def show(name: str, table: pd.DataFrame) -> None:
     """Print the score that ranks, in 80 columns: on validation rows, over folds, on test rows and of the baseline."""
     first = str(table.columns[1]).removeprefix("val_")
     shown = {f"{part}_{first}": part.replace("cv", "folds") for part in ("val", "cv", "test", "baseline")}
-    cells = _as_text(table[[column for column in shown if column in table]])
-    print_table(f"{name}: {first.replace('_', ' ')}", cells.rename(columns=shown))
-
-
-def _as_text(table: pd.DataFrame) -> pd.DataFrame:
-    """The same table as text: `fit_seconds` with two decimals, scores with four."""
-    text = table.astype(object)
-    for column in table.select_dtypes("number"):
-        text[column] = table[column].map(f"{{:.{2 if column == 'fit_seconds' else 4}f}}".format, na_action="ignore")
-    return text.fillna("")
+    cells = table[[column for column in shown if column in table]].rename(columns=shown)
+    print_table(f"{name}: {first.replace('_', ' ')}", cells)
+    if "remark" in table:
+        print(*(f"{run}: {remark}" for run, remark in table["remark"].dropna().items()), "", sep="\n")

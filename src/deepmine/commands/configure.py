@@ -14,7 +14,7 @@ from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data import folders
 
-FILES = {"configure.txt": "deepmine configure", "*.yaml": "", "data": ""}  # of out/configs
+FILES = {"configure.txt": "Written by `configure`", "*.yaml": "", "data": ""}  # of out/configs
 
 
 def main(cfg: DictConfig) -> None:
@@ -26,7 +26,7 @@ def main(cfg: DictConfig) -> None:
     datasets = {composed.choices.data: compose.decisive(composed)["data"] for composed in experiments.values()}
     folder = Path(cfg.paths.out) / "configs"
     with folders.rebuilt(folder, FILES) as new:
-        (new / "configure.txt").write_text("Written by `deepmine configure`, which replaces the whole folder.\n")
+        (new / "configure.txt").write_text("Written by `configure`, which replaces the whole folder.\n")
         for name, composed in experiments.items():
             compose.dump(new / f"{name}.yaml", compose.decisive(composed))
         for name, settings in datasets.items():
@@ -42,8 +42,6 @@ def _check(name: str, composed: DictConfig, pipeline: dict) -> None:
             f"conf/pipeline.yaml lists `data: {listed}` for {name}, but its file chooses {chosen}. "
             f"Write `data: {chosen}` there, and list {chosen} under `datasets`."
         )
-    if composed.cv:
-        raise UserError(f"conf/experiment/{name}.yaml sets `cv`. DVC tracks no folds: set it on the command line.")
     if Path(composed.folders.dataset).name != chosen:
         raise UserError(
             f"conf/experiment/{name}.yaml changes settings of `data`, so its scores would not compare with others on "

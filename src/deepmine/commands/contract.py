@@ -26,7 +26,7 @@ def main(cfg: DictConfig) -> None:
     path = compose.CONF / f"data/contract/{name}.yaml"
     if path.exists() and not cfg.overwrite:
         raise UserError(f"{path} exists. To infer it again: make contract data={name} overwrite=true")
-    data = compose.plain(cfg, contract=False)["data"]
+    data = compose.plain(cfg)["data"]
     source = dict(data["source"])
     read = hydra.utils.get_method(source.pop("_target_"))
     frame = describe(read(folder=prepare.require_raw(cfg), **source), source.get("target"))

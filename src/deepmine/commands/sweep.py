@@ -18,6 +18,6 @@ def conclude(cfg: DictConfig, name: str) -> None:
 
     runs = record.find_all(Path(cfg.paths.out), ("adhoc",))
     said = ranking.verdict([run for run in runs if (run.provenance.get("trial") or {}).get("sweep") == name])
-    place = f"\nIn MLflow the trials are below the run {name}." if cfg.tracking.uri else ""
+    place = f"\nIn MLflow the trials are below the run sweep {name}." if cfg.tracking.uri else ""
     if said:
         print(f"{said}{place} {train.NEXT}")

@@ -15,8 +15,6 @@ from deepmine.config import compose, exits
 NEXT = """Next:
   make compare      all runs in one table for each data set
   make ui           the same in MLflow, with curves, pictures and models
-  make train experiment=titanic_tree model.max_depth=4
-                    a decision tree, and one setting changed
 """
 
 
@@ -40,7 +38,7 @@ def train(cfg: DictConfig) -> Path:
     info, raw = dataset.require_info(data_folder), Path(cfg.paths.data, cfg.data.folder)
     pipeline = pipelines.build(settings["steps"], settings["model"], cfg.trusted)
     with record.claimed(place, Path(cfg.paths.out, "adhoc")) as folder:
-        origin = provenance.collect(cfg.seed, cfg.threads, data_folder, info, raw, cfg.trial, place.name)
+        origin = provenance.collect(data_folder, info["digest"], raw, cfg.trial, place.name)
         run = record.start(folder, {**compose.names(cfg), **settings}, *origin)
         with exits.refusals(), publish.afterwards(run, cfg, only_failures=not cfg.chain):
             with record.status(run.folder / "status.json", "train") as status:
@@ -52,7 +50,7 @@ def train(cfg: DictConfig) -> Path:
                 begin = time.perf_counter()
                 pipelines.fit(pipeline, cfg.task, data.train, data.val, run.log)
                 status["fit_seconds"] = round(time.perf_counter() - begin, 3)
-                pipelines.save(pipeline, run.folder / "model.skops")
+                pipelines.save(pipeline, run.folder / "model.skops", cfg.trusted)
             if cfg.chain:
                 evaluate.evaluate(run, cfg.trusted)
                 evaluate.show(run)

@@ -16,7 +16,6 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf, open_dict
-from pydantic import ValidationError
 
 from deepmine import ROOT
 from deepmine.config import check, exits
@@ -43,8 +42,7 @@ def run(main: Main, trains: bool = True, after: Callable[[Any, str], None] | Non
     given = sys.argv[2:]
     with exits.of_program():
         if "--cfg" in given:
-            kept = [argument for argument in given if argument not in ("--cfg", "job")]
-            print(OmegaConf.to_yaml(compose(*kept, trains=trains)), end="")
+            print(OmegaConf.to_yaml(compose(*(a for a in given if a not in ("--cfg", "job")), trains=trains)), end="")
         elif after:
             _sweep(main, given, after)
         else:
@@ -124,7 +122,7 @@ def decisive(cfg: Mapping[str, Any]) -> dict[str, Any]:
     return {key: values[key] for key in DECISIVE} | ({"cv": values["cv"]} if values["cv"] else {})
 
 
-def plain(cfg: DictConfig, contract: bool = True) -> dict[str, Any]:
+def plain(cfg: DictConfig) -> dict[str, Any]:
     """A composed config, resolved, as plain containers, with the data's contract in place of its name.
 
     A contract holds values of the data, which are never expressions: so Hydra and OmegaConf do not see it.
@@ -134,9 +132,11 @@ def plain(cfg: DictConfig, contract: bool = True) -> dict[str, Any]:
         if not re.fullmatch(r"[\w-]+", str(name)):
             raise UserError(f"`data.contract` is {name!r}: it should be the name of a file in conf/data/contract.")
         path = CONF / f"data/contract/{name}.yaml"
-        if contract and not path.is_file():
-            raise UserError(f"{path.parent} has no {path.name}. Create it: make contract data={name} overwrite=true")
-        values["data"]["contract"] = yaml.safe_load(path.read_text(encoding="utf-8")) if contract else None
+        if not path.is_file():
+            raise UserError(
+                f"{path.parent} has no {path.name}. Create it: make contract data={name} data.contract=null"
+            )
+        values["data"]["contract"] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return values
 
 
@@ -151,14 +151,14 @@ def digest(value: Any) -> str:
 
 
 class Dumper(yaml.SafeDumper):
-    """Quotes texts with Unicode's line breaks, which PyYAML would write as they are and read as others."""
+    """Quotes texts with Unicode's line breaks, which PyYAML would write as they are; a text of lines is a block."""
 
     def choose_scalar_style(self) -> str:  # noqa: D102
-        return (
-            '"'
-            if re.search("[\x85\u2028\u2029]", str(getattr(self.event, "value", "")))
-            else super().choose_scalar_style()
-        )
+        text, style = str(getattr(self.event, "value", "")), super().choose_scalar_style()
+        if re.search("[\x85\u2028\u2029]", text):
+            return '"'
+        lines = "\n" in text and self.analysis and self.analysis.allow_block and not self.simple_key_context
+        return "|" if lines else style
 
 
 def dump(path: Path, value: Any, head: str = "") -> None:
@@ -170,12 +170,8 @@ def dump(path: Path, value: Any, head: str = "") -> None:
 
 def pipeline() -> dict[str, Any]:
     """conf/pipeline.yaml: the data sets and experiments that `dvc repro` runs."""
-    try:
+    with exits.composing():
         return Pipeline.model_validate(yaml.safe_load((CONF / "pipeline.yaml").read_bytes())).model_dump()
-    except ValidationError as invalid:
-        error = invalid.errors()[0]
-        key = ".".join(map(str, error["loc"]))
-        raise UserError(f"conf/pipeline.yaml cannot be used: {error['msg']} (`{key}`).") from None
 
 
 def limit_threads(threads: int) -> None:
@@ -199,16 +195,20 @@ def _compose(*overrides: str) -> tuple[DictConfig, Mapping[str, str]]:
 def _complete(composed: DictConfig, choices: Mapping[str, str], trains: bool = True, trial: Any = None) -> DictConfig:
     """Check a composed config; add what was chosen in each group, the folders of data set and run, and the `trial`."""
     cfg, chosen = composed.copy(), _chosen(choices)
+    files, _ = _compose("~experiment", f"data={chosen['data']}", f"model={chosen['model']}")  # without other settings
     with open_dict(cfg):
         place = f"preprocessing.{OmegaConf.select(cfg, 'model._takes_')}.{OmegaConf.select(cfg, 'data.kind')}"
         if OmegaConf.select(cfg, place) is None:
             del cfg.steps  # the model does not take such data, which `check` says better than an interpolation
-        values = plain(cfg, contract=not cfg.overwrite)  # a contract that is written anew is not looked at
+        values = plain(cfg)
         check.check(values, chosen, trains)
-        if trains and (name := chosen["preprocessing"]) != "default" and values["steps"] == _default_steps(chosen):
+        name, dataset = chosen["preprocessing"], f"{cfg.paths.out}/datasets/{chosen['data']}"
+        if trains and name != "default" and values["steps"] == OmegaConf.to_container(files.steps, resolve=True):
             raise UserError(f"preprocessing={name} changes nothing for {values['data']['kind']} data.")
+        if files.data != cfg.data:  # other settings than those of the file: a data set of its own
+            dataset += f"-{digest(OmegaConf.to_container(cfg.data))[:8]}"
         cfg.choices, cfg.trial = chosen, trial
-        cfg.folders = {"dataset": _dataset_folder(cfg), "run": cfg.run or (_run_folder(cfg) if trains else None)}
+        cfg.folders = {"dataset": dataset, "run": cfg.run or (_run_folder(cfg) if trains else None)}
     return cfg
 
 
@@ -220,18 +220,6 @@ def _chosen(choices: Mapping[str, str]) -> dict[str, str | None]:
         if name not in valid and (name or group != "experiment"):
             raise UserError(f"`{group}={name or 'null'}` is not a file of conf/{group}. {nearest(str(name), valid)}")
     return chosen
-
-
-def _default_steps(chosen: Mapping[str, str | None]) -> Any:
-    default = _compose("~experiment", f"data={chosen['data']}", f"model={chosen['model']}")[0]
-    return OmegaConf.to_container(default, resolve=True)["steps"]  # type: ignore[index, call-overload]
-
-
-def _dataset_folder(cfg: DictConfig) -> str:
-    """out/datasets/<name>, or a folder of its own for data settings that are not those of the file."""
-    file, _ = _compose("~experiment", f"data={cfg.choices.data}")
-    suffix = "" if file.data == cfg.data else f"-{digest(OmegaConf.to_container(cfg.data))[:8]}"
-    return f"{cfg.paths.out}/datasets/{cfg.choices.data}{suffix}"
 
 
 def _run_folder(cfg: DictConfig) -> str:

@@ -1,12 +1,14 @@
 """Which classes YAML and model files may name: names are checked as text, then by kind before anything is built.
 
-In `trusted`, a package (`lightgbm.`) adds its estimators; a full name (no dot at its end) is accepted whatever it is.
+In `trusted`, a package (`lightgbm.`) adds its estimators, and for model files its other public classes, as their parts;
+a full name (no dot at its end) is accepted whatever it is.
 """
 
 import pkgutil
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 from deepmine.config.errors import UserError
@@ -27,6 +29,7 @@ SAVED = {
 BUILT = SAVED | {"torch.nn.modules.module.Module", "torch.optim.optimizer.Optimizer"}
 BUILT |= {"pytorch_lightning.callbacks.callback.Callback"}
 HELPERS = {  # parts of fitted estimators that skops does not trust by itself; the functions look at a column, no more
+    "collections.OrderedDict",
     "numpy.dtype",
     *(f"skrub._dataframe._common.is_{kind}" for kind in ("any_date", "categorical", "numeric")),
     *(f"skrub._table_vectorizer.{name}" for name in ("ShortReprDict", "_created_by_predicate")),
@@ -53,31 +56,45 @@ def check_config(node: Any, key: str, trusted: Sequence[str]) -> Iterator[tuple[
         yield from check_config(child, f"{key}.{name}", trusted)
 
 
-def check_name(name: Any, trusted: Sequence[str], place: str) -> None:
+def check_name(name: Any, trusted: Sequence[str], place: object) -> None:
     """Raise `UserError` unless a name is a public one of a trusted package, or is in `trusted` in full."""
     packages = PACKAGES + tuple(entry for entry in trusted if entry.endswith("."))
     if name not in (EXPERIMENTAL, *trusted) and not (PUBLIC.fullmatch(str(name)) and str(name).startswith(packages)):
         raise UserError(
             f"`{place}` names {name}, which is not trusted: it must be a public name that starts with "
-            f"{', '.join(packages)}. If you know the package, add it to `trusted` in conf/config.yaml."
+            f"{', '.join(packages)}. If you know the package, add it to `trusted` in conf/config.yaml: "
+            f"`trusted: [{', '.join([*trusted, str(name).partition('.')[0]])}.]`."
         )
 
 
-def resolve(name: str, trusted: Sequence[str], place: str, kinds: set[str] = BUILT) -> Any:
+def resolve(name: str, trusted: Sequence[str], place: object, kinds: set[str] = BUILT) -> Any:
     """Import what a checked name stands for; raise `UserError` if it is not a class of these kinds."""
     try:
         found = pkgutil.resolve_name(":".join(name.rsplit(".", 1)))
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"`{place}` names {name}, which cannot be imported: {error}.") from None
-    bases = {f"{base.__module__}.{base.__qualname__}" for base in getattr(found, "__mro__", ())}
-    if name not in trusted and not (isinstance(found, type) and (bases | {found.__module__}) & kinds):
+    bases = {f"{base.__module__}.{base.__qualname__}" for base in getattr(found, "__mro__", ())}  # empty: not a class
+    if bases and not name.startswith(PACKAGES) and found.__module__.partition(".")[0] == name.partition(".")[0]:
+        part = kinds is SAVED and not found.__name__.startswith("_")
+        bases |= kinds if part or {"fit", "get_params"} <= set(dir(found)) else set()  # a class of a package of yours
+    if name not in trusted and not (bases and (bases | {found.__module__}) & kinds):
         raise UserError(f"`{place}` names {name}, which is not an estimator, network or optimizer class.")
     return found
 
 
-def check_saved(names: list[str], trusted: Sequence[str], path: Any) -> list[str]:
+def check_saved(names: list[str], trusted: Sequence[str], path: Path) -> list[str]:
     """The types in a model file; `UserError` unless all are estimators of trusted packages, or parts of them."""
+    refused = []
     for name in sorted(set(names) - HELPERS - set(trusted)):
-        check_name(re.sub(r"\._(?!_)", ".", name), trusted, path)  # saved under private modules: `tree._classes`
-        resolve(name, trusted, path, SAVED)
+        try:
+            check_name(re.sub(r"\._(?!_)", ".", name), trusted, path)  # saved under private modules: `tree._classes`
+            resolve(name, trusted, path, SAVED)
+        except UserError:
+            refused.append(name)
+    if refused:
+        raise UserError(
+            f"{path} holds types that are not trusted. If you trained this model yourself, put into conf/config.yaml\n"
+            f"  trusted: [{', '.join([*trusted, *refused])}]\n"
+            f"and go on without a second fit: make evaluate run={path.parent}"
+        )
     return names

@@ -104,20 +104,15 @@ def load(folder: Path) -> Dataset:
     return Dataset(info, *(_load_part(parts, name) for name in PARTS))
 
 
-def read_info(folder: Path) -> dict[str, Any] | None:
-    """info.json of a prepared data set, or None where there is none; a `UserError` if it is damaged."""
-    path = folder / "parts/info.json"
-    try:
-        return json.loads(path.read_text()) if path.is_file() else None
-    except ValueError:
-        raise UserError(f"{path} is damaged. Delete the data set, then prepare it again: rm -r {folder}") from None
-
-
 def require_info(folder: Path) -> dict[str, Any]:
     """info.json of a prepared data set; a `UserError` if there is none, or it is damaged."""
-    if (info := read_info(folder)) is None:
+    path = folder / "parts/info.json"
+    if not path.is_file():
         raise UserError(f"There is no prepared data set in {folder}. Make it: make prepare data={folder.name}")
-    return info
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        raise UserError(f"{path} is damaged. Delete the data set, then prepare it again: rm -r {folder}") from None
 
 
 def _save_part(part: Part, folder: Path, name: str) -> None:
@@ -151,9 +146,6 @@ def _problem(kind: str, part: Part) -> str | None:
         raise UserError(f"The reader gave a {type(part.X).__name__}, which is not data of kind {kind}. Correct `kind`.")
     if kind == "table":
         return None
-    values, dimensions = ARRAYS[kind]
-    if sparse.issparse(part.X) != (kind == "baskets"):
-        return f"X is {type(part.X).__name__}; baskets are sparse (CSR), other arrays are not"
-    fits = (part.X.dtype.kind, part.X.ndim) == (values, dimensions)
-    must = f"it must be of type {values!r} with {dimensions}"
-    return None if fits else f"X is {part.X.dtype} with {part.X.ndim} dimensions; {must}"
+    must = (*ARRAYS[kind], kind == "baskets")
+    found = part.X.dtype.kind, part.X.ndim, sparse.issparse(part.X)
+    return None if found == must else f"X is {found}, must be {must}: type of values, dimensions, sparse or not"

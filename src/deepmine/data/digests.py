@@ -1,12 +1,9 @@
-"""Digests of files and folders, as DVC counts them; and whether raw files are those that data.dvc lists.
-
-Those of large folders are kept in out/.digests and hold while the size and the times of a file stay the same.
-"""
+"""Digests of files and folders, as DVC counts them; and whether raw files are those that data.dvc lists."""
 
 import json
 import sys
 import time
-from contextlib import suppress
+from contextlib import nullcontext
 from functools import cache
 from hashlib import file_digest as hashed
 from hashlib import md5
@@ -17,14 +14,22 @@ import yaml
 from pathspec import GitIgnoreSpec
 
 from deepmine import ROOT
+from deepmine.data.progress import watched
 
-LARGE = 2**25  # bytes; less is read in some 50 ms, each time
+LARGE = 2**25  # bytes; less takes some 50 ms
 RACY = 2 * 10**9  # nanoseconds; what changed so recently may change again within the same time stamp
 
 
 def file_digest(path: Path) -> str:
-    """MD5 of a file."""
-    with path.open("rb") as file:
+    """MD5 of a file, which is read once in a process while its size and times stay the same."""
+    stat = path.stat()
+    racy = stat.st_ctime_ns > time.time_ns() - RACY
+    return (_md5.__wrapped__ if racy else _md5)(path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+@cache
+def _md5(path: Path, size: int, *times: int) -> str:
+    with path.open("rb") as file, watched(f"checking {path}", file.tell, size) if size > LARGE else nullcontext():
         return hashed(file, lambda: md5(usedforsecurity=False)).hexdigest()
 
 
@@ -39,22 +44,11 @@ def file_digests(folder: Path) -> dict[str, str]:
     """MD5 of each file below a folder, by its path there; what .dvcignore names only if it is the folder itself."""
     ignored = GitIgnoreSpec.from_lines((ROOT / ".dvcignore").read_text(encoding="utf-8").splitlines())
     whole = ignored.match_file(relpath(folder, ROOT))
-    place = md5(str(folder.resolve()).encode(), usedforsecurity=False).hexdigest()
-    notes, before, stamps, found = ROOT / f"out/.digests/{place}.json", {}, {}, {}
-    with suppress(OSError, ValueError):
-        before = json.loads(notes.read_text())
-    for path in folder.rglob("*"):
-        if path.is_file() and path.name != ".gitignore" and (whole or not ignored.match_file(relpath(path, ROOT))):
-            name, stat = path.relative_to(folder).as_posix(), path.stat()
-            stamps[name] = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
-            stamp, digest = before.get(name, (None, ""))
-            found[name] = digest if stamp == stamps[name] else file_digest(path)
-    noted = {name: [stamp, found[name]] for name, stamp in stamps.items() if stamp[2] < time.time_ns() - RACY}
-    with suppress(OSError):
-        if noted != before and sum(size for size, *_ in stamps.values()) > LARGE:
-            notes.parent.mkdir(parents=True, exist_ok=True)
-            notes.write_text(json.dumps(noted))
-    return found
+    return {
+        path.relative_to(folder).as_posix(): file_digest(path)
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".gitignore" and (whole or not ignored.match_file(relpath(path, ROOT)))
+    }
 
 
 def data_dvc() -> str | None:
@@ -71,8 +65,8 @@ def compare_with_dvc(folder: Path) -> None:
         return
     listing, differ = ROOT / ".dvc/cache/files/md5" / whole[:2] / whole[2:], []
     if listing.is_file():
-        files = [(file["relpath"], file["md5"]) for file in json.loads(listing.read_text())]
-        listed = {path.removeprefix(below): digest for path, digest in files if path.startswith(below)}
+        files = {file["relpath"]: file["md5"] for file in json.loads(listing.read_text())}
+        listed = {path.removeprefix(below): digest for path, digest in files.items() if path.startswith(below)}
         found = file_digests(folder) if listed else {}  # else it is new, or downloaded
         for path in sorted({path for path, _ in listed.items() ^ found.items()}):
             differ.append(f"{path} ({'added' if path not in listed else 'changed' if path in found else 'missing'})")

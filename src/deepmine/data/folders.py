@@ -64,13 +64,16 @@ def replace(folder: Path, new: Path, files: Mapping[str, str]) -> None:
 
 
 def require_ours(folder: Path, files: Mapping[str, str]) -> None:
-    """A `UserError` unless a folder is absent, empty, or holds `files` (globs) alone, one of them with its text."""
+    """A `UserError` unless a folder is absent, has no files, or holds `files` (globs) alone, one of them as marked."""
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else ["it"] * folder.exists()
     known = [*(name.partition("/")[0] for name in files), ".*.deepmine-*"]
     others = [name for name in names if not any(fnmatch(name, glob) for glob in known)]
+    empty = not others and all(
+        path.is_dir() and not path.is_symlink() for path in folder.rglob("*")
+    )  # as DVC leaves it
     marks = [(path, text) for name, text in files.items() if text and (path := folder / name).is_file()]
     marked = any(text in path.read_text(errors="replace") for path, text in marks)
-    if folder.is_symlink() or ROOT.is_relative_to(folder.resolve()) or others or (names and not marked):
+    if folder.is_symlink() or ROOT.is_relative_to(folder.resolve()) or others or not (marked or empty):
         what = ", ".join(others[:3]) or "it"
         raise UserError(f"{folder} is not replaced: Deepmine did not write {what}. Name another folder.")
 

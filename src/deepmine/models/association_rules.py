@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,8 +32,6 @@ class AssociationRules(BaseEstimator):
     min_support: PositiveFloat = 0.05  # least share of the baskets that hold all items of a rule
     min_confidence: NonNegativeFloat = 0.6  # least share of the baskets with the antecedent that hold the consequent
     max_length: PositiveInt | None = None  # most items of a rule
-    # all; closed: no larger set, up to `max_length`, has the same support; maximal: no larger set is frequent
-    itemsets: Literal["all", "closed", "maximal"] = "all"
     # drop a rule if a smaller antecedent, or none, makes the same consequent as likely (Bayardo, Agrawal, Gunopulos,
     # ICDE 1999; "productive" rules of Webb, Machine Learning 68, 2007)
     prune_redundant: bool = False
@@ -47,9 +45,8 @@ class AssociationRules(BaseEstimator):
         if not (0 < self.min_support <= 1 and 0 <= self.min_confidence <= 1):
             raise ValueError("min_support and min_confidence are shares: they must be at most 1, such as 0.05 and 0.6.")
         sets = mine(baskets, max(1, ceil(_exact(self.min_support) * self.n_baskets_)), self.max_length)
-        chosen = sets.of_kind(self.itemsets)
-        self.itemsets_ = {"items": sets.items[chosen], "count": sets.counts[chosen]}
-        self.rules_ = self._rules(sets, chosen)
+        self.itemsets_ = {"items": sets.items, "count": sets.counts}
+        self.rules_ = self._rules(sets)
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
@@ -67,10 +64,6 @@ class AssociationRules(BaseEstimator):
                 offered[item] |= applies
         return recommended[:, :-1]
 
-    def score(self, X: ArrayLike, y: ArrayLike | None = None) -> float:
-        """The share of the rules that hold in `X`; 0 without rules."""
-        return float(self.holds(self.measure(X)).mean()) if len(self.rules_["support"]) else 0.0
-
     def measure(self, X: ArrayLike) -> dict[str, NDArray[np.float64]]:
         """The `measures` of the rules in other baskets; NaN if none holds the antecedent, or none the consequent."""
         check_is_fitted(self)
@@ -85,18 +78,17 @@ class AssociationRules(BaseEstimator):
         return (measured["lift"] > 1) & (measured["confidence"] >= self.min_confidence)
 
     def table(self, names: list[str]) -> pd.DataFrame:
-        """The rules with the names of their items, and their measures."""
         table: dict[str, Any] = dict(self.rules_)
         for side in ("antecedent", "consequent"):
             table[side] = [" + ".join(names[item] for item in row if item >= 0) for row in table[side]]
         return pd.DataFrame(table)
 
-    def _rules(self, sets: Itemsets, chosen: NDArray[np.bool_]) -> dict[str, NDArray]:
+    def _rules(self, sets: Itemsets) -> dict[str, NDArray]:
         """All candidates, tested, then those that are kept, most confident first."""
         rules = candidates(sets)
         counts = sets.counts[rules]  # of both sides, of the antecedent, of the consequent
         least = _exact(self.min_confidence)
-        keep = chosen[rules[0]] & (counts[0] * least.denominator >= counts[1] * least.numerator)
+        keep = counts[0] * least.denominator >= counts[1] * least.numerator
         found = measures(self.n_baskets_, *counts)
         if self.alpha is not None:
             found["p_value"] = corrected(self.n_baskets_, counts)
@@ -121,23 +113,11 @@ class AssociationRules(BaseEstimator):
 def measures(n: int, both: NDArray, antecedent: NDArray, consequent: NDArray) -> dict[str, NDArray[np.float64]]:
     """The measures of rules from `n` baskets and the numbers of those with all items and with each side, `(rules,)`.
 
-    Sources: support and confidence: Agrawal, Imielinski, Swami, SIGMOD 1993; lift and conviction: Brin, Motwani,
-    Ullman, Tsur, SIGMOD 1997; leverage: Piatetsky-Shapiro 1991; Zhang's metric: Zhang, PAKDD 2000.
+    Support and confidence: Agrawal, Imielinski, Swami, SIGMOD 1993; lift: Brin, Motwani, Ullman, Tsur, SIGMOD 1997.
     """
-    both, antecedent, consequent = (counts.astype(float) for counts in (both, antecedent, consequent))
     with np.errstate(divide="ignore", invalid="ignore"):
-        leverage = both / n - antecedent / n * consequent / n
-        # a ratio of counts, because 1 - confidence would lose digits; infinite for a rule without exceptions
-        conviction = np.where(both < antecedent, antecedent * (n - consequent) / (n * (antecedent - both)), np.inf)
-        largest = np.maximum(both * (n - antecedent), antecedent * (consequent - both)) / n**2
-        return {
-            "support": both / n,
-            "confidence": both / antecedent,
-            "lift": both * n / (antecedent * consequent),
-            "leverage": leverage,
-            "conviction": np.where(antecedent > 0, conviction, np.nan),
-            "zhang": np.where((largest > 0) | (antecedent * consequent == 0), leverage / largest, 0.0),  # 0: in all
-        }
+        lift = both * float(n) / (antecedent * consequent.astype(float))
+        return {"support": both / n, "confidence": both / antecedent, "lift": lift}
 
 
 def candidates(sets: Itemsets) -> NDArray[np.int64]:
@@ -163,7 +143,8 @@ def redundant(sets: Itemsets, rules: NDArray[np.int64], n: int) -> NDArray[np.bo
     best = sets.counts[consequent] / n  # of the rules with smaller antecedents, the empty one first
     for length in range(2, sets.items.shape[1]):
         here = np.flatnonzero(sets.sizes[antecedent] == length)
-        for subset in sets.subsets(length, antecedent[here]):
+        for column in range(length):
+            subset = sets.find(np.delete(sets.items[antecedent[here], :length], column, axis=1))
             simpler = order[np.searchsorted(codes, subset * len(sets.items) + consequent[here], sorter=order)]
             best[here] = np.maximum(best[here], np.maximum(best[simpler], confidence[simpler]))
     return best >= confidence

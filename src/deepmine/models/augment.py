@@ -1,17 +1,19 @@
 """Augmentation of a batch while a network trains. The random numbers are torch's, which the estimator seeds."""
 
+from dataclasses import dataclass
+
 import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor
 from torch.nn import functional as F
 
 
+@dataclass
 class ShiftRotate:
     """Shift each image of a batch by up to `shift` pixels and rotate it by up to `angle` degrees, at random."""
 
-    def __init__(self, shift: NonNegativeFloat = 2.0, angle: NonNegativeFloat = 10.0) -> None:
-        self.shift = shift
-        self.angle = angle
+    shift: NonNegativeFloat = 2.0
+    angle: NonNegativeFloat = 10.0
 
     def __call__(self, X: Tensor) -> Tensor:
         """`(n, channels, height, width)` to the same shape; pixels from outside the image are 0."""
@@ -24,12 +26,11 @@ class ShiftRotate:
         return F.grid_sample(X, grid, align_corners=False)
 
 
+@dataclass
 class Jitter:
     """Add normal noise, of standard deviation `std` in the unit of the values; padding (NaN) stays."""
 
-    def __init__(self, std: NonNegativeFloat = 0.05) -> None:
-        self.std = std
+    std: NonNegativeFloat = 0.05
 
     def __call__(self, X: Tensor) -> Tensor:
-        """Any shape to the same shape."""
         return X + self.std * torch.randn_like(X)

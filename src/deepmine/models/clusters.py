@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import PositiveInt
 from sklearn.base import BaseEstimator, ClusterMixin, clone
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.neighbors import KNeighborsClassifier
@@ -16,23 +15,18 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 class NearestCluster(ClusterMixin, BaseEstimator):
     """Any clustering algorithm, with `predict`: a new row gets the label of the nearest training row.
 
-    Noise (-1) is a label like any other: a new row next to noise is noise.
-
-    `labels_` `(n,)` are those of the training rows, `neighbours_` is the fitted `KNeighborsClassifier`.
+    `labels_` `(n,)` are those of the training rows; noise, -1, is a label like any other.
     """
 
     clusterer: Any = None  # it needs `fit_predict` only; None: `AgglomerativeClustering()`
-    n_neighbors: PositiveInt = 1  # training rows that vote for the label of a new one
 
     def fit(self, X: Any, y: Any = None) -> "NearestCluster":
-        """Cluster `(n, features)` and remember the rows; `y` is ignored."""
         X = validate_data(self, X, dtype=float, ensure_min_samples=2)
         clusterer = AgglomerativeClustering() if self.clusterer is None else self.clusterer
         self.labels_ = clone(clusterer).fit_predict(X)
-        self.neighbours_ = KNeighborsClassifier(self.n_neighbors, algorithm="brute").fit(X, self.labels_)
+        self.neighbours_ = KNeighborsClassifier(1, algorithm="brute").fit(X, self.labels_)
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
-        """The label of each row, `(n,)`; with one neighbour, a training row keeps its own."""
         check_is_fitted(self)
         return self.neighbours_.predict(validate_data(self, X, dtype=float, reset=False))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 
+MAX_ITEMSETS = 1_000_000  # more is an error
 BLOCK = 2**18  # words per step, so that they stay in the processor's cache
 MEMORY = 2**30  # limit in bytes for bit rows and pair counts
 TRY = "Raise min_support, set max_length, or drop the largest baskets and the items that are in most of them."
@@ -46,34 +47,20 @@ class Itemsets:
             found = np.searchsorted(self.keys, self._key(found, column))
         return found
 
-    def subsets(self, length: int, among: NDArray) -> NDArray[np.int64]:
-        """The numbers of the sets `among`, all of this length, less one item each: `(length, len(among))`."""
-        items = self.items[among, :length]
-        return np.array([self.find(np.delete(items, column, axis=1)) for column in range(length)])
-
-    def of_kind(self, kind: str) -> NDArray[np.bool_]:
-        """Which sets are `closed` (no larger set has the same count) or `maximal` (there is none larger); or `all`."""
-        keep = np.ones(len(self.items), bool)
-        for length in range(2, self.items.shape[1] + 1) if kind != "all" else ():
-            here = np.flatnonzero(self.sizes == length)
-            for subset in self.subsets(length, here):
-                keep[subset[(self.counts[subset] == self.counts[here]) | (kind == "maximal")]] = False
-        return keep
-
     def _key(self, prefix: NDArray, item: NDArray) -> NDArray[np.int64]:
         return (prefix + 1) * self.n_items + item
 
 
-def mine(X: csr_array, min_count: int, max_length: int | None = None, max_itemsets: int = 1_000_000) -> Itemsets:
+def mine(X: csr_array, min_count: int, max_length: int | None = None) -> Itemsets:
     """All sets of up to `max_length` items (None: any number) that at least `min_count` baskets, 1 or more, hold.
 
     An entry of `X`, `(n, items)`, means that the basket holds the item; there are no duplicates. Raises `ValueError` if
-    there are more than `max_itemsets`, or the bit rows exceed `MEMORY`.
+    there are more than `MAX_ITEMSETS`, or the bit rows exceed `MEMORY`.
     """
     counts = np.bincount(X.indices, minlength=X.shape[1])
     frequent = np.flatnonzero(counts >= min_count)
     names = frequent[np.argsort(counts[frequent], kind="stable")]
-    search = _Search(min_count, max_length or len(names), max_itemsets)
+    search = _Search(min_count, max_length or len(names))
     search.add((), np.arange(len(names)), counts[names])
     if len(names) > 1 and search.longest > 1:
         search.run(X[:, names])
@@ -96,8 +83,8 @@ def holders(bits: NDArray[np.uint64], itemset: NDArray) -> NDArray[np.uint64]:
 class _Search:
     """One search: its limits, the counts of all pairs, and what was found, by length."""
 
-    def __init__(self, min_count: int, longest: int, max_itemsets: int) -> None:
-        self.min_count, self.longest, self.left, self.max_itemsets = min_count, longest, max_itemsets, max_itemsets
+    def __init__(self, min_count: int, longest: int) -> None:
+        self.min_count, self.longest, self.left = min_count, longest, MAX_ITEMSETS
         self.found: dict[int, list[tuple]] = {}
 
     def run(self, X: csr_array) -> None:
@@ -106,8 +93,8 @@ class _Search:
         if (need := 8 * n_items * (words + 3 * n_items)) > MEMORY:
             raise ValueError(f"{n_items:,} frequent items in {X.shape[0]:,} baskets need {need / 2**30:.1f} GB. {TRY}")
         bits = pack(X)
-        long = n_items * bits.size < 4 * (np.diff(X.indptr).astype(np.int64) ** 2).sum()  # costs in one unit, measured
-        self.pairs = _pairs_by_bits(bits) if long else _pairs_by_baskets(X)  # baskets that hold both items
+        ones = X.astype(np.int64)
+        self.pairs = (ones.T @ ones).toarray()  # baskets that hold both items
         for first in range(n_items - 1):
             later = np.flatnonzero(self.pairs[first] >= self.min_count)
             later = later[later > first]
@@ -124,7 +111,8 @@ class _Search:
             one, other = np.nonzero(np.triu(possible, start + 1))
             both = bits.take(one + start, axis=0)
             both &= bits.take(other, axis=0)  # `take` copies rows faster than an index does
-            counts = _ones(both)
+            # `einsum` adds short rows of bytes several times faster than `sum`
+            counts = np.einsum("ij->i", np.bitwise_count(both), dtype=np.int64, casting="unsafe")
             good = np.flatnonzero(counts >= self.min_count)
             one, other, both, counts = one[good], other[good], both.take(good, axis=0), counts[good]
             for begin, end in pairwise(np.flatnonzero(np.diff(one, prepend=-1, append=-1))):
@@ -137,28 +125,7 @@ class _Search:
         """Keep the sets `prefix + item`; stop once they, or the 2^length - 1 subsets of one of them, are too many."""
         self.left -= len(items)
         length = len(prefix) + 1
-        if self.left < 0 or (len(items) and 2**length - 1 > self.max_itemsets):
-            raise ValueError(f"There are more than {self.max_itemsets:,} frequent sets. {TRY}")
+        if self.left < 0 or (len(items) and 2**length - 1 > MAX_ITEMSETS):
+            raise ValueError(f"There are more than {MAX_ITEMSETS:,} frequent sets. {TRY}")
         if len(items):
             self.found.setdefault(length, []).append((prefix, items, counts))
-
-
-def _pairs_by_bits(bits: NDArray[np.uint64]) -> NDArray[np.int64]:
-    n_items, words = bits.shape
-    counts = np.zeros((n_items, n_items), np.int64)
-    step = max(1, BLOCK // n_items)
-    for start in range(0, words, step):
-        some = np.ascontiguousarray(bits[:, start : start + step])
-        for item in range(n_items - 1):
-            counts[item, item + 1 :] += _ones(some[item + 1 :] & some[item])
-    return counts + counts.T
-
-
-def _pairs_by_baskets(X: csr_array) -> NDArray[np.int64]:
-    ones = csr_array((np.ones(X.nnz, np.int64), X.indices, X.indptr), X.shape)
-    return (ones.T @ ones).toarray()
-
-
-def _ones(bits: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """The ones of each row; `einsum` adds short rows of bytes several times faster than `sum`."""
-    return np.einsum("ij->i", np.bitwise_count(bits), dtype=np.int64, casting="unsafe")

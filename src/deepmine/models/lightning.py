@@ -48,8 +48,7 @@ class LightningEstimator(TransformerMixin, BaseEstimator):
     def fit(self, X: Any, y: Any = None, eval_set: Any = None, on_epoch: Any = None) -> Any:
         """Train on `X`, `(n, *input_shape)`, and `y`, `(n,)`; a sequence `(n, steps, features)` ends where NaN begins.
 
-        `eval_set`, validation rows `(X, y)`, chooses the epoch whose weights are kept. `on_epoch` is called with the
-        number of each epoch, from 1, and its curves.
+        `eval_set`, validation rows `(X, y)`, chooses the epoch whose weights are kept.
         """
         from deepmine.models import training  # seconds of imports that a prediction does not need
 
@@ -81,7 +80,6 @@ class LightningEstimator(TransformerMixin, BaseEstimator):
         return torch.cat(seen).numpy()
 
     def _outputs(self, X: Any) -> Tensor:
-        """The outputs of the network, `(n, n_outputs)`."""
         check_is_fitted(self)
         X = self._check(X, reset=False)
         if list(X.shape[1:]) != self.input_shape_:
@@ -123,11 +121,9 @@ class LightningClassifier(ClassifierMixin, LightningEstimator):
     """A classifier around a network; `predict_proba` follows the order of `classes_`."""
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
-        """Probability of each class, `(n, n_outputs_)`."""
         return self._outputs(X).softmax(1).numpy()
 
     def predict(self, X: Any) -> NDArray:
-        """The most probable class of each row, `(n,)`."""
         probabilities = self.predict_proba(X)  # first, so that it says if the network is not fitted
         return self.classes_[probabilities.argmax(1)]
 
@@ -143,10 +139,9 @@ class LightningClassifier(ClassifierMixin, LightningEstimator):
 
 
 class LightningRegressor(RegressorMixin, LightningEstimator):
-    """A regressor around a network, which learns the target standardised by `mean_` and `scale_`."""
+    """A regressor around a network; it learns the target standardised by `mean_` and `scale_`."""
 
     def predict(self, X: Any) -> NDArray[np.float64]:
-        """The predicted number of each row, `(n,)`, in the unit of the target."""
         return self._outputs(X)[:, 0].double().numpy() * self.scale_ + self.mean_
 
     def _start(self, X: Any, y: Any) -> tuple[NDArray, NDArray, Any]:
@@ -160,10 +155,9 @@ class LightningRegressor(RegressorMixin, LightningEstimator):
 
 
 class LightningAutoencoder(OutlierMixin, LightningEstimator):
-    """An outlier detector around an autoencoder: a tenth of the training rows score below `offset_`."""
+    """An outlier detector around an autoencoder: the tenth of the training rows below `offset_` is abnormal, -1."""
 
     def fit(self, X: Any, y: Any = None, eval_set: Any = None, on_epoch: Any = None) -> Any:
-        """Train the network to output its input; as `LightningEstimator.fit`, but targets are not used."""
         super().fit(X, None, eval_set, on_epoch)
         self.offset_ = float(np.quantile(self.score_samples(X), 0.1))
         return self
@@ -173,11 +167,9 @@ class LightningAutoencoder(OutlierMixin, LightningEstimator):
         return -np.mean((self._outputs(X).numpy() - self._encode(X)) ** 2, axis=1, dtype=float)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
-        """`score_samples` less `offset_`: below 0 is an anomaly."""
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: Any) -> NDArray[np.int64]:
-        """-1 for an anomaly, 1 for other rows."""
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def _start(self, X: Any, y: Any) -> tuple[NDArray, NDArray, Any]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 Sizes = Sequence[int]
 Norm = Literal["batch", "layer"] | None
@@ -29,12 +30,11 @@ class MLP(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], n_outputs))
 
     def forward(self, X: Tensor) -> Tensor:
-        """`(n, *input_shape)` to `(n, n_outputs)`; the padding of a sequence counts as 0."""
-        return self.layers(X.nan_to_num() if X.ndim == 3 else X)
+        return self.layers(X.nan_to_num() if X.ndim == 3 else X)  # the padding of a sequence counts as 0
 
 
 class CNN(nn.Module):
-    """Convolutional network: blocks of convolution, ReLU and max pooling, then an MLP."""
+    """Convolutional network for images: blocks of convolution, ReLU and max pooling, then an MLP."""
 
     def __init__(
         self,
@@ -57,15 +57,15 @@ class CNN(nn.Module):
         self.head = MLP((widths[-1], *size), n_outputs, hidden, dropout)
 
     def forward(self, X: Tensor) -> Tensor:
-        """`(n, channels, height, width)` to `(n, n_outputs)`."""
         return self.head(self.blocks(X))
 
 
 class RNN(nn.Module):
     """Recurrent network: layers of plain, LSTM or GRU cells, then a linear layer on the state after the last step.
 
-    A sequence ends where NaN begins; padding changes no output. An image is read row by row. Packed sequences are not
-    used: on a CPU, torch's backward pass through them takes time quadratic in the number of steps.
+    A sequence ends where NaN begins; padding changes no output. An image is read row by row. With a `stride`, a
+    convolution makes one step of so many. Packed sequences are not used: on a CPU, torch's backward pass through them
+    takes time quadratic in the number of steps.
     """
 
     def __init__(
@@ -77,11 +77,14 @@ class RNN(nn.Module):
         num_layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        stride: int = 1,
     ) -> None:
         super().__init__()
+        self.stride, self.n_steps = stride, -(-input_shape[-2] // stride)
         n_features = input_shape[-1] * (input_shape[0] if len(input_shape) == 3 else 1)
         kind, directions = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[cell], 1 + bidirectional
-        widths = [n_features] + [hidden_size * directions] * num_layers
+        self.front = nn.Conv1d(n_features, hidden_size, stride, stride) if stride > 1 else None
+        widths = [hidden_size if self.front else n_features] + [hidden_size * directions] * num_layers
         self.layers: Any = nn.ModuleList()
         for width in widths[:-1]:
             self.layers.append(nn.ModuleList(kind(width, hidden_size, batch_first=True) for _ in range(directions)))
@@ -89,11 +92,13 @@ class RNN(nn.Module):
         self.head = nn.Linear(widths[-1], n_outputs)
 
     def forward(self, X: Tensor) -> Tensor:
-        """`(n, steps, features)` or `(n, channels, height, width)` to `(n, n_outputs)`."""
         if X.ndim == 4:
             X = X.transpose(1, 2).flatten(2)  # (n, height, channels * width)
         last = (~X[..., 0].isnan()).sum(1, keepdim=True).clamp(min=1) - 1  # (n, 1): index of the last real step
         X = X[:, : int(last.max()) + 1].nan_to_num()
+        if self.front is not None:
+            X = self.front(F.pad(X.transpose(1, 2), (0, -X.shape[1] % self.stride))).relu().transpose(1, 2)
+            last = last // self.stride
         steps = torch.arange(X.shape[1], device=X.device)
         reverse = torch.where(steps <= last, last - steps, steps)  # (n, steps): padding stays where it is
         outputs: list[Tensor] = []
@@ -105,7 +110,7 @@ class RNN(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """Compresses a row to a short code and reconstructs the row from it."""
+    """Compresses a row to a short code and reconstructs the row, flat, from it."""
 
     def __init__(
         self, input_shape: Sizes, n_outputs: int, hidden: Sizes = (64,), code: int = 8, dropout: float = 0.0
@@ -115,7 +120,6 @@ class Autoencoder(nn.Module):
         self.decode = MLP((code,), n_outputs, list(reversed(hidden)), dropout)
 
     def forward(self, X: Tensor) -> Tensor:
-        """`(n, *input_shape)` to its reconstruction `(n, n_outputs)`, flat."""
         return self.decode(self.encode(X))
 
 

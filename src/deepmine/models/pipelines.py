@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile, ZipInfo
 
+import cloudpickle
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
-from sklearn.utils.validation import has_fit_parameter
 
 from deepmine.config import trust
 from deepmine.config.errors import UserError
 from deepmine.config.schema.config import SUPERVISED
 from deepmine.data.dataset import Part
+from deepmine.models import outside
 
 TORCH_ARRAYS = "sklearn.externals.array_api_compat.torch"
 sys.modules.setdefault(TORCH_ARRAYS, None)  # type: ignore[arg-type]  # skops imports all of scikit-learn: without torch
@@ -32,7 +33,8 @@ def build(steps: Mapping[str, Any], model: Mapping[str, Any], trusted: Sequence[
         for key, node in trust.check_config(config, section, trusted):
             classes[node["_target_"]] = trust.resolve(node["_target_"], trusted, key)
     nodes = {**steps, "model": {k: v for k, v in model.items() if k not in ("_takes_", "_tasks_")}}
-    pipeline = Pipeline([(name, _create(node, classes)) for name, node in nodes.items() if node is not None])
+    made = {name: _create(node, classes) for name, node in nodes.items() if node is not None}
+    pipeline = Pipeline([*(made | {"model": outside.adapted(made["model"])}).items()])
     for name, estimator in pipeline.get_params().items():  # the steps, and the estimators inside them
         if hasattr(estimator, "_parameter_constraints"):
             tuples = [key for key, allowed in estimator._parameter_constraints.items() if tuple in list(allowed)]
@@ -63,31 +65,38 @@ def fit(pipeline: Pipeline, task: str, train: Part, val: Part, on_epoch: Callabl
     X, X_val, supervised = train.X, val.X, task in SUPERVISED
     for _, step in steps:
         y = train.y if supervised or get_tags(step).target_tags.required else None
-        more = _offer(step, eval_set=(X_val, val.y))
+        more = outside.arguments(step, y, (X_val, val.y))
         # fit_transform, because cross-fitting encoders give the rows that they learn from other values than new rows
         X = step.fit_transform(X, y, **more) if hasattr(step, "fit_transform") else step.fit(X, y, **more).transform(X)
         X_val = step.transform(X_val)
     y, y_val = (train.y, val.y) if supervised else (None, None)
-    model.fit(X, y, **_offer(model, eval_set=(X_val, y_val), on_epoch=on_epoch))
+    model.fit(X, y, **outside.arguments(model, y, (X_val, y_val), on_epoch=on_epoch))
 
 
-def _offer(estimator: Any, **offered: Any) -> dict[str, Any]:
-    return {name: value for name, value in offered.items() if has_fit_parameter(estimator, name)}
+def save(pipeline: Pipeline, path: Path, trusted: Sequence[str] = ()) -> None:
+    """Write a skops file, without pickle; its memory addresses become numbers, so that equal fits are equal files.
 
-
-def save(pipeline: Pipeline, path: Path) -> None:
-    """Write a skops file, without pickle; its memory addresses become numbers, so that equal fits are equal files."""
+    No fit is lost: a pipeline that skops cannot write, or not read again, is kept in model.pickle.
+    """
     names: dict[str, str] = {}
-    with ZipFile(BytesIO(skops.io.dumps(pipeline))) as dumped, ZipFile(path, "w") as archive:
+    try:
+        dumped = skops.io.dumps(pipeline)
+        _read(dumped, skops.io.get_untrusted_types(data=dumped), trusted)
+    except Exception as error:  # whatever a class that is not made for it raises
+        path.with_suffix(".pickle").write_bytes(cloudpickle.dumps(pipeline))
+        print(f"{path} is not written: {error}", file=sys.stderr)
+        return
+    with ZipFile(BytesIO(dumped)) as old, ZipFile(path, "w") as archive:
         schema = re.sub(
             r'("__id__": |"file": "|"_stop_words_id": \{[^}]*"content": ")([\w-]+)',  # the last by scikit-learn's texts
             lambda found: found[1] + names.setdefault(found[2], str(len(names) + 1)),
-            dumped.read("schema.json").decode(),
+            old.read("schema.json").decode(),
         )
-        for member in dumped.namelist():
+        for member in old.namelist():
             name, dot, kind = member.partition(".")
-            content = schema if member == "schema.json" else dumped.read(member)
+            content = schema if member == "schema.json" else old.read(member)
             archive.writestr(ZipInfo(names.get(name, name) + dot + kind), content)  # ZipInfo's time is 1980
+    path.with_suffix(".pickle").unlink(missing_ok=True)
 
 
 def load(path: Path, trusted: Sequence[str] = ()) -> Pipeline:
@@ -95,17 +104,27 @@ def load(path: Path, trusted: Sequence[str] = ()) -> Pipeline:
 
     MLflow's own loaders believe the list of types that a model brings with it: use this for a stranger's model.
     """
+    if path.with_suffix(".pickle").is_file():
+        raise UserError(
+            f"{path.parent} keeps a fit that skops cannot save as model.pickle, which can run code and is not loaded. "
+            "To go on without a second fit: docs/guides/outside-packages.md, `A model that cannot be saved`."
+        )
     if not path.is_file():
         raise UserError(f"There is no model in {path.parent}. Train it first.")
-    token = trust.loading.set(trusted)
     try:
         types = trust.check_saved(skops.io.get_untrusted_types(file=path), trusted, path)
-        pipeline = skops.io.load(path, trusted=types)
+        pipeline = _read(path.read_bytes(), types, trusted)
         assert isinstance(pipeline, Pipeline), "it holds no pipeline"
         return pipeline
     except UserError:
         raise
     except Exception as error:  # whatever a damaged file makes zipfile, NumPy or an estimator raise
         raise UserError(f"{path} is damaged or not a model file ({error}). Train again.") from error
+
+
+def _read(content: bytes, types: list[str], trusted: Sequence[str]) -> Any:
+    token = trust.loading.set(trusted)
+    try:
+        return skops.io.loads(content, trusted=types)
     finally:
         trust.loading.reset(token)

@@ -4,6 +4,8 @@ import inspect
 import logging
 import math
 import signal
+import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
@@ -23,6 +25,10 @@ from deepmine.config.errors import UserError
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its banners
 warnings.filterwarnings("ignore", "`isinstance.treespec|You defined a `validation_step`", module="pytorch_lightning")
 ROWS_PER_CALL = 2048
+SILENCE = 10.0  # seconds between two lines of progress in a log
+LONG = 300  # steps from which on a recurrent network is slow and forgets what it read first
+PADDING = 50  # steps by which the longest sequence exceeds the mean, from which on batches are made by length
+WINDOW = 8  # batches that are sorted together
 ANY_PACE = {  # arguments of the Trainer that neither count batches nor change a step
     "max_epochs", "min_epochs", "accelerator", "devices", "num_nodes", "strategy", "precision", "deterministic",
     "benchmark", "inference_mode", "check_val_every_n_epoch", "num_sanity_val_steps", "logger", "default_root_dir",
@@ -38,12 +44,10 @@ class Training(pl.LightningModule):
         self.sums: dict[str, Any] = {}
 
     def training_step(self, batch: Sequence[Tensor], _: int) -> Tensor:
-        """The loss of `(rows, *input_shape)` against `(rows, ...)`."""
         X, y = batch
         return self._measure("train", self.settings["augment"](X) if self.settings["augment"] else X, y)
 
     def validation_step(self, batch: Sequence[Tensor], _: int) -> None:
-        """Measure without learning."""
         self._measure("val", *batch)
 
     def configure_optimizers(self) -> Any:
@@ -85,7 +89,6 @@ class FastTraining(Training):
     automatic_optimization = False
 
     def training_step(self, batch: Sequence[Tensor], index: int) -> None:  # type: ignore[override]
-        """Learn from many batches, one after another."""
         optimizer: Any = self.optimizers()
         schedule: Any = self.lr_schedulers()
         sizes = split(len(batch[0]), self.settings["batch_size"])
@@ -110,9 +113,17 @@ class Epochs(pl.Callback):
         self.val: dict[str, float] = {}
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Begin a line of progress, for terminals only (`disable=None`)."""
         hidden = not trainer.is_global_zero or trainer.progress_bar_callback is not None
-        self.bar = tqdm(total=trainer.max_epochs, unit="epoch", disable=hidden or None)
+        self.bar = tqdm(total=trainer.max_epochs, unit="epoch", disable=hidden or None)  # None: in a terminal only
+        self.next_line = math.inf if hidden or not self.bar.disable else time.monotonic() + SILENCE
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        done = len(self.history) + (batch_idx + 1) / trainer.num_training_batches
+        self.bar.update(round(done - self.bar.n, 2))
+        if time.monotonic() > self.next_line:
+            self.next_line += SILENCE
+            last = "".join(f", {name} {value:.4g}" for name, value in (self.history or [{}])[-1].items())
+            print(f"{done:.1f} of {trainer.max_epochs} epochs{last}", file=sys.stderr, flush=True)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
         """Log the validation loss for other callbacks; copy the weights if it is the lowest."""
@@ -125,14 +136,12 @@ class Epochs(pl.Callback):
             self.weights = {name: tensor.clone() for name, tensor in module.state_dict().items()}
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
-        """Report the means of the epoch and whatever other callbacks logged."""
         train = module.means("train")
         module.log_dict(train, sync_dist=True)
         others = {k: float(v) for k, v in trainer.callback_metrics.items() if not k.startswith(("train_", "val_"))}
         self.history.append(train | self.val | others)
         self.val = {}
         self.bar.set_postfix(self.history[-1], refresh=False)
-        self.bar.update()
         if self.on_epoch is not None and trainer.is_global_zero:
             self.on_epoch(len(self.history), self.history[-1])
 
@@ -146,12 +155,11 @@ class Epochs(pl.Callback):
 class Rows:
     """Calls of `size` rows; with a seed, shuffled anew each epoch. Each process gets an equal share."""
 
-    def __init__(self, arrays: Sequence[NDArray], size: int, trainer: pl.Trainer, seed: int | None = None) -> None:
+    def __init__(self, arrays: Sequence[NDArray], size: int, trainer: pl.Trainer, batch: int, seed: int | None) -> None:
         self.tensors = [torch.from_numpy(array) for array in arrays]
-        self.size, self.trainer, self.seed = size, trainer, seed
+        self.size, self.trainer, self.batch, self.seed = size, trainer, batch, seed
 
     def sizes(self, size: int) -> list[int]:
-        """Sizes of the batches of an epoch, if each has `size` rows."""
         return split(len(self.tensors[0]) // self.trainer.world_size, size)
 
     def __len__(self) -> int:
@@ -160,11 +168,24 @@ class Rows:
     def __iter__(self) -> Iterator[list[Tensor]]:
         order, processes = torch.arange(len(self.tensors[0])), self.trainer.world_size
         if self.seed is not None:
-            seed = self.seed + self.trainer.current_epoch
-            order = torch.randperm(len(order), generator=torch.Generator().manual_seed(seed))
+            numbers = torch.Generator().manual_seed(self.seed + self.trainer.current_epoch)
+            order = torch.randperm(len(order), generator=numbers)
         order = order[: len(order) - len(order) % processes][self.trainer.global_rank :: processes]
+        if self.seed is not None and self.tensors[0].ndim == 3:
+            order = self._by_length(order, numbers)
         for index in order.split(self.sizes(self.size)):
             yield [tensor[index] for tensor in self.tensors]
+
+    def _by_length(self, order: Tensor, numbers: torch.Generator) -> Tensor:
+        """Full batches of sequences of like length, in random order, then the rows that are left; if it saves much."""
+        lengths = (~self.tensors[0][:, :, 0].isnan()).sum(1)[order]
+        if lengths.max() - lengths.float().mean() <= PADDING:
+            return order
+        full = len(order) // self.batch * self.batch
+        places = torch.arange(full).split(WINDOW * self.batch)
+        batches = torch.cat([place[lengths[place].argsort(stable=True)] for place in places]).reshape(-1, self.batch)
+        chosen = batches[torch.randperm(len(batches), generator=numbers)].flatten()
+        return torch.cat([order[chosen], order[full:]])
 
 
 def split(n: int, size: int) -> list[int]:
@@ -190,13 +211,16 @@ def run(net: nn.Module, objective: Any, settings: dict[str, Any], train: Any, va
     defaults: dict[str, Any] = {f"enable_{k}": any(isinstance(c, kinds[k]) for c in callbacks) for k in kinds}
     defaults["logger"] = any(isinstance(c, LearningRateMonitor) for c in callbacks) and DummyLogger()
     defaults |= {"num_sanity_val_steps": 0, "gradient_clip_val": settings["gradient_clip"] if steps == 1 else None}
+    if (read := getattr(net, "n_steps", 0)) > LONG:
+        say = f"A recurrent network of {read} steps is slow and forgets what it read first."
+        print(f"{say} For fewer: model.net_params.stride=16, a convolution in front.", file=sys.stderr)
     epochs = Epochs(on_epoch)
     try:
         trainer = pl.Trainer(**{**defaults, **flags}, callbacks=[epochs, *callbacks])
-        rows = Rows(train, steps * batch, trainer, None if flags.get("overfit_batches") else settings["seed"])
+        rows = Rows(train, steps * batch, trainer, batch, None if flags.get("overfit_batches") else settings["seed"])
         settings["steps_per_call"] = len(rows.sizes(batch)) / len(rows)
         module = (Training if steps == 1 else FastTraining)(net, objective, settings)
-        trainer.fit(module, rows, None if val is None else Rows(val, many * batch, trainer))
+        trainer.fit(module, rows, None if val is None else Rows(val, many * batch, trainer, batch, None))
     except SystemExit as end:
         if isinstance(end.__context__, KeyboardInterrupt):  # Lightning makes Ctrl-C an exit
             signal.signal(signal.SIGINT, signal.default_int_handler)

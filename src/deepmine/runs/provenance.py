@@ -1,12 +1,10 @@
-"""Where a run comes from: code, data, environment, seed. With it and the data remote, a run can be built again."""
+"""Where a run comes from: code, data, environment. With it and the data remote, a run can be built again."""
 
-import getpass
 import os
 import platform
 import re
 import sys
 import uuid
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,34 +17,28 @@ from deepmine.runs import changes
 PACKAGES = "deepmine dvc hydra-core mlflow numpy pandas pytorch-lightning scikit-learn scipy skops torch"
 
 
-def collect(
-    seed: int, threads: int, dataset: Path, info: dict[str, Any], raw: Path, trial: Any = None, name: str = ""
-) -> tuple[dict[str, Any], bytes]:
+def collect(dataset: Path, digest: str, raw: Path, trial: Any = None, name: str = "") -> tuple[dict[str, Any], bytes]:
     """The provenance of a run that begins, and the patch of the uncommitted changes.
 
     `dataset` and `raw` are folders; `trial` is `{"sweep": ..., "number": ...}`; `name` of the folder given to the run.
     """
     git, patch = changes.collect()
-    torch = sys.modules.get("torch")  # if the run uses it at all
-    data = {"raw": folder_digest(raw), "data.dvc": data_dvc(), "dataset": str(dataset)}
+    torch, cpu = sys.modules.get("torch"), _cpu()
+    on = None if torch is None else torch.cuda.get_device_name(0) if torch.cuda.is_available() else cpu
     return {
         "record_id": uuid.uuid4().hex,
         "name": name,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": [shown(word) for word in (Path(sys.argv[0]).name, *sys.argv[1:])],
         "trial": trial and dict(trial),
         "git": git,
-        "data": {**data, "digest": info["digest"], "audit": info.get("audit", [])},
+        "data": {"raw": folder_digest(raw), "data.dvc": data_dvc(), "dataset": str(dataset), "digest": digest},
         "lock": file_digest(ROOT / "constraints.txt"),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES.split()},
         "platform": platform.platform(),
-        "cpu": _cpu(),
-        "device": torch.cuda.get_device_name(0) if torch is not None and torch.cuda.is_available() else "cpu",
-        "seed": seed,
-        "threads": threads,
-        "host": platform.node(),
-        "user": _user(),
+        "cpu": cpu,
+        "device": on,  # of a network, whose scores another kind of processor does not repeat
+        "user": os.environ.get("USER", str(os.getuid())),  # a user of a container may have a number alone
     }, patch
 
 
@@ -54,10 +46,3 @@ def _cpu() -> str:
     info = Path("/proc/cpuinfo")
     found = re.search(r"^model name\s*: (.*)", info.read_text(), re.MULTILINE) if info.is_file() else None
     return found[1] if found else platform.processor()
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user of a container may have a number alone
-        return str(os.getuid())

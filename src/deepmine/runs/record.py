@@ -4,7 +4,7 @@ config.yaml       what decided the numbers, resolved               train
 provenance.json   code, data, environment, seed; `record_id`       train
 patch.diff        uncommitted changes; empty if there were none    train
 metrics.jsonl     curves: one line per epoch                       train
-model.skops       the fitted pipeline                              train
+model.skops       the fitted pipeline; see pipelines.save          train
 cv.csv, cv.json   the scores of each fold, if asked for            train
 status.json       RUNNING, FINISHED, FAILED or KILLED, and why     train
 metrics.json      final scores, by part                            evaluate
@@ -17,6 +17,7 @@ when it has ended well: one that fails or is killed stays there.
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import time
@@ -25,6 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -37,9 +39,10 @@ from deepmine.data import digests, folders
 
 STAGE = '"stage"'  # in every status.json
 EVALUATION = {"status.json": STAGE, "*": ""}
-FILES = dict.fromkeys(("config.yaml", "patch.diff", "metrics.jsonl", "model.skops", "cv.csv", "cv.json"), "")
-FILES |= {"provenance.json": '"record_id"', "status.json": STAGE}  # by these texts `folders` knows a record,
-FILES |= {"metrics.json": '"test/', "evaluation/status.json": STAGE}  # also where git or DVC keeps these files alone
+FILES = dict.fromkeys(
+    ("config.yaml", "patch.diff", "metrics.jsonl", "model.skops", "model.pickle", "cv.csv", "cv.json"), ""
+)
+FILES |= {"metrics.json": "", "provenance.json": '"record_id"', "status.json": STAGE, "evaluation/status.json": STAGE}
 
 
 @dataclass
@@ -48,7 +51,7 @@ class Record:
 
     folder: Path
 
-    @property
+    @cached_property
     def config(self) -> dict[str, Any]:
         """What decided the numbers, with `experiment` and `choices`."""
         return _read(self.folder / "config.yaml", yaml.safe_load, digest=self.provenance["config"])
@@ -59,9 +62,10 @@ class Record:
         return _read(self.folder / "provenance.json", keys=("record_id", "config", "data"))
 
     @property
-    def name(self) -> str:
-        """The name of the folder that the run was given."""
-        return self.provenance.get("name", self.folder.name)
+    def overrides(self) -> list[str]:
+        """The settings of its command line, but not where it is written and sent; those chosen by name come last."""
+        words = [word for word in self.provenance["command"][2:] if not re.match(r"(paths|run|chain|tracking)\b", word)]
+        return sorted(words, key=lambda word: word.startswith(("experiment=", "data=", "model=")))
 
     @property
     def metrics(self) -> dict[str, float]:

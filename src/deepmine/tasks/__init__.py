@@ -39,7 +39,7 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Report:
-    """What a run found, for a person: tables and figures by name, at most three findings, a hint for the terminal.
+    """What a run found, for a person: tables and figures by name, at most three findings, a hint that comes first.
 
     The figures are made when they are asked for, inside the plot style.
     """
@@ -60,9 +60,10 @@ class Task(Generic[P]):
     Attributes:
         directions: every score, and whether higher is better (None: neither); the first one ranks the runs.
         predict: what a fitted pipeline says about some rows; `measure`: the scores of that, NaN where not defined.
-        baseline: what a model that learned nothing would say about the test rows, or None; gets a seed.
         report: what the run found; it gets the `scores` too, which may have taken long.
+        baseline: what a model that learned nothing would say about the test rows; gets a seed. None without labels.
         enrich: the predictions of all parts, with what takes long or needs several parts; gets a seed.
+        first_models: of conf/model, for new data: a linear one, boosting and a net, where the task has them.
         shown: how many scores, from the first, a table of runs shows.
         in_transformed_space: scores are measured after the steps before the model, so other steps mean other scores.
     """
@@ -70,9 +71,10 @@ class Task(Generic[P]):
     directions: Mapping[str, bool | None]
     predict: Callable[[Pipeline, Part], P]
     measure: Callable[[P], dict[str, float]]
-    baseline: Callable[[Dataset, dict[str, P], int], P | None]
     report: Callable[[Pipeline, Dataset, dict[str, P], dict[str, float]], Report]
+    baseline: Callable[[Dataset, dict[str, P], int], P | None] = lambda data, parts, seed: None
     enrich: Callable[[Pipeline, Dataset, dict[str, P], int], dict[str, P]] = lambda pipeline, data, parts, seed: parts
+    first_models: tuple[str, ...] = ()
     shown: int = 5
     in_transformed_space: bool = False
 
@@ -87,6 +89,16 @@ class Task(Generic[P]):
         assert set(scores) <= set(self.directions), "a score without a direction"
         return {key: float(value) for key, value in scores.items() if not math.isnan(value)}
 
+    def no_better(self, scores: Mapping[str, float]) -> str:
+        """Which scores that a table of runs shows are no better than the baseline's, as a sentence; empty for none."""
+        found = []
+        for name in self.columns:
+            own, guess = (scores.get(f"{part}/{name}", math.nan) for part in ("test", "baseline/test"))
+            higher = self.directions[name]
+            if (higher and own <= guess) or (higher is False and own >= guess):
+                found.append(f"{name.replace('_', ' ')} {own:.4g} (baseline {guess:.4g})")
+        return f"No better than the baseline on test rows: {', '.join(found)}." if found else ""
+
     def scores(self, data: Dataset, parts: dict[str, P], seed: int) -> dict[str, float]:
         """The scores of all parts, `<part>/<score>`, and those of the baseline, `baseline/test/<score>`."""
         guess = self.baseline(data, parts, seed)
@@ -100,12 +112,12 @@ def find(name: str) -> Task[Any]:
     return task
 
 
-def readable(part: Part, index: NDArray) -> pd.DataFrame:
-    """What a person can read of some rows: the id as `row`, the columns of a table, or the `text`."""
-    rows = pd.DataFrame({"row": part.rows[index].astype(str)})
-    if isinstance(part.X, pd.DataFrame):
-        return pd.concat([rows, part.X.iloc[index].reset_index(drop=True)], axis=1)
-    return rows.assign(text=part.X[index]) if part.X.dtype.kind == "U" else rows
+def readable(part: Part, index: NDArray, answers: pd.DataFrame) -> pd.DataFrame:
+    """Some rows for a person: the id as `row`, the columns of a table or the `text`, and their lines of `answers`."""
+    some = part.take(index)
+    shown: dict[str, Any] = {"row": some.rows.astype(str)} | ({"text": some.X} if some.X.ndim == 1 else {})
+    columns = some.X if isinstance(some.X, pd.DataFrame) else None
+    return pd.concat([pd.DataFrame(shown), columns, answers.iloc[index].reset_index(drop=True)], axis=1)
 
 
 def markdown(table: pd.DataFrame) -> list[str]:

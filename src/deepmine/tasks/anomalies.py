@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from deepmine.data.dataset import Dataset, Part
+from deepmine.figures import EXAMPLES, image_figure
 from deepmine.tasks import Predicted, Report, Task, readable
-from deepmine.tasks.explain import EXAMPLES, image_figure
 
 FLAGGED = -1  # scikit-learn's label of an outlier
 SHOWN = 20  # rows in the table, the most anomalous first
@@ -38,10 +38,6 @@ def predict(pipeline: Pipeline, part: Part) -> Judged:
     return Judged(part.y, pipeline.predict(part.X), score, -pipeline[-1].offset_, columns={"score": score})
 
 
-def baseline(data: Dataset, parts: dict[str, Judged], seed: int) -> None:
-    """None: without labels, flagging at random is neither better nor worse."""
-
-
 def measure(some: Judged) -> dict[str, float]:
     """How much is flagged, and how anomalous the rows are."""
     share = np.mean(some.predicted == FLAGGED)
@@ -53,7 +49,7 @@ def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Judged], scores: 
     test, shares = parts["test"], {name: np.mean(part.predicted == FLAGGED) for name, part in parts.items()}
     order = np.argsort(-test.score, kind="stable")[:SHOWN]
     flagged = np.where(test.predicted == FLAGGED, "yes", "no")
-    table = pd.DataFrame({"score": test.score[order], "flagged": flagged[order]})
+    table = readable(data.test, order, pd.DataFrame({"score": test.score, "flagged": flagged}))
     findings = [
         f"{shares['test']:.1%} of the test rows are flagged, and {shares['train']:.1%} of the training rows.",
         f"Most anomalous test row: {data.test.rows[order[0]]}, score {test.score[order[0]]:.3f}, flagged above "
@@ -62,7 +58,6 @@ def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Judged], scores: 
     if isinstance(data.train.X, pd.DataFrame):
         table["reasons"] = reasons(pipeline, data.train.X, data.test.X.iloc[order])
         findings.append(f"Its score falls most if one of these is made typical: {table['reasons'][0]}.")
-    table = pd.concat([readable(data.test, order), table], axis=1)
     return Report({"anomalies": table}, findings, _figures(data, parts))
 
 
@@ -102,4 +97,4 @@ def _figures(data: Dataset, parts: dict[str, Judged]) -> Iterator[tuple[str, Fig
 
 
 SCORES = dict.fromkeys(("share_flagged", "mean_score", "highest_score"))
-TASK = Task(SCORES, predict, measure, baseline, report)
+TASK = Task(SCORES, predict, measure, report, first_models=("isolation_forest",))

@@ -7,6 +7,7 @@ Calinski-Harabasz ignore it; compared with classes, it is one more group.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,10 +23,11 @@ from sklearn.pipeline import Pipeline
 from deepmine.data.dataset import Dataset, Part
 from deepmine.figures import two_components
 from deepmine.tasks import Predicted, Report, Task
+from deepmine.tasks.explain import by_part
 
 NOISE = -1  # scikit-learn's label of a row that belongs to no cluster
 RESAMPLES, RESAMPLE_ROWS = 10, 2000  # for `stability`; some algorithms are quadratic in the rows,
-SILHOUETTE_ROWS, SHOWN = 10_000, 2000  # so is the silhouette; test rows in a figure
+SILHOUETTE_ROWS, SHOWN = 10_000, 2000  # so is the silhouette; test rows in a figure, about
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +62,11 @@ def measure(some: Clustered) -> dict[str, float]:
     inside = some.predicted != NOISE
     X, labels = some.X[inside], some.predicted[inside]
     scores: dict[str, float] = {"n_clusters": len(np.unique(labels)), "noise_share": 1 - inside.mean()}
-    if (found := silhouette(X, labels)) is not None:
-        scores["silhouette"] = found * inside.mean()
     if 1 < scores["n_clusters"] < len(X):
+        size = SILHOUETTE_ROWS if len(X) > SILHOUETTE_ROWS else None
+        with suppress(ValueError):  # a sample may hold one cluster only
+            found = metrics.silhouette_score(X, labels, sample_size=size, random_state=0)
+            scores["silhouette"] = found * inside.mean()
         scores["davies_bouldin"] = metrics.davies_bouldin_score(X, labels)
         scores["calinski_harabasz"] = metrics.calinski_harabasz_score(X, labels)
     if some.y is not None:
@@ -71,13 +75,6 @@ def measure(some: Clustered) -> dict[str, float]:
     if some.resampled is not None:
         scores["stability"] = some.resampled.mean()
     return scores
-
-
-def silhouette(X: NDArray, labels: NDArray) -> float | None:
-    """Mean silhouette of the rows, of the same 10,000 of them where there are more; None where it is not defined."""
-    rows = _sample(len(X), SILHOUETTE_ROWS)
-    defined = 1 < len(np.unique(labels[rows])) < len(rows)
-    return float(metrics.silhouette_score(X[rows], labels[rows])) if defined else None
 
 
 def stability(clusterer: Any, X: NDArray, labels: NDArray, n_resamples: int, seed: int | None) -> NDArray:
@@ -96,10 +93,10 @@ def stability(clusterer: Any, X: NDArray, labels: NDArray, n_resamples: int, see
 def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Clustered], scores: dict[str, float]) -> Report:
     """Size and content of each cluster of the training rows."""
     train, labels = parts["train"], parts["train"].predicted
-    found, by_chance = (scores.get(f"{part}/silhouette", np.nan) for part in ("test", "baseline/test"))
     noise = f"; {np.mean(labels == NOISE):.1%} of the rows are noise, in no cluster" if NOISE in labels else ""
-    n = len(np.unique(labels[labels != NOISE]))
-    findings = [f"{n} clusters{noise}. Silhouette on test rows: {found:.3f}, of random clusters {by_chance:.3f}."]
+    findings = [f"{len(np.unique(labels[labels != NOISE]))} clusters{noise}."]
+    if (by_chance := scores.get("baseline/test/silhouette")) is not None:
+        findings[0] += f" Silhouette: {by_part(scores, 'silhouette')}; of random clusters {by_chance:.3f} on test rows."
     if train.resampled is not None:
         findings.append(
             f"Refitted on halves of the training rows, the clusters agree to an adjusted Rand index of "
@@ -110,15 +107,15 @@ def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Clustered], score
         share = (numbers.groupby(labels).transform("mean").var() / numbers.var()).dropna()  # eta squared
         if len(share):
             findings.append(
-                f"Clusters differ most in {share.idxmax()}: they explain {share.max():.0%} of its variance."
+                f"Clusters differ most in {share.idxmax()}, {share.max():.0%} of whose variance they explain."
             )
     return Report({"clusters": profiles(data.train, labels)}, findings, _figures(parts["test"]))
 
 
 def profiles(part: Part, labels: NDArray) -> pd.DataFrame:
     """Rows, share and most frequent class of each cluster, and of all; of a table each column's mean or top value."""
-    lines = []
-    for name, here in [*((name_of(label), labels == label) for label in np.unique(labels)), ("all", labels == labels)]:
+    lines, groups = [], {"noise" if label == NOISE else str(label): labels == label for label in np.unique(labels)}
+    for name, here in {**groups, "all": labels == labels}.items():
         line: dict[str, Any] = {"cluster": name, "rows": here.sum(), "share": here.mean()}
         if part.y is not None:
             classes = pd.Series(part.y[here]).value_counts(normalize=True)
@@ -130,27 +127,20 @@ def profiles(part: Part, labels: NDArray) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def name_of(label: Any) -> str:
-    """How a person calls a cluster."""
-    return "noise" if label == NOISE else str(label)
-
-
-def _sample(n: int, most: int) -> NDArray[np.int64]:
-    """All of `n` rows, or always the same `most` of them, in their order."""
-    return np.sort(np.random.default_rng(0).choice(n, most, replace=False)) if n > most else np.arange(n)
-
-
 def _figures(test: Clustered) -> Iterator[tuple[str, Figure]]:
     """Some test rows in their first two principal components, coloured by cluster."""
-    X, labels = (values[_sample(len(test.X), SHOWN)] for values in (test.X, test.predicted))
+    step = 1 + len(test.X) // SHOWN
+    X, labels = test.X[::step], test.predicted[::step]
     if X.shape[1] > 1 and len(X) > 1:
-        pca, groups = PCA(2, svd_solver="full").fit(X), np.array([name_of(label) for label in labels])
-        points, shares = pca.transform(X), pca.explained_variance_ratio_
-        yield "clusters", two_components(points, shares, "Clusters of test rows", groups)
+        pca, groups = PCA(2, svd_solver="full").fit(X), np.where(labels == NOISE, "noise", labels.astype(str))
+        shares = pca.explained_variance_ratio_
+        yield "clusters", two_components(pca.transform(X), shares, "Clusters of test rows", groups)
 
 
 SCORES = {
     **{"silhouette": True, "davies_bouldin": False, "calinski_harabasz": True, "adjusted_rand": True},
     **{"normalized_mutual_info": True, "stability": True, "n_clusters": None, "noise_share": None},
 }
-TASK = Task(SCORES, predict, measure, baseline, report, enrich, in_transformed_space=True)
+TASK = Task(
+    SCORES, predict, measure, report, baseline, enrich, in_transformed_space=True, first_models=("kmeans", "gmm")
+)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
@@ -95,40 +96,43 @@ def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Decomposed], scor
     train = parts["train"]
     assert train.spectrum is not None
     vectors = pipeline[-1].components_
-    table = pd.DataFrame(vectors.T, columns=[f"component_{n}" for n in range(1, len(vectors) + 1)])
-    table.insert(0, "column", feature_names(pipeline, data.train.X))
-    number, total = np.arange(1, len(train.spectrum) + 1), np.cumsum(train.spectrum)
-    shares = {"share": train.spectrum, "cumulative": total, "share_by_chance": train.chance}
-    variance = pd.DataFrame({"component": number, **shares})
-    first = table.set_index("column")["component_1"].sort_values(key=abs, ascending=False)[:4]
+    loadings = pd.DataFrame(vectors.T, columns=[f"component_{n}" for n in range(1, len(vectors) + 1)])
+    loadings.insert(0, "column", feature_names(pipeline, data.train.X))
+    shares = {"share": train.spectrum, "cumulative": np.cumsum(train.spectrum), "share_by_chance": train.chance}
+    variance = pd.DataFrame({"component": np.arange(1, len(train.spectrum) + 1), **shares})
+    first = loadings.set_index("column")["component_1"].sort_values(key=abs, ascending=False)[:4]
     made_of = ", ".join(f"{name} {weight:+.2f}" for name, weight in first.items())
     findings = [
-        f"{len(vectors)} of {len(number)} components hold {scores['train/variance_explained']:.1%} of the variance "
+        f"{len(vectors)} of {len(variance)} components hold {scores['train/variance_explained']:.1%} of the variance "
         f"of the training rows and {scores['test/variance_explained']:.1%} of that of the test rows.",
         f"Components that explain 90 % of the variance: {scores['train/components_90']:.0f}; "
         f"95 %: {scores['train/components_95']:.0f}; "
         f"that exceed chance (Horn's parallel analysis): {scores['train/components_parallel']:.0f}.",
         f"Component 1, {train.spectrum[0]:.1%} of the variance: {made_of}.",
     ]
-    return Report({"variance": variance, "loadings": table}, findings, _figures(variance, parts["test"]))
+    return Report({"variance": variance, "loadings": loadings}, findings, _figures(variance, parts["test"]))
 
 
 def _figures(variance: pd.DataFrame, test: Decomposed) -> Iterator[tuple[str, Figure]]:
     """Variance by component; the test rows in two components."""
     figure = Figure(figsize=(5.6, 3.4))
     axes = figure.add_subplot(xlabel="component", ylabel="share of the variance")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     shown = variance[: max(20, 2 * test.predicted.shape[1])]
     axes.plot(shown["component"], shown["share"], marker="o", markersize=4, label="training rows")
     axes.plot(shown["component"], shown["share_by_chance"], linestyle="--", label="columns shuffled")
     axes.legend(frameon=False)
     yield "variance", figure
     if test.predicted.shape[1] > 1:
-        y = None if test.y is None or len(np.unique(test.y)) > CLASSES else np.asarray(test.y)
-        yield "components", two_components(test.predicted, variance["share"].to_numpy(), "Test rows", y)
+        many = test.y is None or len(np.unique(test.y)) > CLASSES
+        groups = np.repeat("all", len(test.X)) if many else np.asarray(test.y)
+        yield "components", two_components(test.predicted, variance["share"].to_numpy(), "Test rows", groups)
 
 
 SCORES = {
     **{"variance_explained": True, "reconstruction_error": False, "components": None},
     **dict.fromkeys(("components_90", "components_95", "components_parallel")),
 }
-TASK = Task(SCORES, predict, measure, baseline, report, enrich, shown=3, in_transformed_space=True)
+TASK = Task(
+    SCORES, predict, measure, report, baseline, enrich, shown=3, in_transformed_space=True, first_models=("pca",)
+)

@@ -69,11 +69,12 @@ def baseline(data: Dataset, parts: dict[str, Recommended], seed: int) -> Recomme
 
 def measure(some: Recommended) -> dict[str, float]:
     """Scores of rules and recommendations; a mean leaves out rules whose measure is not defined in these baskets."""
-    scores = {"hit_rate": _mean((some.recommended == some.y[:, None]).any(axis=1)[some.y >= 0])}
+    means = {"hit_rate": (some.recommended == some.y[:, None]).any(axis=1)[some.y >= 0]}
     if some.measured is not None and some.holds is not None:
-        scores |= {name: _mean(some.measured[name]) for name in ("confidence", "lift", "support")}
-        scores |= {"generalising": _mean(some.holds), "n_rules": len(some.holds)}
-    return scores
+        measured = {name: some.measured[name] for name in ("confidence", "lift", "support")}
+        means |= measured | {"generalising": some.holds}
+    scores = {name: float(pd.Series(values, dtype=float).mean()) for name, values in means.items()}
+    return scores if some.holds is None else {**scores, "n_rules": len(some.holds)}
 
 
 def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Recommended], scores: dict[str, float]) -> Report:
@@ -89,7 +90,7 @@ def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Recommended], sco
         f"Recommendations include the hidden item in {hits:.1%} of test baskets; popular items in {popular:.1%}."
     ]
     if table.empty:
-        return Report({"rules": table}, [*findings, nothing(model)], [], hint=nothing(model))
+        return Report({"rules": table}, findings, [], hint=nothing(model))
     top = table.iloc[0]
     findings += [
         f"{test.holds.sum()} of {len(table)} rules hold in test baskets (lift above 1, the required confidence).",
@@ -133,12 +134,5 @@ def hide(baskets: csr_array) -> tuple[csr_array, NDArray[np.int64]]:
     return rest, hidden
 
 
-def _mean(values: NDArray) -> float:
-    """Of the values that are defined; NaN where there are none."""
-    defined = np.asarray(values, float)
-    defined = defined[np.isfinite(defined)]
-    return float(defined.mean()) if len(defined) else float("nan")
-
-
 SCORES = {"hit_rate": True, "generalising": True, "confidence": True, "lift": True, "support": None, "n_rules": None}
-TASK = Task(SCORES, predict, measure, baseline, report, enrich, shown=6)
+TASK = Task(SCORES, predict, measure, report, baseline, enrich, shown=6, first_models=("rules",))

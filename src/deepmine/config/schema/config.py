@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from deepmine.config.errors import nearest
 from deepmine.config.schema.data import Audit, Clean, Contract, Privacy, Split
 from deepmine.config.schema.source import Download, FirstForm, Strict
 
@@ -15,23 +14,17 @@ Kind = Literal["image", "sequence", "text", "table", "baskets"]
 Text = Annotated[str, Field(min_length=1)]
 
 
-def _is_task(name: str) -> str:
-    if name not in TASKS:
-        raise ValueError(f"it should be a task. {nearest(name, TASKS)}")
-    return name
-
-
-Task = Annotated[str, AfterValidator(_is_task)]
+Task = Literal[*TASKS]  # type: ignore[valid-type]
 
 
 class Data(Strict):
     """conf/data/<name>.yaml."""
 
-    kind: Kind
-    task: Task
-    folder: Text
+    kind: Kind  # what an example is
+    task: Task  # a file of src/deepmine/tasks
+    folder: Text  # below `paths.data`, where the raw files are
     download: Download | None = None
-    source: dict[str, Any]
+    source: dict[str, Any]  # `_target_`, a reader, and its parameters
     contract: Contract | None = None  # in YAML its name in conf/data/contract
     on_violation: Literal["stop", "reject"] = "stop"
     clean: Clean = Clean()
@@ -47,10 +40,16 @@ class Data(Strict):
             raise ValueError(f"{self.task} needs `source.target`, the column to predict")
         if len(roles) == 2 and roles["target"] == roles["row_id"] is not None:
             raise ValueError(f"{roles['target']} is the row id (`source.row_id`), so it cannot be the target")
-        if self.split.group and (rule := self.privacy.columns.get(self.split.group)) in ("mask", "drop"):
+        if self.split.group and self.privacy.columns.get(self.split.group) == "drop":
             raise ValueError(
-                f"`privacy.columns.{self.split.group}: {rule}` leaves no groups in that column. Use pseudonymise, "
+                f"`privacy.columns.{self.split.group}: drop` leaves no groups in that column. Use pseudonymise, "
                 "which keeps them apart; the column that rows are grouped by is never a feature"
+            )
+        about = self.clean != Clean() or {*self.privacy.columns} - {roles.get("row_id")}
+        if self.kind != "table" and (about or self.split.group or self.split.time or self.split.part):
+            raise ValueError(
+                "`clean`, `privacy` and `split.group`, `time` and `part` are rules about columns, but data of kind "
+                f"{self.kind} have no columns. Remove the rules and change the raw files instead"
             )
         return self
 
@@ -60,9 +59,9 @@ class Model(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True)
 
-    target: str = Field(alias="_target_")
-    tasks: list[Task] = Field(alias="_tasks_", min_length=1)
-    takes: str = Field(alias="_takes_")
+    target: str = Field(alias="_target_")  # the class
+    tasks: list[Task] = Field(alias="_tasks_", min_length=1)  # what it does
+    takes: str = Field(alias="_takes_")  # a key of conf/preprocessing: matrix, unscaled, sparse, tensor, ...
 
 
 class Paths(Strict):
@@ -76,8 +75,8 @@ class Paths(Strict):
 class Tracking(Strict):
     """conf/tracking/<name>.yaml."""
 
-    uri: Text | None
-    model: bool
+    uri: Text | None  # of MLflow; null: nowhere
+    model: bool  # send the fitted model too
 
 
 class Config(Strict):
@@ -108,11 +107,13 @@ class Config(Strict):
 class Listed(Strict):
     """An experiment of the pipeline, and the data set that its file chooses."""
 
-    data: str
+    data: str  # as in the file of the experiment
 
 
 class Pipeline(Strict):
     """conf/pipeline.yaml."""
 
-    datasets: list[str]
-    experiments: dict[str, Listed]
+    model_config = ConfigDict(title="conf/pipeline.yaml")
+
+    datasets: list[str]  # that `make repro` prepares
+    experiments: dict[str, Listed]  # that it trains, by their files in conf/experiment

@@ -1,5 +1,6 @@
 """What conf/data/<name>.yaml may hold about contract, cleaning, privacy, split and audit; `source.py` has the rest."""
 
+import math
 from datetime import date
 from typing import Annotated, Literal, Self
 
@@ -14,13 +15,12 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 class Column(Strict):
     """The rules for one column."""
 
-    type: Literal["integer", "number", "date", "text"]
+    type: Literal["integer", "number", "date", "text"]  # of the values
     min: float | str | None = None  # dates are ISO texts
     max: float | str | None = None  # of dates the last day
     median: list[float] | None = Field(None, min_length=2, max_length=2)  # its limits: a change of unit moves it
-    categories: list[str] | None = None
-    unique: bool = False
-    infinite: bool = False  # whether numbers may be infinite, which limits do not judge
+    categories: list[str] | None = None  # all texts that there may be
+    unique: bool = False  # whether no value may repeat
     missing: float = Field(0.0, ge=0, le=1)  # the largest share of missing values
 
     @model_validator(mode="after")
@@ -39,47 +39,36 @@ class Column(Strict):
 class Contract(Strict):
     """conf/data/contract/<name>.yaml. What no single row is at fault for always stops: a column, a share, a median."""
 
-    rows: int = Field(1, ge=1)  # at least
     repeated_rows: float = Field(1.0, ge=0, le=1)  # the largest share of rows that equal an earlier one (row id aside)
-    columns: dict[str, Column]
-
-
-class Spelling(Strict):
-    """Spellings made equal: strip blanks, lower case, then `map`, old to new."""
-
-    strip: bool = True
-    lower: bool = False
-    map: dict[str, str | None] = {}
+    columns: dict[str, Column]  # all that there may be
 
 
 class Limits(Strict):
-    """Possible values; those outside are emptied or clipped, or their rows dropped."""
+    """Possible values; those outside are emptied."""
 
-    min: float | None = None
-    max: float | None = None
-    action: Literal["empty", "clip", "drop"] = "empty"
+    min: float = -math.inf  # the smallest possible value
+    max: float = math.inf  # the largest
 
 
 class Missing(Strict):
     """`drop_rows`: drop the rows where one of these columns is missing."""
 
-    drop_rows: list[str] = []
+    drop_rows: list[str] = []  # the columns
 
 
 class Clean(Strict):
     """Applied in this order. What is learned (filling, outliers, sparse columns) belongs to conf/preprocessing."""
 
-    spelling: dict[str, Spelling] = {}
-    impossible: dict[str, Limits] = {}
+    impossible: dict[str, Limits] = {}  # by column
     duplicates: Literal["keep", "drop"] = "keep"  # drop rows that equal an earlier one in every column but the row id
-    missing: Missing = Missing()
+    missing: Missing = Missing()  # rows that cannot be used
 
 
 class Privacy(Strict):
     """A rule for each column that could identify a person; `key` *names* the environment variable with the key."""
 
-    columns: dict[str, Literal["keep", "drop", "mask", "pseudonymise"]] = {}
-    key: str | None = None
+    columns: dict[str, Literal["keep", "drop", "pseudonymise"]] = {}  # the rule of each
+    key: str | None = None  # needed by pseudonymise
 
     @model_validator(mode="after")
     def _has_key(self) -> Self:
@@ -91,20 +80,21 @@ class Privacy(Strict):
 class Audit(Strict):
     """The level of each check; a missing target always fails."""
 
-    shared_groups: Level = "fail"
-    time_order: Level = "fail"
-    leaks: Level = "fail"
-    single_predictors: Level = "warn"
-    duplicates: Level = "warn"
+    shared_groups: Level = "fail"  # a group in two parts
+    time_order: Level = "fail"  # training rows later than test rows
+    leaks: Level = "fail"  # a text, or the mere presence of a value, that gives the target away
+    single_predictors: Level = "warn"  # a number that alone does nearly all: a leak, or an easy problem
+    known_late: Level = "warn"  # a column that looks known only after the target
+    duplicates: Level = "warn"  # validation or test rows with the same features as a training row
 
 
 class Split(Strict):
     """How the rows are cut into train, validation and test. The columns that steer it are not features."""
 
-    strategy: Literal["random", "stratified", "published", "time", "group"]
+    strategy: Literal["random", "stratified", "published", "time", "group"]  # the rule
     val: Share  # of all rows; with `published` of those that are not test rows
-    test: Share | None = None
-    seed: int
+    test: Share | None = None  # of all rows; null with `published`
+    seed: int  # of the split alone, so that runs with other seeds see the same rows
     group: str | None = None  # rows with equal values in this column stay in one part
     time: str | None = None  # the earliest rows train, by this column or, without it, in the order of the source
     part: str | None = None  # holds `train` or `test`, for a table with `published`

@@ -15,28 +15,29 @@ class Form(Strict):
     """How a file is written: `encoding`, and options of https://duckdb.org/docs/current/data/csv/overview."""
 
     table: str | None = None  # of a database; or a query in its own SQL
-    encoding: str | None = None
-    delimiter: str | None = None
-    quotechar: str | None = None
-    escapechar: str | None = None
-    decimal: Literal[".", ","] | None = None
-    thousands: str | None = Field(None, min_length=1, max_length=1)
-    comment: str | None = None
-    header: bool | None = None
-    names: list[str] | None = None
-    skiprows: int | None = Field(None, ge=0)
-    date_format: str | None = None
-    timestamp_format: str | None = None
-    dtype: dict[str, str] | None = None
+    encoding: str | None = None  # null: UTF-8
+    delimiter: str | None = None  # between cells
+    quotechar: str | None = None  # around a cell
+    escapechar: str | None = None  # before a quote inside a cell
+    decimal: Literal[".", ","] | None = None  # of numbers
+    thousands: str | None = Field(None, min_length=1, max_length=1)  # one character
+    comment: str | None = None  # begins a line that is no row
+    header: bool | None = None  # whether the first line names the columns
+    names: list[str] | None = None  # of the columns, where it does not
+    skiprows: int | None = Field(None, ge=0)  # lines before the table
+    date_format: str | None = None  # such as %d.%m.%Y
+    timestamp_format: str | None = None  # such as %d.%m.%Y %H:%M
+    dtype: dict[str, str] | None = None  # the DuckDB type of a column
 
 
 class FirstForm(Form):
-    """What a person tells `new-data` about a file. `baskets`: each line is one; `basket`, `item`: these columns are."""
+    """What a person tells `new-data` about a file; `baskets`: each line is one."""
 
-    null_values: list[str] = []
-    baskets: bool = False
-    basket: str | None = None
-    item: str | None = None
+    null_values: list[str] = []  # texts that mean missing
+    baskets: bool = False  # each line is a basket
+    basket: str | None = None  # the column that names the basket
+    item: str | None = None  # the column that names an item
+    one_hot: bool = False  # each column is an item, 1 or a word where the basket has it
 
 
 class File(Form):
@@ -60,5 +61,5 @@ class File(Form):
 class Download(Strict):
     """Raw files that are downloaded if missing; see `deepmine.data.readers.download.fetch`."""
 
-    mirrors: list[str]
-    files: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{32}$")]] = Field(min_length=1)
+    mirrors: list[str]  # URLs or folders, tried in this order
+    files: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{32}$")]] = Field(min_length=1)  # name: MD5 of the content

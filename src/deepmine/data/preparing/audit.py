@@ -1,7 +1,7 @@
 """The audit: what is wrong with the rows and their split is found before any model sees them."""
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,29 +15,27 @@ from deepmine.data.raw import Raw
 
 ROWS = 20_000  # training rows, evenly spread, that are searched for leaks
 GIVEN_AWAY = 0.9  # share of errors that a column avoids on its own, from which it counts as a leak
+KNOWN = "Was it known before the target?"
 PURE, CHANCE = 0.99, 1e-9  # share of one class among rows with (or without) a value, and its largest probability
 FOLDS = 3
+LEAST = 20  # rows that lack a value, or have a late one, from which that counts
+Finding = dict[str, str]  # level: fail or warn; check: a key of `config.schema.data.Audit`; message: for people
 
 
-class Finding(NamedTuple):
-    """`level`: fail or warn; `check`: a key of `config.schema.data.Audit`; `message`: for people."""
-
-    level: str
-    check: str
-    message: str
-
-
-def audit(raw: Raw, index: Index, task: str, settings: Mapping[str, str]) -> list[Finding]:
-    """Everything that is wrong, at the level that `settings` (`config.schema.data.Audit`) give its check."""
-    found = (*_split(raw, index), *_leaks(raw, index, task))
-    return [Finding(settings[check], check, message) for check, message in found if settings[check] != "off"]
+def audit(read: Raw, raw: Raw, index: Index, declared: Mapping[str, Any]) -> list[Finding]:
+    """Everything that is wrong with `raw`, which was cleaned from `read`; `declared`: conf/data/<name>.yaml."""
+    found, task, levels = [*_split(raw, index)], declared["task"], declared["audit"]
+    if isinstance(raw.X, pd.DataFrame) and raw.y is not None and task in SUPERVISED and len(index["train"]) >= FOLDS:
+        found += [*_leaks(raw, raw.y, index, task), *_late(read, map(str, raw.X), declared["split"]["time"])]
+    said = [{"level": levels[check], "check": check, "message": message} for check, message in found]
+    return [finding for finding in said if finding["level"] != "off"]
 
 
 def refuse(findings: list[Finding], name: str) -> None:
     """Raise `UserError` with every finding whose level is `fail`."""
-    if failed := [finding for finding in findings if finding.level == "fail"]:
-        lines = "".join(f"  {finding.check}: {finding.message}\n" for finding in failed)
-        intended = f"If it is intended, set `audit: {{{failed[0].check}: warn}}` there."
+    if failed := [finding for finding in findings if finding["level"] == "fail"]:
+        lines = "".join(f"  {finding['check']}: {finding['message']}\n" for finding in failed)
+        intended = f"If it is intended, set `audit: {{{failed[0]['check']}: warn}}` there."
         raise UserError(f"The audit of {name} failed:\n{lines}Fix this in conf/data/{name}.yaml. {intended}")
 
 
@@ -71,19 +69,33 @@ def _split(raw: Raw, index: Index) -> Iterator[tuple[str, str]]:
             yield "duplicates", f"{same} of {len(others)} {later} rows have the same features as a training row"
 
 
-def _leaks(raw: Raw, index: Index, task: str) -> Iterator[tuple[str, str]]:
+def _leaks(raw: Raw, target: NDArray, index: Index, task: str) -> Iterator[tuple[str, str]]:
     """Columns that alone predict the target, by their value or because they are filled in."""
     train = index["train"]
-    if not isinstance(raw.X, pd.DataFrame) or raw.y is None or task not in SUPERVISED or len(train) < FOLDS:
-        return
     some = train[np.linspace(0, len(train) - 1, min(len(train), ROWS)).astype(int)]
-    y, known = raw.y[some], "Was it known before the target?"
+    y = target[some]
     for name, column in raw.X.iloc[some].items():
-        if task != "regression" and (said := _presence(column, y)):
-            yield "leaks", f"`{name}` gives the target away: {said}. {known}"
+        if said := _presence(column, y):
+            yield "leaks", f"`{name}` gives the target away: {said}. {KNOWN}"
         elif (share := _errors_avoided(column, y, task)) >= GIVEN_AWAY:
             check = "single_predictors" if pd.api.types.is_numeric_dtype(column) else "leaks"
-            yield check, f"`{name}` alone avoids {share:.0%} of the errors of the best guess. {known}"
+            yield check, f"`{name}` alone avoids {share:.0%} of the errors of the best guess. {KNOWN}"
+
+
+def _late(read: Raw, features: Iterable[str], time: str | None) -> Iterator[tuple[str, str]]:
+    """Columns that look written down with the target, as they lack the same rows, or after the time of their row."""
+    begun = read.X.notna().any(axis=1).to_numpy()  # a row without any value says nothing
+    lost = pd.Series(read.y).isna().to_numpy() & begun
+    for name in features:
+        column = read.X[name]
+        gone = column.isna().to_numpy() & begun
+        if (both := int((gone & lost).sum())) >= max(LEAST, PURE * gone.sum(), lost.sum() / 2):
+            where = f"{both:,} of the {lost.sum():,} rows without a target, and in {gone.sum() - both:,} others"
+            yield "known_late", f"`{name}` is missing in {where}, as if written down with it. {KNOWN}"
+        if time is not None and column.dtype.kind == read.X[time].dtype.kind == "M":
+            later = int((column.dt.normalize() > read.X[time]).sum())
+            if later >= max(LEAST, PURE * column.notna().sum()):
+                yield "known_late", f"`{name}` is a later day than `{time}` in {later:,} rows. {KNOWN}"
 
 
 def _errors_avoided(column: pd.Series, y: NDArray, task: str) -> float:
@@ -108,6 +120,6 @@ def _presence(column: pd.Series, y: NDArray) -> str | None:
     missing = column.isna().to_numpy()
     for side, word in ((~missing, "with"), (missing, "without")) if missing.any() and not missing.all() else ():
         shares = pd.Series(y[side]).value_counts(normalize=True)
-        if shares.iloc[0] >= PURE and np.mean(y == shares.index[0]) ** side.sum() < CHANCE:
+        if side.sum() >= LEAST and shares.iloc[0] >= PURE and np.mean(y == shares.index[0]) ** side.sum() < CHANCE:
             return f"{shares.iloc[0]:.0%} of the rows {word} a value are `{shares.index[0]}`"
     return None

@@ -30,14 +30,10 @@ def infer(frame: pd.DataFrame, protected: Collection[str] = ()) -> dict[str, Any
 
 def check(frame: pd.DataFrame, contract: Mapping[str, Any]) -> pd.DataFrame:
     """The violations: `row` (None where no single row is at fault), `column`, `rule`; `frame` is indexed by row id."""
-    found = list(_columns(frame, contract["columns"]))
-    if not found:  # rules about values need columns of the right type
-        found = list(_rows(frame, contract))
-        found += [
-            (name, *broken) for name, rule in contract["columns"].items() for broken in _values(frame[name], rule)
-        ]
+    # rules about values need columns of the right type
+    found = list(_columns(frame, contract["columns"])) or list(_contents(frame, contract))
     rows = [(row, *rule) for *rule, which in found for row in ([None] if which is None else frame.index[which])]
-    return pd.DataFrame(rows, columns=BROKEN)
+    return pd.DataFrame(rows, columns=BROKEN, dtype=object)  # ids stay as they are, beside None too
 
 
 def enforce(frame: pd.DataFrame, contract: Mapping[str, Any], on_violation: str, ledger: Ledger) -> pd.DataFrame:
@@ -61,27 +57,25 @@ def _infer_column(column: pd.Series, hidden: bool) -> dict[str, Any]:
         rule |= {"min": f"{values.min().year:04}-01-01", "max": f"{values.max().year:04}-12-31"}
     if kind == "text" and 0 < (distinct := values.nunique()) <= CATEGORIES and len(values) >= 10 * distinct:
         rule["categories"] = sorted(map(str, values.unique()))
-    rule = {key: rule[key] for key in ("type", "infinite") if key in rule} if hidden else rule
+    rule = {"type": rule["type"]} if hidden else rule
     if rule["type"] in ("integer", "text") and len(values) >= KEYS and values.is_unique:
         rule["unique"] = True
     return rule | ({"missing": _share(column.isna())} if column.isna().any() else {})
 
 
 def _numbers(values: pd.Series) -> dict[str, Any]:
-    """Limits; of fractions also the quartiles, because the median leaves them when the unit changes."""
-    finite = values[np.isfinite(values)]
-    rule: dict[str, Any] = {"type": "number"} | ({"infinite": True} if len(finite) < len(values) else {})
-    if finite.empty:
-        return rule
-    least, low = (_rounded(finite.quantile(q), ROUND_FLOOR) for q in (0, 0.25))
-    most, high = (_rounded(finite.quantile(q), ROUND_CEILING) for q in (1, 0.75))
-    kind: dict[str, Any] = {"type": "integer"} if (finite % 1 == 0).all() else {"median": [low, high]}
-    return rule | {"min": least, "max": most} | kind
+    """Limits, if all are finite; of fractions also the quartiles, which the median leaves when the unit changes."""
+    if values.empty or not np.isfinite(values).all():
+        return {"type": "number"}
+    least, low = (_rounded(float(values.quantile(q)), ROUND_FLOOR) for q in (0, 0.25))
+    most, high = (_rounded(float(values.quantile(q)), ROUND_CEILING) for q in (1, 0.75))
+    rule = {"type": "integer" if (whole := (values % 1 == 0).all()) else "number", "min": least, "max": most}
+    return rule if whole else rule | {"median": [low, high]}
 
 
 def _rounded(value: float, rounding: str) -> float | int:
     """To three significant digits, in decimals, so that 0.17 stays 0.17."""
-    number = float(Context(3, rounding).create_decimal(repr(float(value))))
+    number = float(Context(3, rounding).create_decimal(repr(value)))
     return int(number) if number.is_integer() else number
 
 
@@ -101,12 +95,12 @@ def _columns(frame: pd.DataFrame, columns: Mapping[str, Any]) -> Iterator[Violat
             yield name, f"must be of type {rule['type']}, is {found}" if found else "is not in the data", None
 
 
-def _rows(frame: pd.DataFrame, contract: Mapping[str, Any]) -> Iterator[Violation]:
-    if len(frame) < contract["rows"]:
-        yield None, f"must be at least {contract['rows']}, are {len(frame)}", None
+def _contents(frame: pd.DataFrame, contract: Mapping[str, Any]) -> Iterator[Violation]:
     repeated, share = frame.duplicated().to_numpy(), contract["repeated_rows"]
     if repeated.mean() > share:
         yield None, f"must not repeat an earlier row in more than {share:.0%}", None if share else repeated
+    for name, rule in contract["columns"].items():
+        yield from ((name, *broken) for broken in _values(frame[name], rule))
 
 
 def _values(x: pd.Series, rule: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -114,13 +108,10 @@ def _values(x: pd.Series, rule: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     there, missing, median = x.notna(), rule["missing"], rule["median"]
     yield "must not be missing", ~there & (missing == 0)
     yield "must be unique", there & x.duplicated() & rule["unique"]
-    if missing and 1 - there.mean() > missing:
+    if missing and (~there).mean() > missing:
         yield f"must not be missing in more than {missing:.0%} of the rows", None
-    if rule["type"] in ("integer", "number"):
-        infinite = np.isinf(x)
-        yield "must be finite", infinite & (not rule["infinite"])
-        x = x.mask(infinite)
-        yield "must be a whole number", x.notna() & (x % 1 != 0) & (rule["type"] == "integer")
+    if rule["type"] == "integer":
+        yield "must be a whole number", there & (x % 1 != 0)
     if median and not (median[0] <= (middle := x.median()) <= median[1] or np.isnan(middle)):
         yield f"must have a median from {median[0]:.12g} to {median[1]:.12g} (another unit?)", None
     if rule["categories"] is not None:

@@ -1,9 +1,9 @@
 """Every example as one row of a table, so that one contract and one report serve every kind of data."""
 
-import re
 from hashlib import blake2b
 from itertools import pairwise
 from typing import Any
+from unicodedata import category
 
 import numpy as np
 import pandas as pd
@@ -11,14 +11,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from deepmine.data.raw import Raw
-
-CHARACTERS: dict[str, Any] = {  # the kinds that a text may hold
-    "upper": lambda text: text != text.lower(),
-    "lower": lambda text: text != text.upper(),
-    "digits": re.compile(r"\d").search,
-    "blanks": re.compile(r"\s").search,
-    "signs": re.compile(r"[^\w\s]").search,
-}
 
 
 def describe(raw: Raw, target: str | None = None) -> pd.DataFrame:
@@ -51,7 +43,7 @@ def _measures(X: Any, columns: Any) -> dict[str, Any]:
     if sparse.issparse(X):
         return {"items": np.diff(X.tocsr().indptr).astype(float)}
     if X.ndim == 1:
-        kinds = [" ".join(kind for kind, has in CHARACTERS.items() if has(text)) for text in X]
+        kinds = [" ".join(sorted(set(map(category, text)))) for text in X]  # "Ll Lu Zs": unicode.org/reports/tr44
         return {"length": np.char.str_len(X).astype(float), "characters": kinds}
     if X.ndim == 4:
         flat = X.reshape(len(X), -1)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from deepmine.config.errors import UserError
 from deepmine.config.schema.config import Data
-from deepmine.config.schema.data import Clean
 from deepmine.data.dataset import Dataset, Part
 from deepmine.data.ledger import Entry, Ledger
 from deepmine.data.preparing import audit, clean, contract, privacy
@@ -45,17 +44,18 @@ def prepare(name: str, settings: Any, raw_folder: Path) -> Prepared:
     else:
         rejects = contract.enforce(describe(raw, target), declared["contract"], declared["on_violation"], ledger)
         raw = raw.take(~np.isin(raw.rows, rejects["row"].to_numpy(raw.rows.dtype))) if len(rejects) else raw
+    read = raw
     if is_table:
         raw = clean_table(raw, target, declared, ledger)
-    else:
-        _refuse_column_rules(declared)
     audit.require_target(raw, target)
     classes = settings["task"] != "regression"  # integers to predict by regression are not classes
     by = raw if raw.y is None or classes else raw._replace(y=raw.y.astype(float))
+    if declared["privacy"]["columns"].get(target) == "pseudonymise":  # another key must give the same split
+        by = raw._replace(y=pd.factorize(np.asarray(raw.y))[0])
     index = split(settings["split"], by, settings["train_fraction"])
     if settings["task"] == "classification":
         audit.require_classes(raw, index)
-    findings = audit.audit(raw, index, settings["task"], declared["audit"])
+    findings = audit.audit(read, raw, index, declared)
     audit.refuse(findings, name)
     info = {
         "name": name,
@@ -64,7 +64,7 @@ def prepare(name: str, settings: Any, raw_folder: Path) -> Prepared:
         "classes": np.unique(raw.y).tolist() if raw.y is not None and classes else None,
         **{key: settings[key] for key in ("kind", "split", "train_fraction")},
         **{key: value for key, value in raw.facts.items() if key != "ledger"},
-        "audit": [finding._asdict() for finding in findings],
+        "audit": findings,
     }
     everything = Part(raw.X, raw.y, raw.rows, raw.groups)
     parts = {part: everything.take(rows) for part, rows in index.items()}
@@ -97,14 +97,6 @@ def _with_protected_ids(raw: Raw, row_id: str | None, settings: Any, ledger: Led
     if len(np.unique(rows)) != len(rows):
         raise UserError(f"`{row_id}` does not identify each row under its rule in `data.privacy`. Use pseudonymise.")
     return raw._replace(rows=rows)
-
-
-def _refuse_column_rules(declared: Mapping[str, Any]) -> None:
-    clean, rules = declared["clean"] != Clean().model_dump(), declared["privacy"]["columns"]
-    steering = any(declared["split"][key] for key in STEERING.values())
-    if section := "clean" if clean else "privacy" if rules else "split" if steering else None:
-        found = f"`data.{section}` has rules about columns, but data of kind {declared['kind']} have no columns."
-        raise UserError(f"{found} Remove the rules and change the raw files instead.")
 
 
 def _steering(column: pd.Series, field: str) -> NDArray:

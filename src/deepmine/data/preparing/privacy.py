@@ -11,13 +11,12 @@ import pandas as pd
 
 from deepmine.config.errors import UserError
 from deepmine.data.ledger import Ledger
-from deepmine.data.preparing.clean import each, require
+from deepmine.data.preparing.clean import require
 
-DEMO = "DEEPMINE_DEMO_KEY"
-DEMO_KEY = "deepmine's public demo key protects nobody"
+DEMO = "DEMO_KEY"
+DEMO_KEY = "a public demo key, which protects nobody"  # without the project's name, so a rename changes no data
 SHORTEST_KEY = 16  # characters
 LOOKED_AT = 10_000  # rows, evenly spread
-DONE = {"drop": "dropped", "mask": "masked", "pseudonymise": "pseudonymised"}
 SSN_IBAN = r"^\s*(\d{3}-\d{2}-\d{4}|[A-Z]{2}\d{2}( ?[A-Z0-9]{4}){3,7}( ?[A-Z0-9]{1,3})?)\s*$"
 PHONE = r"^\s*(\+[1-9][\d ()/.-]{7,18}\d|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}|0\d{1,5}[ /-]\d[\d -]{4,11})\s*$"
 CARD = r"^\s*[2-6]([ -]?\d){12,18}\s*$"  # and its check digit fits
@@ -39,7 +38,7 @@ NAMES = {  # the name of a column, its words joined by `_`
 
 
 def protect(frame: pd.DataFrame, settings: Mapping[str, Any], ledger: Ledger) -> pd.DataFrame:
-    """Apply each column's rule; `frame` is not changed. Missing values stay missing, except under `mask`.
+    """Apply each column's rule; `frame` is not changed. Missing values stay missing.
 
     A pseudonym is the first 16 hexadecimal digits of HMAC-SHA256 (RFC 2104) of the value as text.
     Raises `UserError` if a column looks personal and has no rule, a rule names no column, or there is no key.
@@ -49,18 +48,17 @@ def protect(frame: pd.DataFrame, settings: Mapping[str, Any], ledger: Ledger) ->
     if unruled := {name: why for name, why in personal(frame).items() if name not in rules}:
         raise UserError(
             f"These columns look personal: {'; '.join(f'`{name}` ({why})' for name, why in unruled.items())}. Say in "
-            "conf/data/<name>.yaml what to do (drop, mask, pseudonymise; keep if they are not personal):\nprivacy:\n"
+            "conf/data/<name>.yaml what to do (drop, pseudonymise; keep if they are not personal):\nprivacy:\n"
             "  columns:\n" + "\n".join(f"    {name}: drop" for name in unruled)
         )
     frame = frame.copy(deep=False)
     for name, rule in rules.items():
-        column, note = frame.pop(name) if rule == "drop" else frame[name], ""
-        if rule == "mask":
-            frame[name] = pd.Series("*", frame.index, dtype="str")
-        elif rule == "pseudonymise":
-            frame[name], note = _pseudonyms(column, settings["key"])
-        if rule != "keep":
-            ledger.add("privacy", f"{name}: {DONE[rule]}{note}", len(frame), len(frame), int(column.notna().sum()))
+        if rule == "keep":
+            continue
+        column, done = frame.pop(name) if rule == "drop" else frame[name], "dropped"
+        if rule == "pseudonymise":
+            frame[name], done = _pseudonyms(column, settings["key"])
+        ledger.add("privacy", f"{name}: {done}", len(frame), len(frame), int(column.notna().sum()))
     return frame
 
 
@@ -92,7 +90,7 @@ def _has_check_digit(text: str) -> bool:
 
 
 def _pseudonyms(column: pd.Series, variable: str) -> tuple[pd.Series, str]:
-    """By the key in an environment variable, with a note if it is not secret."""
+    """By the key in an environment variable, and what was done, with a note if it is not secret."""
     key = os.environ.get(variable) or (DEMO_KEY if variable == DEMO else "")
     if len(key) < SHORTEST_KEY:
         problem = f"holds fewer than {SHORTEST_KEY} characters" if key else "is not set"
@@ -100,5 +98,8 @@ def _pseudonyms(column: pd.Series, variable: str) -> tuple[pd.Series, str]:
             f"`data.privacy.key` names the environment variable {variable}, which {problem}. Set it to your team's key "
             f"or a new one: export {variable}=$(python3 -c 'import secrets; print(secrets.token_hex(32))')"
         )
-    note = " with the public demo key, which protects nobody" if key == DEMO_KEY else ""
-    return each(column, lambda text: hmac.digest(key.encode(), text.encode(), "sha256").hex()[:16]), note
+    done = "pseudonymised" + " with the public demo key, which protects nobody" * (key == DEMO_KEY)
+    values = column.dropna().unique()
+    texts = [f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value) for value in values]
+    found = [hmac.digest(key.encode(), text.encode(), "sha256").hex()[:16] for text in texts]
+    return column.map(dict(zip(values, found, strict=True))).astype("str"), done

@@ -1,9 +1,7 @@
 """The data report: one page for a browser about what a data set holds and what preparing did to it."""
 
 import re
-from base64 import b64encode
 from collections.abc import Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +30,9 @@ def page(dataset: Dataset, account: Mapping[str, Any]) -> str:
     return template.render(
         info=info,
         account=account,
-        sizes=", ".join(f"{len(part):,} {name} rows" for name, part in dataset.parts()),
+        parts=dict(dataset.parts()),
         shown=f"{len(shown):,} of {n:,} training rows, {shown.shape[1]} of {table.shape[1]} columns",
         summary=_summary(shown),
-        images=_images(train.X) if info["kind"] == "image" else None,
     )
 
 
@@ -50,13 +47,3 @@ def _summary(table: pd.DataFrame) -> str:
     for number, name in enumerate(dict.fromkeys(re.findall(r'(?:report_|id=")([0-9a-f]{8})\b', html))):
         html = html.replace(name, f"{number:08}")
     return html
-
-
-def _images(X: np.ndarray) -> str:
-    """At most 40 images, evenly spread, in rows of 8, as the text of a PNG."""
-    from PIL import Image
-
-    some = X[np.linspace(0, len(X) - 1, 40).astype(int)].transpose(0, 2, 3, 1)
-    sheet, file = np.vstack([np.hstack(some[n : n + 8]) for n in range(0, 40, 8)]), BytesIO()
-    Image.fromarray(sheet[..., 0] if sheet.shape[2] == 1 else sheet).save(file, format="png")
-    return b64encode(file.getvalue()).decode()

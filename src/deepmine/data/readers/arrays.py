@@ -36,14 +36,12 @@ def read(
     or `(n, steps)`. `table`: `(n, columns)`. Features are called x0, x1, ...
     """
     train = _pair(folder, kind, X, y)
-    if X_test is None:
-        raw = Raw(*train, np.arange(len(train[0])).astype(str))
-    else:
+    raw = Raw(*train, np.arange(len(train[0])).astype(str))
+    if X_test is not None:
         raw = _published(*train, *_pair(folder, kind, X_test, y_test))
-    if kind == "image":
-        return raw
     names = [f"x{n}" for n in range(raw.X.shape[-1])]
-    return raw._replace(X=pd.DataFrame(raw.X, columns=names) if kind == "table" else raw.X, facts={"columns": names})
+    raw = raw._replace(X=pd.DataFrame(raw.X, columns=names)) if kind == "table" else raw
+    return raw if kind == "image" else raw._replace(facts={"columns": names})
 
 
 def _published(X: NDArray, y: NDArray | None, X_test: NDArray, y_test: NDArray | None) -> Raw:

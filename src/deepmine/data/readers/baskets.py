@@ -1,4 +1,4 @@
-"""Baskets: a text file with a basket on each line (`milk,bread,butter`), or a CSV file with a column of baskets."""
+"""Baskets: a text file with one on each line (`milk,bread,butter`), or a CSV file with columns of baskets and items."""
 
 import csv
 import gzip
@@ -14,12 +14,16 @@ from deepmine.config.errors import UserError, nearest
 from deepmine.data.ledger import Entry
 from deepmine.data.raw import Raw, raw_files, read_csv
 
+HELD = {"1", "1.0", "t", "true", "y", "yes", "x"}
+NOT_HELD = {"0", "0.0", "f", "false", "n", "no", "?", ""}
+
 
 def read(
     folder: Path,
     file: str,  # text in UTF-8, packed (.gz) or not
     basket: str | None = None,  # with `item`, columns of a CSV file. None: each line is one; its number is its id
     item: str | None = None,
+    one_hot: bool = False,  # whether a CSV file has a column for each item, and one named `basket` or none
     separator: str | None = None,  # between items of a line (None: a comma), or of a cell of `item` (None: it is one)
     names: str | None = None,  # a CSV file of two columns: what stands for an item in `file`, and its name
     header: bool = False,  # whether to skip the first line, where each line is a basket
@@ -32,9 +36,12 @@ def read(
     Blanks around an item do not count, nor does an item that is repeated, nor a line without any.
     """
     [path, *_] = raw_files(folder, file)
-    if (basket is None) != (item is None):
+    if (basket is None) != (item is None) and not one_hot:
         raise UserError("Set both `basket` and `item` in data.source, or neither where each line is a basket.")
-    pairs = _rows(path, basket, item, separator) if basket and item else _lines(path, separator or ",", header)
+    if one_hot:
+        pairs = _columns(path, basket, separator or ",")
+    else:
+        pairs = _rows(path, basket, item, separator) if basket and item else _lines(path, separator or ",", header)
     pairs = pairs.assign(item=pairs["item"].str.strip())[pairs["item"].str.strip() != ""]
     if names is not None:
         known = read_csv(raw_files(folder, names)[0], dtype=str, keep_default_na=False)
@@ -52,11 +59,11 @@ def read(
     X.data[:] = 1  # 256 of an item are 0
     goods = np.flatnonzero(~columns.isin(list(leave_out)))
     X = X[:, goods]
-    sizes = np.diff(X.indptr)
-    kept = np.flatnonzero((sizes >= min_items) & (sizes <= (X.shape[1] if max_items is None else max_items)))
+    sizes, most = np.diff(X.indptr), X.shape[1] if max_items is None else max_items
+    kept = np.flatnonzero((sizes >= min_items) & (sizes <= most))
     if not len(kept):
-        raise UserError(f"{path} has no basket of {min_items} to {max_items} items.")
-    what = f"{len(rows)} baskets of {len(columns)} items, {len(kept)} with {min_items} to {max_items} items kept"
+        raise UserError(f"{path} has no basket of {min_items} to {most} items.")
+    what = f"{len(rows)} baskets of {len(columns)} items, {len(kept)} with {min_items} to {most} items kept"
     facts = {"columns": columns[goods].tolist(), "ledger": [Entry("read", what, len(rows), len(kept))]}
     return Raw(X[kept], None, rows.to_numpy(np.str_)[kept], facts=facts)
 
@@ -69,6 +76,18 @@ def _lines(path: Path, separator: str, header: bool) -> pd.DataFrame:
     except (OSError, EOFError, ValueError, TypeError, csv.Error, zlib.error) as error:
         raise UserError(f"{path} is damaged, or not text in UTF-8 with items between {separator!r}: {error}") from None
     return pd.DataFrame(pairs, columns=["basket", "item"], dtype="str")
+
+
+def _columns(path: Path, basket: str | None, separator: str) -> pd.DataFrame:
+    table = read_csv(path, [basket] if basket else [], dtype="str", keep_default_na=False, sep=separator)
+    ids = table.index.astype("str") if basket is None else table.pop(basket)
+    marks = table.apply(lambda column: column.str.strip().str.lower())
+    held = marks.isin(HELD)
+    if other := [column for column in table if not (held[column] | marks[column].isin(NOT_HELD)).all()]:
+        marked = f"1 or 0, true or false, yes or no, t, x, ? or nothing. Remove {', '.join(map(str, other[:5]))}"
+        raise UserError(f"{path} must say of each item in a basket {marked}, or correct the marks.")
+    rows, columns = np.nonzero(held.to_numpy())
+    return pd.DataFrame({"basket": np.array(ids)[rows], "item": table.columns[columns]}, dtype="str")
 
 
 def _rows(path: Path, basket: str, item: str, separator: str | None) -> pd.DataFrame:

@@ -8,12 +8,14 @@ import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pooch
 import requests
 
 from deepmine.config.errors import UserError, shown
 from deepmine.data.folders import locked
+from deepmine.data.progress import progress
 from deepmine.data.raw import require_inside
 
 
@@ -36,9 +38,11 @@ def _fetch(path: Path, urls: Sequence[str], known: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=path.parent, prefix=".") as scratch:
         for number, url in enumerate(urls):
-            copy = None if re.match("https?://", url) else _copy
+            how: dict[str, Any] = {"downloader": _copy}
+            if re.match("https?://", url):
+                how = {"progressbar": progress(f"downloading {path.name}", 1, unit="B")}
             try:
-                found = Path(pooch.retrieve(url, None, str(number), scratch, downloader=copy, progressbar=not copy))
+                found = Path(pooch.retrieve(url, None, str(number), scratch, **how))
                 with (gzip.open if path.suffix == ".gz" else open)(found, "rb") as content:
                     md5 = hashlib.file_digest(content, "md5").hexdigest()
                 if md5 == known:

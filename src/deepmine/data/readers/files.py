@@ -34,10 +34,7 @@ DIVIDED = "its lines are not all divided alike; correct them, or set `delimiter`
 def load(
     db: duckdb.DuckDBPyConnection, folder: Path, table: str, file: File, null_values: Sequence[str], ledger: Ledger
 ) -> None:
-    """Make one table of files with the same columns, or of a database; `null_values` of CSV files mean "missing".
-
-    The ledger gets what was read, and a question for each column that may have been misread.
-    """
+    """Make one table of files with the same columns, or of a database; the ledger gets what may have been misread."""
     name, questions = file.path or str(file.url), []
     paths = [] if file.path is None else raw_files(folder, file.path)
     kinds = {_kind(path) for path in paths}

@@ -1,5 +1,6 @@
 """Tables: files or database tables, selected from and joined by one SQL query in DuckDB."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,9 +14,11 @@ from numpy.typing import NDArray
 from deepmine.config.errors import UserError, nearest
 from deepmine.config.schema.source import File
 from deepmine.data.ledger import Ledger
+from deepmine.data.progress import watched
 from deepmine.data.raw import Raw
 from deepmine.data.readers.files import explained, load, quoted
 
+MANY = r"\b(union|unnest|unpivot|cross)\b"  # give more rows on purpose
 MEMORY = "1GB"  # for DuckDB, which writes to disk what does not fit
 WHOLE = ("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 Keys = dict[str, str | list[str] | dict[str, str]]
@@ -26,8 +29,7 @@ def read(
     folder: Path,
     files: dict[str, File],  # by the name of the table in `query`
     query: str | None = None,  # https://duckdb.org/docs/current/sql/introduction; without it there is one table
-    keys: Keys
-    | None = None,  # for the account alone: by table, what names its rows; {dest: faa} if the other says dest
+    keys: Keys | None = None,  # for the account: by table, what names its rows; {dest: faa} if the other says dest
     row_id: str | None = None,  # the column of unique ids, by which rows are ordered; None: the number of the row
     target: str | None = None,  # the column to predict; its values may be missing
     null_values: Sequence[str] = ("",),  # texts of CSV files that mean "missing"
@@ -46,19 +48,24 @@ def read(
     ledger = Ledger()
     with TemporaryDirectory(prefix="deepmine-") as scratch, duckdb.connect(f"{scratch}/tables.duckdb") as db:
         db.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{MEMORY}'")
-        for table, file in files.items():
-            load(db, folder, table, File.model_validate(file), null_values, ledger)
-        account(db, list(files), keys or {}, ledger)
-        # a query sees the declared files only, which are versioned; the last bit of a sum depends on its order
-        db.execute("SET enable_external_access = false; SET threads = 1")
-        sizes = {table: db.table(quoted(table)).shape[0] for table in files}
-        frame = _selected(db, list(files), query, row_id, target)
+        db.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
+        with watched(f"reading {folder}", db.query_progress):
+            for table, file in files.items():
+                load(db, folder, table, File.model_validate(file), null_values, ledger)
+            account(db, list(files), keys or {}, ledger)
+            # a query sees the declared files only, which are versioned; the last bit of a sum depends on its order
+            db.execute("SET enable_external_access = false; SET threads = 1")
+            sizes = {table: db.table(quoted(table)).shape[0] for table in files}
+            frame = _selected(db, list(files), query, row_id, target)
     said = f"{len(frame)} rows from {sizes[first]} of {first}"
-    said += "; more than any table has: does a join match several rows?" * (len(frame) > max(sizes.values()))
     if query is not None:
         ledger.add("integrate", f"query: {said}", sizes[first], len(frame))
+    many = len(frame) > max(sizes.values()) and not re.search(MANY, query or "", re.IGNORECASE)
+    said += "; more than any table has: does a join match several rows?" * many
     if row_id and (wrong := int((frame[row_id].duplicated() | frame[row_id].isna()).sum())):
         raise UserError(f"`{row_id}` must name each row once, but is missing or repeated in {wrong} rows ({said}).")
+    if many:
+        raise UserError(f"The query gives {said} Aggregate that table first. If it is meant, write CROSS JOIN.")
     rows = np.arange(len(frame)) if row_id is None else frame.pop(row_id).to_numpy(np.str_)
     y: Any = None if target is None else frame.pop(target)
     if y is not None:
@@ -110,10 +117,9 @@ def _typed(found: duckdb.DuckDBPyRelation, row_id: str | None, target: str | Non
 
 
 def account(db: duckdb.DuckDBPyConnection, tables: list[str], keys: Keys, ledger: Ledger) -> None:
-    """Count the repeated keys, their conflicting values and the unmatched rows of each table in `keys`.
+    """Count the repeated keys of each table, their conflicting values, and the rows without a match.
 
-    `keys`: by table, the column or columns that name its rows; `{dest: faa}` if another table calls them otherwise. It
-    is compared with the first other table that has them. A `UserError` if none has, or no row has a match.
+    It is compared with the first other table that has its key. A `UserError` if none has, or no row has a match.
     """
     types = {t: dict(zip(db.table(quoted(t)).columns, db.table(quoted(t)).types, strict=True)) for t in tables}
     for table, given in keys.items():
@@ -126,9 +132,8 @@ def account(db: duckdb.DuckDBPyConnection, tables: list[str], keys: Keys, ledger
             if one != other and "VARCHAR" in (one, other):
                 say = f"dtype: {{{min(key.values())}: VARCHAR}}"
                 raise UserError(f"The key of `{table}` is {other} there, {one} in `{base}`: is 007 7? Say: {say}.")
-        ledger.add(
-            "integrate", _told(db, base, table, key, list(types[table])), *[db.table(quoted(table)).shape[0]] * 2
-        )
+        rows = db.table(quoted(table)).shape[0]
+        ledger.add("integrate", _told(db, base, table, key, list(types[table])), rows, rows)
 
 
 def _told(db: duckdb.DuckDBPyConnection, base: str, table: str, key: dict[str, str], columns: list[str]) -> str:

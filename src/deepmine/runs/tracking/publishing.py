@@ -1,11 +1,12 @@
 """From a run record to MLflow.
 
-One record is one MLflow run, found by its tag `deepmine.record_id`, and only what the tracker lacks is sent: so an
-outage, a restored DVC stage and a fresh clone are the same case. Trials of a sweep are children of one run, which has
-the scores of the best and a table of all.
+One record is one MLflow run, found by its tag `record_id`, and nothing is stored twice: so an outage, a
+restored DVC stage and a fresh clone are the same case. Trials of a sweep are children of one run, which has the scores
+and the overrides of the best.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ from deepmine.runs import ranking
 from deepmine.runs.record import Record
 from deepmine.runs.tracking import store
 
-PUBLISHED = "deepmine.published"  # digest of the record's files when they were last sent
+PUBLISHED = "record_digest"  # digest of the record's files when they were last sent
 SHARED = ("experiment", "dataset", "model", "task", "mlflow.user")  # tags that children take from their parent
 LONGEST = 6000  # characters that MLflow keeps of a parameter's value
 
@@ -39,9 +40,9 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
         with store.lock(record.provenance["record_id"]):
             run_id = _find_or_create(client, record, uri)
             try:
-                _send_curves(client, record, run_id)
                 digest = digests.folder_digest(record.folder)
                 if client.get_run(run_id).data.tags.get(PUBLISHED) != digest:
+                    _send_scores(client, record, run_id)
                     _send_files(client, record, run_id)
                     if send_model and record.status["status"] == "FINISHED":
                         _send_model(client, record, run_id, trusted)
@@ -64,15 +65,15 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> st
     tags = {"experiment": settings["experiment"], "dataset": choices["data"], "model": choices["model"]}
     tags |= {"task": settings["task"], "dirty": git.get("dirty", "no git"), "mlflow.user": provenance["user"]}
     tags |= {"mlflow.source.name": "deepmine.train", "mlflow.source.git.commit": git["commit"] or "none"}
-    tags["mlflow.source.git.branch"] = git.get("branch", "none")
+    tags |= {"mlflow.source.git.branch": git.get("branch", "none"), "overrides": "\n".join(record.overrides)}
     start = _milliseconds(record.training["started"])
     if trial := provenance.get("trial"):
-        tags |= {"trial": trial["number"], "overrides": "\n".join(provenance["command"][2:])}
         shared = {key: tags[key] for key in ("dataset", "task", "mlflow.user")} | {"kind": "sweep"}
         with store.lock(trial["sweep"]):
-            above = store.find_or_create_run(client, experiment, trial["sweep"], shared, trial["sweep"], start)
-        tags[store.PARENT] = above.info.run_id
-    run = store.find_or_create_run(client, experiment, provenance["record_id"], tags, record.name, start)
+            name = f"sweep {trial['sweep']}"
+            above = store.find_or_create_run(client, experiment, trial["sweep"], shared, name, start)
+        tags |= {"trial": trial["number"], store.PARENT: above.info.run_id}
+    run = store.find_or_create_run(client, experiment, provenance["record_id"], tags, _name(record), start)
     if not run.data.params:
         data = provenance["data"]
         source = json.dumps({"tags": {key: str(data[key]) for key in ("data.dvc", "raw")}})
@@ -80,6 +81,13 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> st
         client.log_batch(run.info.run_id, params=[Param(key, value) for key, value in _flat(settings)])
         client.log_inputs(run.info.run_id, [DatasetInput(used, [InputTag("mlflow.data.context", "training")])])
     return run.info.run_id
+
+
+def _name(record: Record) -> str:
+    """`titanic-tree max_depth=4`: the experiment, or the data and the model, and what was set beside them."""
+    told = [word for word in record.overrides if not re.match("(experiment|data|model)=", word)]
+    short = [re.sub(r"^[^=]*\.(?=[^.=]+=)", "", word) for word in told]
+    return " ".join([re.sub(r"-\d{8}-\d{6}-\w{4}$", "", record.provenance["name"]), *short])
 
 
 def _conclude_sweep(client: mlflow.MlflowClient, trial: str) -> None:
@@ -91,7 +99,9 @@ def _conclude_sweep(client: mlflow.MlflowClient, trial: str) -> None:
         runs = client.search_runs([run.info.experiment_id], f"tags.`{store.PARENT}` = '{above}'")
         all_data = [trial.data for trial in runs]
         trials = [ranking.Trial(int(d.tags["trial"]), d.tags["overrides"].splitlines(), d.metrics) for d in all_data]
-        store.log_new(client, above, *ranking.summary(run.data.tags["task"], trials))
+        if best := ranking.best(run.data.tags["task"], trials):
+            tags = {"best_trial": str(best.number), "overrides": "\n".join(best.overrides)}
+            store.log_new(client, above, {key: value for key, value in best.metrics.items() if "/" in key}, tags)
         found = {trial.info.status for trial in runs}
         if "RUNNING" in found:
             client.update_run(above, "RUNNING")
@@ -100,20 +110,16 @@ def _conclude_sweep(client: mlflow.MlflowClient, trial: str) -> None:
             client.set_terminated(above, status, max(trial.info.end_time for trial in runs))
 
 
-def _send_curves(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
-    """The epochs that the tracker does not have yet."""
-    curves = record.curves
-    keys = {key for line in curves for key in line} - {"epoch", "time"}
-    known = {key: {point.step for point in client.get_metric_history(run_id, key)} for key in keys}
-    new = [(line, key) for line in curves for key in keys & set(line) if line["epoch"] not in known[key]]
-    points = [Metric(key, line[key], int(line["time"] * 1000), line["epoch"]) for line, key in new]
+def _send_scores(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
+    """Final scores, and the curves: a point that MLflow has with the same time it does not store again."""
+    store.log_new(client, run_id, record.metrics | {k: x for k, x in record.training.items() if k == "fit_seconds"})
+    curves = [(line, key) for line in record.curves for key in line if key not in ("epoch", "time")]
+    points = [Metric(key, line[key], int(line["time"] * 1000), line["epoch"]) for line, key in curves]
     client.log_batch(run_id, metrics=points)
 
 
 def _send_files(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
-    """Final scores as metrics; every file but the model, which goes as a model, as an artifact; the data's report."""
-    seconds = {key: value for key, value in record.training.items() if key == "fit_seconds"}
-    store.log_new(client, run_id, record.metrics | seconds)
+    """Every file but the model, which goes as a model, as an artifact; the data's report."""
     for path in record.folder.iterdir():
         if path.is_dir():
             client.log_artifacts(run_id, str(path), path.name)
@@ -127,8 +133,9 @@ def _send_files(client: mlflow.MlflowClient, record: Record, run_id: str) -> Non
 def _prepared(record: Record) -> Path | None:
     """The data set that the run was made on; None when it is gone, or another one by now."""
     facts = record.provenance["data"]
-    info = dataset.read_info(Path(facts["dataset"]))
-    return Path(facts["dataset"]) if info is not None and info["digest"] == facts["digest"] else None
+    folder = Path(facts["dataset"])
+    same = (folder / "parts").is_dir() and dataset.require_info(folder)["digest"] == facts["digest"]
+    return folder if same else None
 
 
 def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, trusted: Sequence[str]) -> None:
@@ -164,10 +171,9 @@ def _send_folds(client: mlflow.MlflowClient, record: Record, parent: str) -> Non
     run = client.get_run(parent)
     begin, end = run.info.start_time, _milliseconds(record.training.get("ended", record.training["started"]))
     for fold in record.cross_validation.get("folds", []):
+        number, identity = fold["fold"], f"{record.provenance['record_id']}-fold-{fold['fold']}"
         tags = {**{key: run.data.tags[key] for key in SHARED}, "kind": "fold", store.PARENT: parent}
-        name = f"{run.info.run_name}-fold-{fold['fold']}"
-        identity = f"{record.provenance['record_id']}-fold-{fold['fold']}"
-        child = store.find_or_create_run(client, run.info.experiment_id, identity, tags, name, begin)
+        child = store.find_or_create_run(client, run.info.experiment_id, identity, tags, f"fold {number}", begin)
         scores = {f"cv/{key}": value for key, value in fold.items() if key not in ("fold", "rows")}
         store.log_new(client, child.info.run_id, scores)
         client.set_terminated(child.info.run_id, "FINISHED", end)

@@ -1,7 +1,8 @@
 """The MLflow store, `tracking.uri`: reached, created where it is a local file, searched for what a tag names, viewed.
 
-A view is what the UI opens with: for each data set and task a table of its runs, ranked by the validation rows. MLflow
-keeps it in a tag of the experiment, which it does not document; a version that ignores it opens the plain list of runs.
+A view is what the UI opens with: for each data set and task a table of its runs, newest first, the only order in which
+MLflow folds children below their parent. It keeps a view in a tag of the experiment, which it does not document; a
+version that ignores it opens the plain list of runs.
 """
 
 import json
@@ -28,7 +29,7 @@ from deepmine.data.folders import locked
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # as MLflow marks experiments that train models
 SQLITE = "sqlite:///"
-RECORD_ID = "deepmine.record_id"
+RECORD_ID = "record_id"
 PARENT = "mlflow.parentRunId"
 VIEW = "mlflow.sharedViewState."
 PROBES = ("health", "api/2.0/mlflow/experiments/search?max_results=1")  # the second needs the server's database
@@ -76,16 +77,14 @@ def experiment(client: mlflow.MlflowClient, name: str, uri: str) -> str:
 def find_or_create_run(
     client: mlflow.MlflowClient, experiment: str, identity: str, tags: Mapping[str, Any], name: str, start: int
 ) -> Run:
-    """The run with this tag `deepmine.record_id`."""
+    """The run with this tag `record_id`."""
     if found := client.search_runs([experiment], f"tags.`{RECORD_ID}` = '{identity}'", max_results=1):
         return found[0]
     text = {key: str(value) for key, value in {RECORD_ID: identity, **tags}.items()}
     return client.create_run(experiment, start, text, run_name=name)
 
 
-def log_new(
-    client: mlflow.MlflowClient, run: str, scores: Mapping[str, float], tags: Mapping[str, str] | None = None
-) -> None:
+def log_new(client: mlflow.MlflowClient, run: str, scores: Mapping[str, float], tags: Any = None) -> None:
     """Send tags, and the scores that a run does not have yet."""
     known, now = client.get_run(run).data.metrics, int(time.time() * 1000)
     new = [Metric(key, value, now, 0) for key, value in scores.items() if known.get(key) != value]
@@ -93,16 +92,16 @@ def log_new(
 
 
 def share_view(client: mlflow.MlflowClient, experiment: str, task: str) -> None:
-    """Add the view of one task's runs to an experiment, given by its id, unless it has one."""
-    if VIEW + task in client.get_experiment(experiment).tags:
-        return
-    scores, directions = tasks.find(task).columns, tasks.find(task).directions
-    columns = [f"metrics.`{key}`" for key in (f"val/{scores[0]}", *(f"test/{key}" for key in scores[:2]))]
+    """Add the view of one task's runs to an experiment, given by its id."""
+    scores = [f"metrics.`{part}/{tasks.find(task).columns[0]}`" for part in ("val", "test")]
+    widths = {"attributes.`Run Name`": 350, "tags.`overrides`": 180, **dict.fromkeys(scores, 85)}
     view = {
         "searchFilter": f"tags.task = '{task}'",
-        "orderByKey": "attributes.start_time" if directions[scores[0]] is None else columns[0],
-        "orderByAsc": directions[scores[0]] is False,
-        "selectedColumns": columns,  # as many as a window shows
+        "orderByKey": "attributes.start_time",
+        "orderByAsc": False,
+        "selectedColumns": [*widths],
+        "columnOrder": [*widths],
+        "columnWidths": widths,  # pixels: with `Created` and `Duration` a window of 1280
     }
     client.set_experiment_tag(experiment, VIEW + task, json.dumps(view))
 

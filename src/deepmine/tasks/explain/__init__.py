@@ -1,50 +1,56 @@
-"""Why that answer? What a supervised model bases it on, and what the reports of several tasks share."""
+"""Why that answer? What a supervised model bases it on, for the reports of several tasks."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from sklearn.inspection import PartialDependenceDisplay
 from sklearn.pipeline import Pipeline
-from sklearn.tree import BaseDecisionTree
+from sklearn.tree import BaseDecisionTree, plot_tree
 
 from deepmine.data.dataset import Dataset
-from deepmine.figures import show_image
+from deepmine.figures import EXAMPLES, image_figure
 from deepmine.tasks import Report
+from deepmine.tasks.explain import importance
 
-EXAMPLES = 8  # rows in a figure
+DEPTH, CLASSES = 3, 6  # of a tree's figure; lines of partial dependence
+ROWS = {"train": "training", "val": "validation", "test": "test"}  # what a person calls the rows of a part
+STEPS = 32  # of the way from an empty input to the full one
 
 
 def explain(pipeline: Pipeline, data: Dataset, predicted: NDArray, scoring: str) -> Report:
     """The importance of each input to a score of the test rows ("accuracy", "r2"), and what else suits the model."""
-    from deepmine.tasks.explain import attributions, importance, trees
-
-    found = importance.importance(pipeline, data.test, data.info, scoring)
-    ranked = found.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
-    is_tree = isinstance(pipeline[-1], BaseDecisionTree)
-    names = feature_names(pipeline, data.train.X, data.info["columns"]) if is_tree else []
-    tables = {"importance": ranked} | ({"rules": trees.rules(pipeline[-1], names)} if names else {})
+    is_text = data.info["kind"] == "text"  # the same position in two texts does not mean the same
+    found = None if is_text else importance.importance(pipeline, data.test, data.info, scoring)
 
     def figures() -> Iterator[tuple[str, Figure]]:
-        yield "importance", importance.figure(found, data.test.X, scoring)
-        if names:
-            yield "tree", trees.figure(pipeline[-1], names)
-        if data.info["kind"] == "table":
-            numbers = ranked["input"].isin(data.test.X.select_dtypes("number")) & (ranked["importance"] > 0)
-            if columns := ranked["input"][numbers].head(2).tolist():
-                yield "partial_dependence", importance.partial_dependence(pipeline, data.test.X, columns)
+        if found is not None:
+            yield "importance", importance.figure(found, data.test.X, scoring)
+        if isinstance(pipeline[-1], BaseDecisionTree):
+            yield "tree", tree(pipeline[-1], feature_names(pipeline, data.train.X, data.info["columns"]))
+        if found is not None and data.info["kind"] == "table":
+            numbers = found["input"].isin(data.test.X.select_dtypes("number")) & (found["importance"] > 0)
+            if columns := found[numbers].nlargest(2, "importance")["input"].tolist():
+                yield "partial_dependence", partial_dependence(pipeline, data.test.X, columns)
         if len(getattr(pipeline[-1], "input_shape_", ())) > 1:  # a network on images, sequences or texts
-            yield "attributions", attributions.figure(pipeline, data, predicted)
+            yield "attributions", attribution_figure(pipeline, data, predicted)
 
-    return Report(tables, [importance.in_words(ranked, scoring)], figures())
+    if found is None:
+        return Report({}, [], figures())
+    ranked = found.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
+    return Report({"importance": ranked}, [importance.in_words(ranked, scoring)], figures())
 
 
-def fit_in_words(score: str, train: float, val: float, gap: float) -> str:
-    """Whether a model overfits: whether its score is more than `gap` lower on validation rows than on training rows."""
-    verdict = "Overfitting" if train - val > gap else "No sign of overfitting"
-    return f"{verdict}: {score} is {train:.3f} on training rows and {val:.3f} on validation rows."
+def by_part(scores: Mapping[str, float], name: str) -> str:
+    """A score of the model on each part, for a person to judge: how large a gap matters depends on the data."""
+    parts = [part for part in ROWS if f"{part}/{name}" in scores]
+    return ", ".join(f"{scores[f'{part}/{name}']:.3f} on {ROWS[part]} rows" for part in parts)
 
 
 def feature_names(pipeline: Pipeline, X: Any, columns: Sequence[str] | None = None) -> list[str]:
@@ -57,19 +63,60 @@ def feature_names(pipeline: Pipeline, X: Any, columns: Sequence[str] | None = No
     return [f"pixel {place // width},{place % width}" if is_image else f"x{place}" for place in range(n)]
 
 
-def image_figure(titles: list[str], heading: str, images: NDArray | None = None, maps: NDArray | None = None) -> Figure:
-    """Images `(n, channels, height, width)`, above maps of positive and negative numbers `(n, height, width)`."""
-    shown = [rows for rows in (images, maps) if rows is not None]
-    figure = Figure(figsize=(max(4, 1.45 * len(titles) + 0.4), 1.75 * len(shown) + 0.5))
-    frames = figure.subplots(len(shown), len(titles), squeeze=False)
-    for axes, picture in zip(frames.flat, [one for rows in shown for one in rows], strict=True):
-        axes.axis("off")
-        if picture.ndim == 3:
-            show_image(axes, picture)
-        else:
-            limit = max(float(np.nanmax(np.abs(picture))), 1e-12)
-            axes.imshow(picture, cmap="RdBu", vmin=-limit, vmax=limit, aspect="equal" if images is not None else "auto")
-    for axes, title in zip(frames[0], titles, strict=True):
-        axes.set_title(title, fontsize=8, loc="center")
-    figure.suptitle(heading, x=0.01, ha="left", fontsize=10)
+def tree(model: Any, names: list[str]) -> Figure:
+    """The first splits of a decision tree, in the units that it gets."""
+    depth = min(DEPTH, model.get_depth())
+    FigureCanvasAgg(figure := Figure(figsize=(max(5, 2.3 * 2**depth), 1.6 + 1.35 * (depth + 1))))  # plot_tree needs it
+    axes = figure.add_subplot()
+    classes = [str(name) for name in getattr(model, "classes_", [])] or None
+    style: Any = {"filled": True, "rounded": True, "impurity": False, "fontsize": 9, "max_depth": depth, "ax": axes}
+    for box in plot_tree(model, feature_names=names, class_names=classes, **style):  # without counts of many classes
+        box.set_text(re.sub(r"value = \[[^]]{25,}\]\n", "", box.get_text()))
+    axes.set_title(f"Decision tree with {model.get_n_leaves()} leaves, {depth} of {model.get_depth()} levels")
     return figure
+
+
+def partial_dependence(pipeline: Pipeline, X: pd.DataFrame, columns: list[str]) -> Figure:
+    """The mean prediction, were a column the same in all rows (Friedman 2001), of a few classes at most."""
+    classes = getattr(pipeline, "classes_", [None])
+    figure = Figure(figsize=(4.6 * len(columns), 3.6))
+    frames = figure.subplots(1, len(columns), squeeze=False, sharey=True)[0]
+    for name in classes[-1:] if len(classes) == 2 else classes[:CLASSES]:
+        style: Any = {"line_kw": {"label": str(name)}, "grid_resolution": 50, "percentiles": (0, 1), "ax": frames}
+        PartialDependenceDisplay.from_estimator(pipeline, X.dropna(subset=columns), columns, target=name, **style)
+    return figure
+
+
+def attributions(pipeline: Pipeline, encoded: NDArray, predicted: NDArray) -> NDArray:
+    """What each input of a network adds to its output for a class, or to a predicted number in its unit.
+
+    Integrated gradients, Sundararajan, Taly and Yan, "Axiomatic attribution for deep networks", ICML 2017: they sum to
+    the difference from the output for an empty input, of black pixels, mean steps or unknown letters. `encoded` is as
+    the network takes it, `(n, *input_shape)`, and so is the result; NaN where a sequence is padded.
+    """
+    import torch
+    from captum.attr import IntegratedGradients
+
+    model, inputs = pipeline[-1], torch.from_numpy(np.asarray(encoded, np.float32))
+    classes = getattr(model, "classes_", None)
+    targets = 0 if classes is None else torch.from_numpy(np.searchsorted(classes, predicted))
+    empty = torch.where(inputs.isnan(), inputs, 0.0)  # a sequence keeps its length
+    added = IntegratedGradients(model.net_).attribute(inputs, empty, target=targets, n_steps=STEPS).detach().numpy()
+    return added * getattr(model, "scale_", 1.0)
+
+
+def attribution_figure(pipeline: Pipeline, data: Dataset, predicted: NDArray) -> Figure:
+    """Some test rows, spread over the classes or the numbers, with what their inputs add to the prediction."""
+    kind, y = data.info["kind"], data.test.y
+    rows = np.argsort(y, kind="stable")[np.linspace(0, len(y) - 1, min(len(y), EXAMPLES)).astype(int)]
+    encoded = pipeline[:-1].transform(data.test.X[rows]) if len(pipeline) > 1 else data.test.X[rows]
+    added = attributions(pipeline, encoded, predicted[rows])
+    form = "{:.4g} as {:.4g}" if y.dtype.kind == "f" else "{} as {}"
+    titles = [form.format(y[row], predicted[row]) for row in rows]
+    heading = "What raises (blue) or lowers (red) the output, by integrated gradients; actual as predicted"
+    if kind == "image":
+        return image_figure(titles, heading, data.test.X[rows], added.sum(axis=1))
+    if kind == "text":
+        titles = [f"{title}\n{text[:20]}" for title, text in zip(titles, data.test.X[rows], strict=True)]
+        added = added.sum(axis=2, keepdims=True)  # of a letter, not of its code
+    return image_figure(titles, f"{heading}; steps from left to right", maps=added.transpose(0, 2, 1))

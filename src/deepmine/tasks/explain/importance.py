@@ -11,25 +11,25 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.inspection import PartialDependenceDisplay, permutation_importance
+from sklearn.inspection import permutation_importance
 from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
 
 from deepmine.data.dataset import Part
-from deepmine.tasks.explain import image_figure
+from deepmine.figures import image_figure
 
 REPEATS, ROWS, FEW = 5, 1000, 50  # shuffles of each input; rows, at most and at least
 VALUES = 16_000_000  # that the model is given in all: it gets fewer rows of large inputs
-PATCHES, RUNS, LETTERS = 7, 24, 6  # of an image along each side; of steps; of a text from its start and its end
-SHOWN, CLASSES = 20, 6  # bars; lines of partial dependence
+PATCHES, RUNS = 7, 24  # of an image along each side; of steps
+SHOWN = 20  # bars
 
 
 def importance(pipeline: Pipeline, part: Part, info: dict[str, Any], scoring: str) -> pd.DataFrame:
     """How much a score falls when one input comes from other rows; in the order of the inputs.
 
     scikit-learn's `permutation_importance`, on a matrix that says for each row and input which row it is taken from.
-    An input that repeats another one seems less important than it is. Columns of the result: `kind` (column, feature,
-    step, patch, letter), `input` (its name), `importance`, `deviation`.
+    An input that repeats another one seems less important than it is. Columns of the result: `input` (its name),
+    `importance`, `deviation`.
     """
     inputs, score = list(_inputs(part.X, info)), get_scorer(scoring)
     n = max(FEW, min(ROWS, VALUES // (REPEATS * len(inputs) * math.prod(part.X.shape[1:]))))
@@ -39,24 +39,18 @@ def importance(pipeline: Pipeline, part: Part, info: dict[str, Any], scoring: st
     def score_from(_: Any, sources: NDArray[np.int64], y: NDArray) -> float:
         X = part.X
         for number in np.flatnonzero((sources != own).any(axis=0)):
-            X = exchanged(X, inputs[number][2], sources[:, number])
+            X = exchanged(X, inputs[number][1], sources[:, number])
         return score(pipeline, X, y)
 
     found = permutation_importance(pipeline, own, part.y, scoring=score_from, n_repeats=REPEATS, random_state=0)
-    table = pd.DataFrame([names[:2] for names in inputs], columns=["kind", "input"])
-    return table.assign(importance=found.importances_mean, deviation=found.importances_std)
+    columns = {"importance": found.importances_mean, "deviation": found.importances_std}
+    return pd.DataFrame({"input": [name for name, _ in inputs], **columns})
 
 
 def exchanged(X: Any, place: Any, sources: NDArray[np.int64]) -> Any:
     """The rows with the part at `place` from the rows `sources`, where both have it: padding stays where it is."""
     if isinstance(X, pd.DataFrame):
         return X.assign(**{place: X[place].array[sources]})
-    if X.dtype.kind == "U":
-        texts = [list(text) for text in X]
-        for text, other in zip(texts, X[sources], strict=True):
-            if all(-len(some) <= place < len(some) for some in (text, other)):
-                text[place] = other[place]
-        return np.array(["".join(text) for text in texts])
     new, place = X.copy(), (slice(None), *place)
     new[place] = np.where(np.isnan(X[place]) | np.isnan(X[sources][place]), X[place], X[sources][place])
     return new
@@ -68,21 +62,18 @@ def patches(height: int, width: int) -> list[tuple[slice, slice, slice]]:
     return [(slice(None), slice(r[0], r[-1] + 1), slice(c[0], c[-1] + 1)) for r in rows for c in columns]
 
 
-def _inputs(X: Any, info: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """Kind, name and place of each input."""
+def _inputs(X: Any, info: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Name and place of each input."""
     if info["kind"] == "table":
-        yield from (("column", name, name) for name in X)
+        yield from ((name, name) for name in X)
     elif info["kind"] == "image":
-        yield from (("patch", f"patch at pixel {p[1].start},{p[2].start}", p) for p in patches(*X.shape[2:]))
-    elif info["kind"] == "sequence":
+        yield from ((f"patch at pixel {p[1].start},{p[2].start}", p) for p in patches(*X.shape[2:]))
+    else:
         names = info["columns"] if X.shape[2] > 1 else []
-        yield from (("feature", name, (slice(None), number)) for number, name in enumerate(names))
+        yield from ((name, (slice(None), number)) for number, name in enumerate(names))
         for run in np.array_split(np.arange(X.shape[1]), min(RUNS, X.shape[1])):
             name = f"step {run[0]}" if len(run) == 1 else f"steps {run[0]}-{run[-1]}"
-            yield "step", name, (slice(run[0], run[-1] + 1),)
-    else:
-        for n in range(LETTERS):
-            yield from (("letter", f"letter {n + 1}", n), ("letter", f"letter {n + 1} from the end", -n - 1))
+            yield name, (slice(run[0], run[-1] + 1),)
 
 
 def in_words(ranked: pd.DataFrame, scoring: str) -> str:
@@ -90,15 +81,14 @@ def in_words(ranked: pd.DataFrame, scoring: str) -> str:
     matter = ranked[ranked["importance"] > 2 * ranked["deviation"]].head(3)
     if matter.empty:
         return f"Shuffling any single input changes test {scoring} no more than chance."
-    first, *others = matter["input"]
-    also = f" (then {', '.join(others)})" if others else ""
-    return f"Most important: {first}{also}. Shuffling it lowers test {scoring} by {matter['importance'].iloc[0]:.3f}."
+    fall = f"Shuffling the first lowers test {scoring} by {matter['importance'].iloc[0]:.3f}."
+    return f"Most important, in this order: {', '.join(matter['input'])}. {fall}"
 
 
 def figure(found: pd.DataFrame, X: Any, scoring: str) -> Figure:
     """The most important parts as bars; of images, a map of all patches below the mean image."""
     label = f"fall of test {scoring} when shuffled"
-    if found["kind"].iloc[0] == "patch":
+    if np.ndim(X) == 4:
         values = np.zeros((1, *X.shape[2:]))
         for place, value in zip(patches(*X.shape[2:]), found["importance"], strict=True):
             values[place] = value
@@ -107,15 +97,4 @@ def figure(found: pd.DataFrame, X: Any, scoring: str) -> Figure:
     axes = (figure := Figure(figsize=(6, 1.3 + 0.28 * len(shown)))).add_subplot(title="Importance", xlabel=label)
     axes.barh(shown["input"], shown["importance"], xerr=shown["deviation"], ecolor="#777777")
     axes.invert_yaxis()
-    return figure
-
-
-def partial_dependence(pipeline: Pipeline, X: pd.DataFrame, columns: list[str]) -> Figure:
-    """The mean prediction, were a column the same in all rows (Friedman 2001), of a few classes at most."""
-    classes = getattr(pipeline, "classes_", [None])
-    figure = Figure(figsize=(4.6 * len(columns), 3.6))
-    frames = figure.subplots(1, len(columns), squeeze=False, sharey=True)[0]
-    for name in classes[-1:] if len(classes) == 2 else classes[:CLASSES]:
-        style: Any = {"line_kw": {"label": str(name)}, "grid_resolution": 50, "percentiles": (0, 1), "ax": frames}
-        PartialDependenceDisplay.from_estimator(pipeline, X.dropna(subset=columns), columns, target=name, **style)
     return figure

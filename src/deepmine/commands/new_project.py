@@ -1,0 +1,26 @@
+"""Begin a project: your name, the starter sets that you want to keep (`a,b`), and no runs.
+
+make new-project name=... keep=titanic              says what it would remove
+make new-project name=... keep=titanic yes=true     does it
+
+git's history stays: `make update` finds there which version of the template the project began with.
+"""
+
+from deepmine.commands import remove, rename
+from deepmine.config.errors import UserError, nearest
+
+RUNS = ("out", "dvc.lock", "mlflow.db*", "mlruns", "multirun")
+
+
+def main(name: str = "", keep: str = "", yes: str = "") -> None:
+    """Show what goes; with `yes=true` remove it, with all runs, and rename."""
+    rename.require_name(name)
+    kept, sets = set(keep.split(",")), remove.files("data")
+    if wrong := kept - sets:
+        raise UserError(f"`keep` is {keep!r}. {nearest(min(wrong), sets)}")
+    if remove.remove({"data": sets - kept, "experiment": set(), "model": set()}, yes == "true", RUNS):
+        rename.rename(name)
+        print(
+            f"This is {name}. Next: make check test repro, .venv/bin/dvc push data.dvc, commit; and if you cloned the"
+        )
+        print("template: git remote rename origin template, which `make update` asks for later versions.")

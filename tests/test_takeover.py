@@ -1,0 +1,330 @@
+"""Whose project it is: rename, remove, new-project and update, in a small project and in a copy of this one."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from checkout import REPOSITORY as ROOT
+from checkout import copy_checkout
+from conftest import run
+from deepmine.commands import new_data, new_project, remove, rename, update
+from deepmine.config.errors import UserError
+
+FILES = {
+    "pyproject.toml": '[project]\nname = "deepmine"\n[tool.ruff]\nsrc = ["src", "tests"]\n',
+    ".gitignore": "__pycache__\n/data\n.venv\n",
+    "src/deepmine/__init__.py": '"""Deepmine keeps its key in DEEPMINE_KEY; deepminer is another word."""\n',
+    "src/deepmine/cli.py": "from deepmine import models\n",
+    "tests/conftest.py": "",
+    "README.md": "# Deepmine\n\n| data | runs |\n|---|---|\n| `birds`, seen | birds_tree |\n| `fish` | fish_tree |\n\n"
+    "## birds\n\nThey fly.\n\n```sh\nmake train data=birds model=tree\nmake train data=fish\n```\n",
+    ".dvc/config": "['remote \"s3\"']\n    url = s3://deepmine\n",
+    "dvc.lock": "stages:\n  train@birds_tree:\n    cmd: deepmine train\n    deps:\n    - path: x\n  train@fish_tree:\n    cmd: y\n",
+    "conf/config.yaml": "defaults:\n  - data: birds\n  - model: tree\n  - experiment@_global_: birds_tree  # x\n",
+    "conf/pipeline.yaml": "datasets:\n  - birds\n  - fish\nexperiments:\n  birds_tree:\n    data: birds\n  fish_tree:\n    data: fish\n",
+    "conf/model/tree.yaml": "# A tree.\n#   make train experiment=birds_tree\n_target_: deepmine.models.Tree\n",
+    "conf/model/mlp.yaml": "# A net.\n",
+    "conf/data/birds.yaml": "folder: birds\n",
+    "conf/data/fish.yaml": "folder: fish\n",
+    "conf/data/contract/birds.yaml": "rows: 1\n",
+    "conf/experiment/birds_tree.yaml": "seed: 1\n",
+    "conf/experiment/fish_tree.yaml": "defaults:\n  - override /data: fish\n",
+    "out/runs/birds_tree/metrics.json": "{}\n",
+    "tests/test_template.py": "",
+}
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small project under git, which is the current folder."""
+    write(tmp_path / "mine", FILES)
+    monkeypatch.chdir(tmp_path / "mine")
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "test")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "test@example.com")
+    commit("start", "init", "-q")
+    return tmp_path / "mine"
+
+
+@pytest.fixture
+def data(project: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Raw data, with a DVC that says they are versioned; what was versioned afterwards."""
+    write(project / "data", {"birds/birds.csv": "a\n", "fish/fish.csv": "b\n"})
+    use_dvc(project, monkeypatch, "exit 0")
+    versioned: list[str] = []
+    monkeypatch.setattr(new_data, "version", versioned.append)
+    return versioned
+
+
+def use_dvc(project: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    write(project, {".venv/bin/dvc": f"#!/bin/sh\n{script}\n"})
+    (project / ".venv/bin/dvc").chmod(0o755)
+    monkeypatch.setattr(remove, "ROOT", project)
+
+
+def commit(message: str, *first: str) -> None:
+    if first:
+        rename.git(*first)
+    rename.git("add", "-A")
+    rename.git("commit", "-qm", message)
+
+
+def test_a_renamed_project_has_the_name_everywhere_and_nothing_else_changed(project: Path) -> None:
+    write(project, {"tests/test_cli.py": "import conftest\nimport deepmine\n"})
+    commit("a test")
+    rename.main("blue_heron")
+    assert not (project / "src/deepmine").exists()
+    assert (project / "src/blue_heron/__init__.py").read_text() == (
+        '"""Blue heron keeps its key in BLUE_HERON_KEY; deepminer is another word."""\n'
+    )
+    assert (project / "src/blue_heron/cli.py").read_text() == "from blue_heron import models\n"
+    assert (project / "tests/test_cli.py").read_text() == "import blue_heron\nimport conftest\n"  # in order again
+    assert "_target_: blue_heron.models.Tree" in (project / "conf/model/tree.yaml").read_text()
+    assert "s3://deepmine" in (project / ".dvc/config").read_text()  # where the data are
+    assert (project / "README.md").read_text().startswith("# Blue heron\n")
+    assert (
+        rename.git("diff") == "" and rename.git("log", "-1", "--format=%s") == "a test"
+    )  # in the index, and not committed
+
+
+def test_a_name_and_back_is_the_same_project(project: Path) -> None:
+    before = rename.git("rev-parse", "HEAD^{tree}")
+    there = rename.renamed(before, "blue_heron")
+    assert there != before and rename.renamed(there, "deepmine") == before
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("", "`name` is ''"),
+        ("Acme", "lower-case"),
+        ("acme-churn", "lower-case"),
+        ("class", "lower-case"),
+        ("json", "a package that is installed"),
+        ("numpy", "a package that is installed"),
+        ("birds", "a word in conf/config.yaml"),
+        ("deepmine", "a word in"),
+    ],
+)
+def test_a_name_that_could_not_be_told_apart_is_refused(project: Path, name: str, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        rename.main(name)
+    assert rename.git("status", "--porcelain") == ""
+
+
+def test_work_that_is_not_committed_stops_a_rename_or_is_renamed_too(project: Path) -> None:
+    (project / "src/deepmine/own.py").write_text("import deepmine\n")
+    with pytest.raises(UserError, match=r"not committed: src/deepmine/own.py"):
+        rename.main("blue_heron")
+    rename.main("blue_heron", yes="true")
+    assert (project / "src/blue_heron/own.py").read_text() == "import blue_heron\n"
+
+
+def test_a_failure_in_the_middle_leaves_all_as_it_was(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rename, "ROOT", project)  # which has no ruff
+    with pytest.raises(FileNotFoundError):
+        rename.main("blue_heron")
+    assert rename.git("status", "--porcelain") == "" and (project / "src/deepmine/cli.py").is_file()
+
+
+def test_removing_shows_first_what_goes(project: Path, data: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    remove.main(data="birds")
+    assert "conf/experiment/birds_tree.yaml\n  conf/data/contract/birds.yaml\n  data/birds" in capsys.readouterr().out
+    assert rename.git("status", "--porcelain") == "" and (project / "data/birds").is_dir()
+
+
+def test_a_removed_data_set_leaves_no_trace(project: Path, data: list[str]) -> None:
+    write(project / "out", {"datasets/birds/x": "", "datasets/birds-1a/x": "", "adhoc/birds-tree-1/x": ""})
+    commit("out")
+    remove.main(data="birds", yes="true")
+    left = [str(path.relative_to(project)) for path in project.rglob("*birds*") if ".git" not in path.parts]
+    assert left == [] and rename.git("grep", "-l", "birds", "--", ".", codes=(0, 1)) == "" and data == ["data"]
+    assert (
+        project / "conf/pipeline.yaml"
+    ).read_text() == "datasets:\n  - fish\nexperiments:\n  fish_tree:\n    data: fish\n"
+    assert remove.chosen(None) == {"data": "fish", "model": "tree", "experiment": "fish_tree"}
+    assert "fish_tree |" in (project / "README.md").read_text() and not (project / "tests/test_template.py").exists()
+
+
+def test_without_any_experiment_the_data_alone_are_chosen(project: Path, data: list[str]) -> None:
+    remove.main(experiment="birds_tree,fish_tree", yes="true")
+    assert (project / "conf/pipeline.yaml").read_text() == "datasets:\n  - birds\n  - fish\nexperiments: {}\n"
+    assert "experiment@_global_: null  # x" in (project / "conf/config.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({}, "Nothing is named"),
+        ({"data": "bird"}, "no conf/data/bird.yaml. Did you mean `birds`?"),
+        ({"data": "birds,fish"}, "make new-data path="),
+        ({"model": "tree"}, "used by birds_tree, fish_tree"),
+        ({"data": "birds", "yes": "true"}, "not as data.dvc says"),
+    ],
+)
+def test_what_is_needed_is_not_removed(
+    project: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], says: str
+) -> None:
+    use_dvc(project, monkeypatch, "exit 1")
+    with pytest.raises(UserError, match=says):
+        remove.main(**given)
+    assert rename.git("status", "--porcelain") == ""
+
+
+def test_a_new_project_has_a_name_one_data_set_and_no_runs(project: Path, data: list[str]) -> None:
+    new_project.main("blue_heron", keep="fish", yes="true")
+    assert sorted(path.name for path in (project / "data").iterdir()) == ["fish"]
+    assert (project / "src/blue_heron").is_dir() and not (project / "out").exists()
+    assert (
+        not (project / "dvc.lock").exists()
+        and rename.git("grep", "-liE", "birds|deepmine\\b", codes=(0, 1)) == ".dvc/config"
+    )
+
+
+@pytest.mark.parametrize(("name", "keep", "says"), [("json", "fish", "package"), ("blue_heron", "fush", "mean `fish`")])
+def test_a_new_project_that_cannot_be_is_not_begun(project: Path, name: str, keep: str, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        new_project.main(name, keep, yes="true")
+    assert rename.git("status", "--porcelain") == ""
+
+
+@pytest.fixture
+def template(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The template that a renamed project with thirty edited files came from, twenty commits later."""
+    write(project, {f"src/deepmine/module_{n}.py": f"import deepmine\n\nA = {n}\nB = {n}\n" for n in range(30)})
+    commit("thirty modules")
+    rename.git("clone", "-q", ".", str(tmp_path / "template"))
+    rename.main("blue_heron")
+    for n in range(30):
+        path = project / f"src/blue_heron/module_{n}.py"
+        path.write_text(path.read_text().replace(f"B = {n}\n", f"B = 'ours, {n}'\n"))
+    rename.git("rm", "-rq", "*birds*")
+    commit("ours")
+    rename.git("remote", "add", "template", str(tmp_path / "template"))
+    monkeypatch.setattr(update, "NAME", "blue_heron")
+    monkeypatch.chdir(tmp_path / "template")
+    for n in range(20):
+        path = Path(f"src/deepmine/module_{n}.py")
+        path.write_text(path.read_text().replace("import deepmine\n", f"import deepmine as later_{n}\n"))
+        commit(f"later {n}")
+    write(
+        Path(),
+        {
+            "conf/data/birds.yaml": "folder: more birds\n",
+            "dvc.lock": "theirs\n",
+            "src/deepmine/new.py": "import deepmine\n",
+        },
+    )
+    commit("more")
+    monkeypatch.chdir(project)
+    return tmp_path / "template"
+
+
+def test_an_update_merges_under_the_new_name_and_keeps_what_is_ours(template: Path, project: Path) -> None:
+    lock = (project / "dvc.lock").read_text()
+    update.main()
+    for n in range(30):
+        first = f"import blue_heron as later_{n}" if n < 20 else "import blue_heron"
+        assert (project / f"src/blue_heron/module_{n}.py").read_text() == f"{first}\n\nA = {n}\nB = 'ours, {n}'\n"
+    assert (project / "src/blue_heron/new.py").read_text() == "import blue_heron\n"
+    assert (project / "dvc.lock").read_text() == lock and not (project / "conf/data/birds.yaml").exists()
+    assert rename.git("status", "--porcelain") == "" and rename.git("grep", "-l", "import deepmine", codes=(0, 1)) == ""
+
+
+def test_a_second_update_begins_where_the_first_ended(
+    template: Path, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    update.main()
+    count = rename.git("rev-list", "--count", "HEAD")
+    update.main()
+    assert "nothing newer" in capsys.readouterr().out and rename.git("rev-list", "--count", "HEAD") == count
+    rename.git("branch", "-D", "template")  # a colleague's clone has no such branch
+    monkeypatch.chdir(template)
+    path = Path("src/deepmine/module_0.py")
+    path.write_text(path.read_text().replace("later_0", "later_again"))
+    commit("again")
+    monkeypatch.chdir(project)
+    update.main()
+    text = (project / "src/blue_heron/module_0.py").read_text()
+    assert text == "import blue_heron as later_again\n\nA = 0\nB = 'ours, 0'\n"
+
+
+def test_only_lines_that_both_changed_conflict(template: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(template)
+    for n in (3, 4):
+        path = Path(f"src/deepmine/module_{n}.py")
+        path.write_text(path.read_text().replace(f"B = {n}", "B = 'theirs'"))
+    commit("the same lines")
+    monkeypatch.chdir(project)
+    with pytest.raises(UserError, match=r"same lines of\nsrc/blue_heron/module_3.py\nsrc/blue_heron/module_4.py\nEdit"):
+        update.main()
+    rename.git("merge", "--abort")
+    assert rename.git("status", "--porcelain") == "" and not (project / "src/blue_heron/new.py").exists()
+
+
+def test_a_project_without_the_templates_history_says_how_it_began(template: Path, project: Path) -> None:
+    began = rename.git("rev-parse", "HEAD~1")
+    for command in ("checkout -q --orphan alone", "commit -qm alone", "branch -D master main", "branch -m main"):
+        rename.git(*command.split(), codes=(0, 1))
+    with pytest.raises(UserError, match="began=<commit>"):
+        update.main()
+    update.main(began=began)
+    assert (
+        "later_0" in (project / "src/blue_heron/module_0.py").read_text() and rename.git("status", "--porcelain") == ""
+    )
+
+
+def test_without_a_remote_an_update_says_what_to_add(project: Path) -> None:
+    with pytest.raises(UserError, match="git remote add template"):
+        update.main()
+
+
+def take_over(copy: Path, *command: str) -> str:
+    """Run a program of a copy's own environment: ours, where the project has the copy's name."""
+    done = run(*command, root=copy, env={"PATH": f"{copy}/.venv/bin:{os.environ['PATH']}"})
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
+    return done.stdout
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A clone with an environment of its own, whose packages are ours."""
+    copy_checkout(tmp_path / "copy")
+    (tmp_path / "copy/.venv").unlink()
+    (tmp_path / "copy/.venv/bin").mkdir(parents=True)
+    for path in [ROOT / ".venv/lib", ROOT / ".venv/pyvenv.cfg", *(ROOT / ".venv/bin").iterdir()]:
+        (tmp_path / "copy" / path.relative_to(ROOT)).symlink_to(path)
+    program = (ROOT / ".venv/bin/deepmine").read_text()
+    (tmp_path / "copy/.venv/bin/acme_churn").write_text(program.replace("deepmine", "acme_churn"))
+    (tmp_path / "copy/.venv/bin/acme_churn").chmod(0o755)
+    write(tmp_path / "copy", {"src/acme_churn.egg-info/PKG-INFO": "Name: acme_churn\nVersion: 0\n"})
+    return tmp_path / "copy"
+
+
+@pytest.mark.slow
+def test_a_renamed_copy_passes_its_checks_and_tests(copy: Path) -> None:
+    take_over(copy, "deepmine", "rename", "name=acme_churn")
+    assert not run("git", "grep", "-ilE", "deepmine([^r]|$)", root=copy).stdout
+    take_over(copy, "git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "rename")
+    take_over(copy, "make", "-o", "setup", "check", "test")
+
+
+@pytest.mark.slow
+def test_a_copy_with_own_data_alone_passes_its_tests(copy: Path, tmp_path: Path) -> None:
+    rows = [f"{n},{n * 37 % 50},{'abc'[n % 3]},{'yes' if n % 7 < 3 else 'no'}" for n in range(120)]
+    (tmp_path / "members.csv").write_text("\n".join(["id,age,plan,churned", *rows]) + "\n")
+    take_over(copy, "deepmine", "new-data", f"path={tmp_path}/members.csv", "target=churned")
+    save = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qam", "saved"]
+    take_over(copy, "git", "add", "-A")
+    take_over(copy, *save)
+    sets = ",".join(sorted(path.stem for path in (copy / "conf/data").glob("*.yaml") if path.stem != "members"))
+    take_over(copy, "deepmine", "remove", f"data={sets}", "yes=true")
+    take_over(copy, "make", "-o", "setup", "configure", "test")
+    assert "members" in take_over(copy, "deepmine", "train", "tracking=none")
