@@ -118,7 +118,7 @@ def test_the_file_map_is_true() -> None:
 
 
 def test_make_alone_prints_every_verb_once() -> None:
-    done = subprocess.run(["make"], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True)
+    done = subprocess.run(["make"], cwd=ROOT, env=environment(ROOT), capture_output=True, text=True, check=True)
     assert re.findall(r"^  make ([a-z-]+)", done.stdout, re.MULTILINE) == re.findall(
         r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE
     )
@@ -134,7 +134,7 @@ def test_overrides_reach_a_stage_as_they_were_typed(tmp_path: Path) -> None:
     typed = ["experiment=ferry_tree", "model.hidden=[64, 32]", "a.b='x y'", 'c="q"', "d={a:1,b:(2)}", "e=${seed}"]
     typed += ["+f=1", "++g.h=2", "x=a;b&c|d<e>f", "~model=3", "star=*?", "tick=`id`", "bang=!x"]
     done = subprocess.run(
-        ["make", "train", *typed], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True
+        ["make", "train", *typed], cwd=tmp_path, env=environment(ROOT), capture_output=True, text=True, check=True
     )
     assert sorted(done.stdout.splitlines()[1:]) == sorted(typed)
 

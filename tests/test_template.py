@@ -27,7 +27,6 @@ from deepmine.data.raw import Raw
 from deepmine.data.readers import baskets
 from deepmine.models.association_rules import AssociationRules
 from test_audit import declared
-from test_docs import README
 from test_mining import components_of
 from test_rules import by_mlxtend, compare
 
@@ -111,7 +110,7 @@ def test_the_tables_of_the_starter_sets_are_known_for_what_they_are() -> None:
 
 def retail(**settings: int) -> Raw:
     folder = DATA / "online_retail_customers"
-    return baskets.read(folder, "baskets.csv.gz", "customer", "items", " ", names="items.csv.gz", **settings)
+    return baskets.read(folder, "baskets.csv.gz", "customer", "items", separator=" ", names="items.csv.gz", **settings)
 
 
 def test_the_shops_smaller_baskets_have_the_known_number_of_rules() -> None:
@@ -160,15 +159,3 @@ def test_the_committed_scores_come_out_again(name: str, tmp_path: Path) -> None:
     found = json.loads((tmp_path / "run/metrics.json").read_text())
     committed.pop("made_on", None)
     assert {key: found[key] for key in committed} == pytest.approx(committed, rel=0.02, abs=0.02)
-
-
-# ---- the documents
-
-
-def test_the_readme_lists_every_experiment() -> None:
-    assert set(compose.pipeline()["experiments"]) <= set(re.findall(r"`(\w+)`", README))
-
-
-def test_the_changed_files_named_exist() -> None:
-    for path in ("conf/model/tree.yaml", "src/deepmine/tasks/classification.py", "data/titanic"):
-        assert f"`{path}" in README and (REPOSITORY / path).exists()
