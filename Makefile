@@ -74,7 +74,7 @@ update: setup # Merge a later version of the template into the project, from the
 	@$(DO)
 
 test: setup # The quick tests (make test slow=true for all)
-	@$(BIN)/python -m pytest -n auto --dist loadfile $(if $(filter true,$(slow)),-m '')
+	@$(BIN)/python -m pytest -n auto --dist $(if $(filter true,$(slow)),loadfile -m '',worksteal)
 
 check: setup # Format, lint, types, and imports in one direction
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo --no-cache

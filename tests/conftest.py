@@ -1,35 +1,55 @@
-"""What several tests need: real data cut small, and a stage run as a person would."""
+"""What several tests need: made-up data, prepared, and a stage run as a person would."""
 
+import copy
 import os
-import shutil
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 
+import hydra
 import hypothesis
 import numpy as np
 import pytest
 import yaml
+from omegaconf import DictConfig
 
-from deepmine import ROOT
+from checkout import PROJECT, make  # before anything of the package
 from deepmine.config import compose
-from deepmine.data.dataset import Dataset
+from deepmine.data.dataset import Dataset, folder_digest
 from deepmine.data.preparing import prepare
 
-hypothesis.settings.register_profile("same each time", derandomize=True, database=None, deadline=None, max_examples=100)
+hypothesis.settings.register_profile("same each time", derandomize=True, database=None, deadline=None, max_examples=40)
 hypothesis.settings.load_profile("same each time")
 
-CONF = ROOT / "conf"
-FEW = ("mnist_mlp", "mnist_tree", "penguins_kmeans", "titanic_mlp", "titanic_tree")  # what a clone's pipeline runs
-EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+ROOT = PROJECT
+CONF = PROJECT / "conf"
+FEW = ("birds_kmeans", "digits_mlp", "digits_tree", "ferry_mlp", "ferry_tree")  # what the project's pipeline runs
+compose.dump(ROOT / "data.dvc", {"outs": [{"md5": folder_digest(ROOT / "data"), "path": "data"}]})
+
+
+_compose = hydra.compose
+
+
+@cache
+def _composed(files: tuple, name: str, words: tuple[str, ...], more: tuple) -> DictConfig:
+    return _compose(name, [*words], **dict(more))
+
+
+def remembered(name: str, words: list[str], **more: object) -> DictConfig:
+    """What Hydra composes of the same words and files: it takes a quarter of a second, hundreds of times."""
+    files = tuple((path, path.stat().st_mtime_ns) for path in sorted(compose.CONF.rglob("*.yaml")))
+    return copy.deepcopy(_composed(files, name, tuple(words), tuple(more.items())))
+
+
+hydra.compose = remembered
 
 
 @cache
 def prepared(name: str) -> Dataset:
-    """A data set of conf/data, from the real raw files."""
+    """A data set of tests/conf."""
     settings = compose.plain(compose.compose("~experiment", f"data={name}", trains=False))["data"]
-    return prepare.prepare(name, settings, ROOT / "data" / settings["folder"]).dataset
+    return prepare.prepare(name, settings, PROJECT / "data" / settings["folder"]).dataset
 
 
 def cut(dataset: Dataset, n: int = 120) -> Dataset:
@@ -38,19 +58,19 @@ def cut(dataset: Dataset, n: int = 120) -> Dataset:
     return Dataset(dataset.info, *parts)
 
 
-def run(*command: str, root: Path = ROOT, **settings: object) -> subprocess.CompletedProcess[str]:
-    """Run a command in a checkout, with the code of that checkout; `env` adds to the environment."""
+def run(*command: str, root: Path = PROJECT, **settings: object) -> subprocess.CompletedProcess[str]:
+    """Run a command in a project, with the code of that project; `env` adds to the environment."""
     return subprocess.run(
         command, cwd=root, env=environment(root, **settings.pop("env", {})), capture_output=True, text=True, **settings
     )
 
 
-def stage(name: str, *overrides: str, root: Path = ROOT, **settings: object) -> subprocess.CompletedProcess[str]:
+def stage(name: str, *overrides: str, root: Path = PROJECT, **settings: object) -> subprocess.CompletedProcess[str]:
     """Run `.venv/bin/deepmine <name>` with overrides."""
     return run(sys.executable, "-m", "deepmine", name, *overrides, root=root, **settings)
 
 
-def environment(root: Path = ROOT, **more: str) -> dict[str, str]:
+def environment(root: Path = PROJECT, **more: str) -> dict[str, str]:
     """This process's environment, without what make hands down, for a program that uses the code of `root`."""
     kept = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MLFLOW_TRACKING_URI")}
     return {**kept, "PYTHONPATH": str(root / "src"), **more}
@@ -58,42 +78,31 @@ def environment(root: Path = ROOT, **more: str) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone of this checkout as it is now, committed or not, with the environment and the raw data."""
+    """A project of its own, with git and DVC, that a test may change."""
     folder = tmp_path_factory.mktemp("clone") / "deepmine"
     make_clone(folder)
     return folder
 
 
 def make_clone(folder: Path) -> None:
-    """Copy the files that git knows or would add, as one commit, and pull the data.
-
-    The clone's pipeline holds only a few experiments, of each kind of change that tests make: all take ten minutes.
-    """
-    files = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    ).stdout
-    for name in filter(None, map(os.fsdecode, files.split(b"\0"))):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    listed = pipeline(folder)
-    few = {name: listed["experiments"][name] for name in FEW}
-    datasets = sorted({experiment["data"] for experiment in few.values()})
-    compose.dump(folder / "conf/pipeline.yaml", {"datasets": datasets, "experiments": few})
+    """Make a project with git and DVC, as one commit."""
+    make(folder)
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com"]
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
+    subprocess.run([*git, "init", "-q"], cwd=folder, check=True)
+    added = run(".venv/bin/dvc", "add", "-q", "data", root=folder)
+    assert added.returncode == 0, added.stderr
+    for command in (["add", "-A"], ["commit", "-qm", "start"]):
         subprocess.run([*git, *command], cwd=folder, check=True)
-    (folder / ".venv").symlink_to(ROOT / ".venv")
-    pulled = run(".venv/bin/dvc", "pull", "-q", "data.dvc", root=folder)
-    assert pulled.returncode == 0, pulled.stderr
 
 
 def pipeline(root: Path) -> dict:
-    """conf/pipeline.yaml of a checkout."""
+    """conf/pipeline.yaml of a project."""
     return yaml.safe_load((root / "conf/pipeline.yaml").read_text())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _in_the_project() -> None:
+    os.chdir(PROJECT)
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from conftest import ROOT
 from deepmine.config.errors import UserError
 from deepmine.config.schema.data import Audit
 from deepmine.data.preparing.audit import audit, refuse, require_classes, require_target
@@ -32,10 +31,14 @@ def found(rows: Raw, task: str = "classification", **levels: str) -> dict[str, s
     return {finding["check"]: finding["message"] for finding in audit(rows, rows, index, declared(task, **levels))}
 
 
-@pytest.fixture(scope="module")
-def titanic() -> Raw:
-    frame = pd.read_csv(ROOT / "data/titanic/titanic3.csv.gz").drop(columns=["name"])
-    return raw(frame, frame.pop("survived").to_numpy())
+@pytest.fixture
+def wreck() -> Raw:
+    """Passengers with what was written down after the rescue: the boat of the saved, the number of a body."""
+    rng, saved = np.random.default_rng(0), np.arange(N) % 5 < 2
+    frame = pd.DataFrame({"age": rng.normal(40, 12, N), "fare": rng.gamma(3, 10, N)})
+    frame["boat"] = pd.Series(rng.choice(["1", "2", "3"], N)).where(saved & (rng.random(N) < 0.98))
+    frame["body"] = pd.Series(rng.integers(1, 300, N).astype(float)).where(~saved & (rng.random(N) < 0.4))
+    return raw(frame, saved.astype(int))
 
 
 @pytest.fixture
@@ -43,14 +46,14 @@ def noise() -> pd.DataFrame:
     return pd.DataFrame(np.random.default_rng(0).normal(size=(N, 3)), columns=list("abc"))
 
 
-def test_the_columns_written_down_after_the_rescue_are_found(titanic: Raw) -> None:
-    index = split({"strategy": "stratified", "val": 0.15, "test": 0.25, "seed": 0}, titanic)
+def test_the_columns_written_down_after_the_rescue_are_found(wreck: Raw) -> None:
+    index = split({"strategy": "stratified", "val": 0.15, "test": 0.25, "seed": 0}, wreck)
     leaks = [
-        finding for finding in audit(titanic, titanic, index, declared("classification")) if finding["check"] == "leaks"
+        finding for finding in audit(wreck, wreck, index, declared("classification")) if finding["check"] == "leaks"
     ]
     assert [finding["message"].split("`")[1] for finding in leaks] == ["boat", "body"]
     with pytest.raises(UserError, match="`boat`(.|\n)*leaks: warn"):
-        refuse(leaks, "titanic")
+        refuse(leaks, "wreck")
 
 
 def test_a_number_that_says_it_all_is_only_doubted(noise: pd.DataFrame) -> None:

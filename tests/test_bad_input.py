@@ -16,7 +16,7 @@ from deepmine.commands import configure
 from deepmine.config import compose, exits
 from deepmine.config.errors import UserError
 
-TITANIC = ("data=titanic", "model=tree")
+TITANIC = ("data=ferry", "model=tree")
 
 
 @pytest.fixture
@@ -59,11 +59,11 @@ def refused(*overrides: str) -> str:
             "data.contract.rows=5",
             "`data.contract` is {'rows': 5}: it should be the name of a file in conf/data/contract",
         ),
-        ("data.contract=titanc", "conf/data/contract has no titanc.yaml. Create it: make contract data=titanc"),
-        ("data.contract=../titanic", "`data.contract` is '../titanic': it should be the name"),
+        ("data.contract=fery", "conf/data/contract has no fery.yaml. Create it: make contract data=fery"),
+        ("data.contract=../ferry", "`data.contract` is '../ferry': it should be the name"),
         ("preprocessing=null", "`preprocessing=null` is not a file of conf/preprocessing"),
         ("trainer=null", "`trainer=null` is not a file of conf/trainer"),
-        ("experiment=../experiment/titanic_tree", "is not a file of conf/experiment. Did you mean `titanic_tree`?"),
+        ("experiment=../experiment/ferry_tree", "is not a file of conf/experiment. Did you mean `ferry_tree`?"),
         ("preprocessing=embedding", "Model `tree` with preprocessing=embedding does not take data of kind table"),
         ("preprocessing=window", "preprocessing=window changes nothing for table data"),
         ("model._tasks_=[]", "`model._tasks_` is []: it should have at least 1 item"),
@@ -188,7 +188,7 @@ def test_a_good_experiment_is_accepted(conf: Path, text: bytes, seed: int) -> No
         ("", "conf/pipeline.yaml"),
         ("datasets: []\nexperiments: [a]", "conf/pipeline.yaml experiments"),
         ("datasets: []\nexperiments: {a: {}}", "experiments.a.data Field required"),
-        ("datasets: []\nexperiments:\n  none_such: {data: titanic}", "no conf/experiment/"),
+        ("datasets: []\nexperiments:\n  none_such: {data: ferry}", "no conf/experiment/"),
     ],
 )
 def test_a_bad_pipeline_is_refused(conf: Path, text: str, says: str) -> None:
@@ -224,6 +224,6 @@ def test_what_fit_refuses_is_a_message(settings: dict, says: str) -> None:
 )
 def test_a_verb_ends_in_one_line_and_exit_code_1(tmp_path: Path, override: str, says: str) -> None:
     out = [] if override.startswith("paths.out") else [f"paths.out={tmp_path}/out"]
-    ended = stage("train", "experiment=titanic_tree", "tracking=none", *out, override)
+    ended = stage("train", "experiment=ferry_tree", "tracking=none", *out, override)
     assert (ended.returncode, says in ended.stderr) == (1, True)
     assert re.fullmatch(r"error: .+\n", ended.stderr)

@@ -32,7 +32,7 @@ SETTINGS = st.builds(
 
 
 def config(*overrides: str) -> dict:
-    return compose.plain(compose.compose("experiment=titanic_tree", *overrides))
+    return compose.plain(compose.compose("experiment=ferry_tree", *overrides))
 
 
 def framed(rows: list[tuple]) -> tuple[pd.DataFrame, np.ndarray]:
@@ -151,7 +151,7 @@ def test_new_rows_are_clipped_by_the_limits_that_the_saved_model_holds(tmp_path:
 
 @pytest.mark.parametrize("filling", ["knn", "iterative", "indicator"])
 def test_what_is_filled_is_learned_in_the_pipeline(filling: str, tmp_path) -> None:
-    cfg, data = config(f"preprocessing={filling}"), prepared("titanic")
+    cfg, data = config(f"preprocessing={filling}"), prepared("ferry")
     pipeline = pipelines.build(cfg["steps"], cfg["model"])
     pipelines.fit(pipeline, "classification", data.train, data.val, lambda *_: None)
     assert data.train.X.isna().any().any() and np.isfinite(pipeline[:-1].transform(data.test.X)).all()

@@ -11,7 +11,7 @@ from deepmine.runs import ranking, record
 FOLDS = {"cv/accuracy": 0.81234, "cv/accuracy_std": 0.0119}
 SCORES = ("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "log_loss")
 COMMAND = ["deepmine", "train", "model=tree", "chain=false", "model.options=a|b"]
-LONG = "titanic-tree-20261122-185145-abcd"
+LONG = "ferry-tree-20261122-185145-abcd"
 
 
 def made(folder: Path, scores: dict[str, float], task: str = "classification", steps: Any = None) -> record.Record:
@@ -20,7 +20,7 @@ def made(folder: Path, scores: dict[str, float], task: str = "classification", s
     run = record.start(
         folder,
         settings,
-        {"data": {"dataset": "out/datasets/titanic", "digest": "some"}, "record_id": "x", "command": COMMAND},
+        {"data": {"dataset": "out/datasets/ferry", "digest": "some"}, "record_id": "x", "command": COMMAND},
         b"",
     )
     record.write_json(folder / "metrics.json", scores)
@@ -68,10 +68,10 @@ def test_clusterings_are_compared_inside_one_space_with_their_own_baselines(tmp_
     ]
     groups = compare.comparable(runs)
     assert {name: [run.folder.name for run in group] for name, group in groups.items()} == {
-        "titanic, clustering after scale": ["a", "b"],
-        "titanic, clustering after embedding": ["c"],
+        "ferry, clustering after scale": ["a", "b"],
+        "ferry, clustering after embedding": ["c"],
     }
-    table = compare.leaderboard(groups["titanic, clustering after scale"])
+    table = compare.leaderboard(groups["ferry, clustering after scale"])
     assert table["baseline_silhouette"].tolist() == [0.0, 0.1]
     steps = [made(tmp_path / name, {}, steps={name: {}}) for name in "de"]
     assert len(compare.comparable(steps)) == 1  # the steps before a classifier are part of what is compared
@@ -81,11 +81,11 @@ def test_every_score_is_in_the_file_and_a_terminal_of_80_columns_shows_whole_nam
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     table = compare.leaderboard([classified(tmp_path / LONG, 0.75, 0.8, FOLDS)])
-    compare.write({"titanic, classification": table}, tmp_path / "compare")
+    compare.write({"ferry, classification": table}, tmp_path / "compare")
     line = f"| {LONG} | tree | 0.75 | 0.812 ± 0.012 | 0.8 | 0.8 | 0.8 | 0.8 | 0.8 | 0.5 | 1.5 "
     assert line + r"| model.options=a\|b model=tree |" in (tmp_path / "compare/compare.md").read_text().splitlines()
     monkeypatch.setenv("COLUMNS", "80")
-    compare.show("titanic", table)
+    compare.show("ferry", table)
     printed = capsys.readouterr().out
     assert LONG in printed and "0.812 ± 0.012" in printed and "0.5000" in printed
     assert max(map(len, printed.splitlines())) <= 80
@@ -115,7 +115,7 @@ def test_a_run_that_does_not_beat_its_baseline_is_marked(
     tmp_path: Path, capsys: pytest.CaptureFixture, task: str, score: str, reached: float, said: str
 ) -> None:
     run = made(tmp_path / "run", {f"val/{score}": 0.5, f"test/{score}": reached, f"baseline/test/{score}": 0.5}, task)
-    compare.show("titanic", compare.leaderboard([run]))
+    compare.show("ferry", compare.leaderboard([run]))
     assert "".join(line for line in capsys.readouterr().out.splitlines(keepends=True) if "run:" in line) == said.format(
         score=score, reached=reached
     )

@@ -16,50 +16,12 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from conftest import CONF, EXPERIMENTS, environment, stage
+from conftest import environment, stage
 from deepmine import ROOT
 from deepmine.config import compose, exits
 from deepmine.config.errors import UserError
 from deepmine.config.schema.config import TASKS
 from deepmine.config.signature import signature
-
-FILES = sorted(
-    path.relative_to(CONF) for group in ("data", "model", "experiment") for path in (CONF / group).glob("*.yaml")
-)
-HEADS = [
-    (path, command)
-    for path in sorted(CONF.rglob("*.yaml"))
-    for command in re.findall(r"^#\s+make (\w+(?: \S+=\S+)*)", path.read_text(), re.MULTILINE)
-]
-
-
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_experiment_composes_and_names_its_folder(name: str) -> None:
-    cfg = compose.compose(f"experiment={name}")
-    listed = name in compose.pipeline()["experiments"]
-    adhoc = f"out/adhoc/{cfg.choices.data}-{cfg.choices.model}-"
-    assert cfg.folders.run == f"out/runs/{name}" if listed else cfg.folders.run.startswith(adhoc)
-    assert cfg.folders.dataset == f"out/datasets/{cfg.choices.data}"
-
-
-def test_the_pipelines_experiments_and_data_sets_are_files() -> None:
-    listed = compose.pipeline()
-    assert set(listed["experiments"]) <= set(EXPERIMENTS)
-    assert {e["data"] for e in listed["experiments"].values()} == set(listed["datasets"])
-
-
-@pytest.mark.parametrize("path", FILES, ids=str)
-def test_every_file_opens_with_its_command(path: Path) -> None:
-    assert path in {p.relative_to(CONF) for p, _ in HEADS}, f"{path} says no `make` command in its head"
-
-
-@pytest.mark.parametrize(("path", "command"), HEADS, ids=lambda value: getattr(value, "stem", value))
-def test_every_command_in_a_head_composes(path: Path, command: str) -> None:
-    verb, *overrides = command.split()
-    overrides = [o.split(",")[0] if verb == "sweep" else o for o in overrides]  # the first of its values
-    assert verb in Path("Makefile").read_text()
-    with exits.explained():
-        compose.compose(*overrides) if verb != "prepare" else (CONF / f"{overrides[0].replace('=', '/')}.yaml").stat()
 
 
 @pytest.mark.parametrize(
@@ -67,12 +29,12 @@ def test_every_command_in_a_head_composes(path: Path, command: str) -> None:
     [
         ("sead=1", "no `sead`. Did you mean `seed`?"),
         ("seed=1.5", "`seed` is 1.5: it should be a valid integer"),
-        ("data=mnist data.download.mirors=[a]", "no `data.download.mirors`. Did you mean `mirrors`?"),
-        ("data=mnist data.download.files.x=abc", "`data.download.files.x` is 'abc'"),
+        ("data=remote data.download.mirors=[a]", "no `data.download.mirors`. Did you mean `mirrors`?"),
+        ("data=remote data.download.files.x=abc", "`data.download.files.x` is 'abc'"),
         ("seed=-1", "`seed` is -1: it should be greater"),
         ("model=treee", "no conf/model/treee.yaml. Did you mean `tree`?"),
-        ("experiment=titanic_tre", "Did you mean `titanic_tree`?"),
-        ("experiment=titanic_tree model.max_dept=3", "no `model.max_dept`. Did you mean `max_depth`?"),
+        ("experiment=ferry_tre", "Did you mean `ferry_tree`?"),
+        ("experiment=ferry_tree model.max_dept=3", "no `model.max_dept`. Did you mean `max_depth`?"),
         ("model.lrr=1", "no `model.lrr`. Did you mean `lr`?"),
         ("model.lr=fast", "`model.lr` is 'fast'"),
         ("model.net_params.hiden=[3]", "no `model.net_params.hiden`. Did you mean `hidden`?"),
@@ -85,13 +47,13 @@ def test_every_command_in_a_head_composes(path: Path, command: str) -> None:
         ("data.split.valid=0.1", "Did you mean `val`?"),
         ("data.split.val=2", "less than 1"),
         (
-            "data=titanic model=tree data.privacy.columns.ticket=drop",
+            "data=ferry model=tree data.privacy.columns.ticket=drop",
             "`privacy.columns.ticket: drop` leaves no groups",
         ),
         ("data.source.X_tests=x", "Did you mean `X_test`?"),
-        ("experiment=titanic_tree preprocessing.numbers.strateg=mean", "Did you mean `strategy`?"),
+        ("experiment=ferry_tree preprocessing.numbers.strateg=mean", "Did you mean `strategy`?"),
         ("model=kmeans", "Models for classification on data of kind image: "),
-        ("experiment=penguins_kmeans model=tree", "Models for clustering on data of kind table: agglomerative, gmm,"),
+        ("experiment=birds_kmeans model=tree", "Models for clustering on data of kind table: agglomerative, gmm,"),
         ("task=clusterin", "`task` is 'clusterin': it should be 'anomalies', 'classification',"),
     ],
 )
@@ -101,10 +63,10 @@ def test_a_mistake_is_named_with_the_nearest_valid_thing(overrides: str, says: s
 
 
 def test_a_mistake_is_shown_with_the_files_that_may_hold_it() -> None:
-    with pytest.raises(UserError, match=re.escape("(It is set in conf/data/titanic.yaml or on the command line.)")):
-        compose.compose("experiment=null", "data=titanic", "data.split.valid=1", trains=False)
-    with pytest.raises(UserError, match=r"conf/model/tree.yaml, conf/experiment/titanic_tree.yaml or on the command"):
-        compose.compose("experiment=titanic_tree", "model.max_dept=3")
+    with pytest.raises(UserError, match=re.escape("(It is set in conf/data/ferry.yaml or on the command line.)")):
+        compose.compose("experiment=null", "data=ferry", "data.split.valid=1", trains=False)
+    with pytest.raises(UserError, match=r"conf/model/tree.yaml, conf/experiment/ferry_tree.yaml or on the command"):
+        compose.compose("experiment=ferry_tree", "model.max_dept=3")
 
 
 def test_who_stops_reading_ends_a_stage_without_a_word() -> None:
@@ -121,24 +83,22 @@ def test_who_stops_reading_ends_a_stage_without_a_word() -> None:
 def test_a_model_refuses_a_kind_of_data() -> None:
     with pytest.raises(
         UserError,
-        match="`cnn` with preprocessing=default does not take .* table, such as `titanic`.*: boosting, forest",
+        match="`cnn` with preprocessing=default does not take .* table, such as `ferry`.*: boosting, forest",
     ):
-        compose.compose("data=titanic", "model=cnn")
-    with pytest.raises(
-        UserError, match="Task rules does not go with data `mnist5k`, of kind image: use data of kind b"
-    ):
+        compose.compose("data=ferry", "model=cnn")
+    with pytest.raises(UserError, match="Task rules does not go with data `digits`, of kind image: use data of kind b"):
         compose.compose("model=rules", "task=rules")
 
 
 @pytest.mark.parametrize(
     ("overrides", "place"),
     [
-        ("", "out/runs/mnist_mlp"),
-        ("seed=0 trainer.max_epochs=10", "out/runs/mnist_mlp"),  # what the file says anyway
-        ("tracking=none", "out/runs/mnist_mlp"),  # decides no number
-        ("seed=1", "out/adhoc/mnist5k-mlp-"),
-        ("model=tree", "out/adhoc/mnist5k-tree-"),
-        ("experiment=null", "out/adhoc/mnist5k-mlp-"),
+        ("", "out/runs/digits_mlp"),
+        ("seed=0 trainer.max_epochs=10", "out/runs/digits_mlp"),  # what the file says anyway
+        ("tracking=none", "out/runs/digits_mlp"),  # decides no number
+        ("seed=1", "out/adhoc/digits-mlp-"),
+        ("model=tree", "out/adhoc/digits-tree-"),
+        ("experiment=null", "out/adhoc/digits-mlp-"),
     ],
 )
 def test_a_run_with_other_settings_gets_a_folder_of_its_own(overrides: str, place: str) -> None:
@@ -146,7 +106,7 @@ def test_a_run_with_other_settings_gets_a_folder_of_its_own(overrides: str, plac
 
 
 def test_other_data_settings_get_a_data_set_of_their_own() -> None:
-    assert re.fullmatch(r"out/datasets/mnist5k-\w{8}", compose.compose("data.split.seed=1").folders.dataset)
+    assert re.fullmatch(r"out/datasets/digits-\w{8}", compose.compose("data.split.seed=1").folders.dataset)
 
 
 def test_a_setting_that_no_file_mentions_can_be_set() -> None:
@@ -226,6 +186,6 @@ def test_other_errors_of_the_system_keep_their_traceback() -> None:
 @pytest.mark.slow
 def test_a_file_in_the_place_of_out_is_named(tmp_path: Path) -> None:
     (tmp_path / "out").touch()
-    ended = stage("prepare", "data=penguins", f"paths.out={tmp_path}/out", "tracking=none")
+    ended = stage("prepare", "data=birds", f"paths.out={tmp_path}/out", "tracking=none")
     assert ended.returncode == 1
     assert re.fullmatch(rf"error: {tmp_path}/out/\S+ cannot be used: Not a directory\. .*\n", ended.stderr)

@@ -72,7 +72,7 @@ def test_each_training_row_is_held_out_once_and_no_other_row_is_seen(strategy: s
     assert not hasattr(pipeline[-1], "coef_")
 
 
-@pytest.mark.parametrize("name", ["titanic_tree", "titanic_mlp", "mnist_mlp"])
+@pytest.mark.parametrize("name", ["ferry_tree", "ferry_mlp", "digits_mlp"])
 def test_a_tree_and_a_net_give_the_same_folds_each_time(name: str, tmp_path: Path) -> None:
     cfg = compose.compose(f"experiment={name}", "trainer.max_epochs=2")
     settings, data = compose.decisive(cfg), cut(prepared(cfg.choices.data))
@@ -140,7 +140,7 @@ def test_mean_and_deviation_are_those_of_the_folds(tmp_path: Path, monkeypatch: 
     [
         ("cv=1", "`cv` is 1: it should be greater than or equal to 2"),
         ("cv=2.5", "`cv` is 2.5"),
-        ("experiment=penguins_kmeans cv=3", "cv=3 needs a target"),
+        ("experiment=birds_kmeans cv=3", "cv=3 needs a target"),
     ],
 )
 def test_a_wrong_number_of_folds_is_named(overrides: str, says: str) -> None:
@@ -149,17 +149,17 @@ def test_a_wrong_number_of_folds_is_named(overrides: str, says: str) -> None:
 
 
 def test_a_run_with_folds_never_takes_the_place_of_one_without() -> None:
-    assert compose.compose("experiment=titanic_tree", "cv=5").folders.run.startswith("out/adhoc/titanic-tree-")
-    assert "cv" not in compose.decisive(compose.compose("experiment=titanic_tree"))
+    assert compose.compose("experiment=ferry_tree", "cv=5").folders.run.startswith("out/adhoc/ferry-tree-")
+    assert "cv" not in compose.decisive(compose.compose("experiment=ferry_tree"))
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> record.Record:
     """The record of a tree with three folds."""
     out = tmp_path_factory.mktemp("out")
-    cfg = compose.compose("experiment=titanic_tree", "cv=3", f"paths.out={out}")
+    cfg = compose.compose("experiment=ferry_tree", "cv=3", f"paths.out={out}")
     folder, settings = Path(cfg.folders.dataset), compose.decisive(cfg)
-    dataset.save(cut(prepared("titanic")), folder)
+    dataset.save(cut(prepared("ferry")), folder)
     data = dataset.load(folder)
     papers = provenance.collect(folder, data.info["digest"], ROOT / "data", name="folded")
     run = record.start(out / "adhoc/folded", {"choices": dict(cfg.choices), **settings}, *papers)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import ROOT, environment, make_clone, run
+from checkout import REPOSITORY as ROOT
+from conftest import environment, make_clone, run
 from deepmine.config.schema.data import Audit, Clean, Contract, Privacy, Split
 from deepmine.config.schema.source import File
 
@@ -117,7 +118,7 @@ def test_the_file_map_is_true() -> None:
 
 
 def test_make_alone_prints_every_verb_once() -> None:
-    done = subprocess.run(["make"], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True)
+    done = subprocess.run(["make"], cwd=ROOT, env=environment(ROOT), capture_output=True, text=True, check=True)
     assert re.findall(r"^  make ([a-z-]+)", done.stdout, re.MULTILINE) == re.findall(
         r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE
     )
@@ -130,10 +131,10 @@ def test_overrides_reach_a_stage_as_they_were_typed(tmp_path: Path) -> None:
     program.parent.mkdir(parents=True)
     program.write_text('#!/bin/sh\nfor word; do printf "%s\\n" "$word"; done\n')
     program.chmod(0o755)
-    typed = ["experiment=titanic_tree", "model.hidden=[64, 32]", "a.b='x y'", 'c="q"', "d={a:1,b:(2)}", "e=${seed}"]
+    typed = ["experiment=ferry_tree", "model.hidden=[64, 32]", "a.b='x y'", 'c="q"', "d={a:1,b:(2)}", "e=${seed}"]
     typed += ["+f=1", "++g.h=2", "x=a;b&c|d<e>f", "~model=3", "star=*?", "tick=`id`", "bang=!x"]
     done = subprocess.run(
-        ["make", "train", *typed], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True
+        ["make", "train", *typed], cwd=tmp_path, env=environment(ROOT), capture_output=True, text=True, check=True
     )
     assert sorted(done.stdout.splitlines()[1:]) == sorted(typed)
 
@@ -142,7 +143,7 @@ def test_overrides_reach_a_stage_as_they_were_typed(tmp_path: Path) -> None:
 def test_a_folder_without_git_trains_too(tmp_path: Path) -> None:
     make_clone(tmp_path / "deepmine")
     subprocess.run(["rm", "-rf", tmp_path / "deepmine/.git"], check=True)
-    done = run("make", "-o", "setup", "train", "experiment=titanic_tree", root=tmp_path / "deepmine")
+    done = run("make", "-o", "setup", "train", "experiment=ferry_tree", root=tmp_path / "deepmine")
     assert done.returncode == 0, done.stderr
-    provenance = (tmp_path / "deepmine/out/runs/titanic_tree/provenance.json").read_text()
+    provenance = (tmp_path / "deepmine/out/runs/ferry_tree/provenance.json").read_text()
     assert "not a git repository" in provenance

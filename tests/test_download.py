@@ -61,6 +61,6 @@ def test_a_name_cannot_leave_the_folder(tmp_path: Path, name: str) -> None:
 @pytest.mark.slow
 def test_a_stage_without_a_network_ends_with_one_message(tmp_path: Path) -> None:
     mirrors = f"data.download.mirrors=[{tmp_path}/nowhere]"
-    done = stage("prepare", "data=mnist", mirrors, f"paths.data={tmp_path}/data", f"paths.out={tmp_path}/out")
+    done = stage("prepare", "data=remote", mirrors, f"paths.data={tmp_path}/data", f"paths.out={tmp_path}/out")
     assert done.returncode == 1 and done.stderr.startswith("error: ") and "paths.mirrors" in done.stderr
-    assert "Traceback" not in done.stderr and not list((tmp_path / "data/mnist").iterdir())
+    assert "Traceback" not in done.stderr and not list((tmp_path / "data/remote").iterdir())

@@ -1,6 +1,6 @@
 """Every file of conf/model on the data that suit its task: a new one is tested by existing.
 
-The pairs of conf/experiment are tested in test_models.py; here are the others, and what every network can do.
+Here is also what our own networks can do.
 """
 
 from functools import cache
@@ -13,27 +13,16 @@ import yaml
 from omegaconf import DictConfig
 from sklearn.pipeline import Pipeline
 
-from conftest import CONF, EXPERIMENTS, cut, prepared
+from conftest import CONF, cut, prepared
 from deepmine import tasks
 from deepmine.config import compose
-from deepmine.data.dataset import Part
+from deepmine.data.dataset import Dataset, Part
 from deepmine.models import pipelines
 
-SUIT = {  # images, sequences, texts and tables where a task takes all kinds
-    "classification": ("mnist5k", "japanese_vowels", "census_names", "titanic"),
-    "clustering": ("penguins",),
-    "decomposition": ("mnist5k", "penguins"),
-    "anomalies": ("penguins",),
-    "regression": ("sunspots",),
-    "rules": ("online_retail_customers",),
-}
-ONLY = {  # what is made for some kinds, or for many columns
-    "cnn": ("mnist5k",),
-    "rnn": ("mnist5k", "japanese_vowels", "census_names"),
-}
+SETS = {"table": "ferry", "image": "digits", "sequence": "voices", "text": "first_names", "baskets": "market"}
 BY_HEART = [
     "model.batch_size=32", "model.lr=0.01", "model.schedule=constant", "model.augment=null",
-    "model.net_params.dropout=0", "trainer.max_epochs=200",
+    "trainer.max_epochs=200",
 ]  # fmt: skip
 
 
@@ -41,29 +30,52 @@ def read(path: Path) -> dict:
     return yaml.safe_load(path.read_text())
 
 
-def pairs() -> list[tuple[str, str]]:
-    """A model and a data set each."""
-    files = {path.stem: read(path) for path in sorted((CONF / "model").glob("*.yaml"))}
-    return [(name, d) for name, file in files.items() for t in file["_tasks_"] for d in ONLY.get(name, SUIT[t])]
+def kinds(model: dict) -> list[str]:
+    """The kinds of data that a model learns from; one is enough where it sees rows of numbers of all of them."""
+    takes = read(CONF / "preprocessing/default.yaml").get(model["_takes_"], {})
+    able = [kind for kind in SETS if kind in takes and (kind == "baskets") == (model["_tasks_"] == ["rules"])]
+    return able[:1] if "table" in able else able
 
 
-def listed() -> set[tuple[str, str]]:
-    """Those of conf/experiment."""
-    choices = []
-    for name in EXPERIMENTS:
-        lines = [line for line in read(CONF / f"experiment/{name}.yaml")["defaults"] if isinstance(line, dict)]
-        chosen = {key.split("/")[-1]: value for line in lines for key, value in line.items()}
-        choices.append((chosen.get("model", "mlp"), chosen.get("data", "mnist5k")))
-    return set(choices)
+def whole(path: Path) -> dict:
+    """A file of conf/model, with what it takes from others by `defaults: - shared/net@_here_`."""
+    own = read(path)
+    shared = [line.removesuffix("@_here_") for line in own.get("defaults", []) if str(line).endswith("@_here_")]
+    return {key: value for name in shared for key, value in read(CONF / f"model/{name}.yaml").items()} | own
 
 
-NETS = [(name, data) for name, data in pairs() if "net" in read(CONF / f"model/{name}.yaml")]
+FILES = {path.stem: whole(path) for path in sorted((CONF / "model").glob("*.yaml"))}
+CASES = [
+    (name, task, kind)
+    for name, file in FILES.items()
+    if {"_tasks_", "_takes_"} <= file.keys()  # without them the next test fails
+    for task in file["_tasks_"]
+    for kind in kinds(file)
+]
+NETS = [  # ours, which learn in the same way
+    (name, kind)
+    for name, kind in [
+        ("autoencoder", "table"), ("cnn", "image"), ("mlp", "image"), ("mlp", "table"), ("regression_mlp", "table"),
+        ("regression_rnn", "sequence"), ("rnn", "sequence"), ("rnn", "text"),
+    ]
+    if name in FILES
+]  # fmt: skip
 
 
 @cache
-def composed(name: str, data: str, *overrides: str) -> DictConfig:
-    [task] = read(CONF / f"model/{name}.yaml")["_tasks_"]
-    return compose.compose("~experiment", f"data={data}", f"model={name}", f"task={task}", *overrides)
+def rows(task: str, kind: str) -> Dataset:
+    """Made-up rows; for a regression the numbers of their classes."""
+    data = prepared("birds" if (task, kind) == ("clustering", "table") else SETS[kind])
+    if task != "regression":
+        return data
+    numbers = {label: float(n) for n, label in enumerate(np.unique(data.train.y))}
+    parts = (Part(part.X, np.array([numbers[label] for label in part.y]), part.rows) for _, part in data.parts())
+    return Dataset({**data.info, "task": task}, *parts)
+
+
+@cache
+def composed(name: str, task: str, kind: str, *overrides: str) -> DictConfig:
+    return compose.compose("experiment=null", f"data={SETS[kind]}", f"model={name}", f"task={task}", *overrides)
 
 
 def fit(cfg: DictConfig, train: Part, val: Part) -> Pipeline:
@@ -79,33 +91,43 @@ def answer(pipeline: Pipeline, task: str, part: Part) -> np.ndarray:
     return found.predicted if probabilities is None else probabilities
 
 
-@pytest.mark.parametrize(("name", "data"), sorted(set(pairs()) - listed()))
+@pytest.mark.parametrize("name", FILES)
+def test_every_model_says_what_it_does_and_which_data_it_takes(name: str) -> None:
+    assert name in {case[0] for case in CASES}, (
+        f"conf/model/{name}.yaml: `_tasks_` should list files of tasks/, and `_takes_` be a key of "
+        "conf/preprocessing/default.yaml that has steps for such data"
+    )
+
+
+@pytest.mark.parametrize(("name", "task", "kind"), CASES)
 def test_the_same_seed_gives_the_same_bits_and_a_saved_model_the_same_answers(
-    name: str, data: str, tmp_path: Path
+    name: str, task: str, kind: str, tmp_path: Path
 ) -> None:
-    cfg, few = composed(name, data, "trainer.max_epochs=2"), cut(prepared(data), 60)
+    cfg, few = composed(name, task, kind, "trainer.max_epochs=1"), cut(rows(task, kind), 60)
     one, two = (fit(cfg, few.train, few.val) for _ in range(2))
     pipelines.save(one, tmp_path / "model.skops")
     loaded = pipelines.load(tmp_path / "model.skops", cfg.trusted)
     for other in (two, loaded):
-        np.testing.assert_array_equal(answer(one, cfg.task, few.test), answer(other, cfg.task, few.test))
+        np.testing.assert_array_equal(answer(one, task, few.test), answer(other, task, few.test))
 
 
 @cache
-def learned(name: str, data: str) -> tuple[Pipeline, Part, torch.Tensor]:
+def learned(name: str, kind: str) -> tuple[Pipeline, Part, torch.Tensor]:
     """A pipeline that saw 32 rows often, those rows, and what its network gets of them."""
-    part = cut(prepared(data), 32).train
-    X = part.X.iloc[:32] if hasattr(part.X, "iloc") else part.X[:32]
-    rows = Part(X, None if part.y is None else part.y[:32], part.rows[:32])
-    pipeline = fit(composed(name, data, *BY_HEART), rows, rows)
-    return pipeline, rows, torch.from_numpy(np.float32(pipeline[:-1].transform(rows.X)))
+    task, few = FILES[name]["_tasks_"][0], np.arange(32)
+    part = rows(task, kind).train
+    some = part.take(few * len(part) // 32)
+    dropout = ["model.net_params.dropout=0"] if "dropout" in FILES[name].get("net_params", {}) else []
+    pipeline = fit(composed(name, task, kind, *BY_HEART, *dropout), some, some)
+    return pipeline, some, torch.from_numpy(np.float32(pipeline[:-1].transform(some.X)))
 
 
-@pytest.mark.parametrize(("name", "data"), NETS)
-def test_every_net_learns_32_rows_by_heart(name: str, data: str) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "kind"), NETS)
+def test_every_net_learns_32_rows_by_heart(name: str, kind: str) -> None:
     """Labels to the last one; numbers and drawings but for a tenth of their variance."""
-    pipeline, rows, X = learned(name, data)
-    if composed(name, data, *BY_HEART).task == "classification":
+    pipeline, rows, X = learned(name, kind)
+    if FILES[name]["_tasks_"] == ["classification"]:
         assert (pipeline.predict(rows.X) == rows.y).all()
         return
     regression = hasattr(pipeline[-1], "scale_")
@@ -115,17 +137,19 @@ def test_every_net_learns_32_rows_by_heart(name: str, data: str) -> None:
     assert np.square(wanted - given).mean() < 0.1 * wanted.var(0).mean()
 
 
-@pytest.mark.parametrize(("name", "data"), NETS)
-def test_gradients_reach_every_parameter_of_every_net(name: str, data: str) -> None:
-    pipeline, _, X = learned(name, data)
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "kind"), NETS)
+def test_gradients_reach_every_parameter_of_every_net(name: str, kind: str) -> None:
+    pipeline, _, X = learned(name, kind)
     net = pipeline[-1].net_
     net.zero_grad()
     net(X).square().sum().backward()
     assert [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 
-@pytest.mark.parametrize(("name", "data"), [pair for pair in NETS if "rnn" in pair[0] and pair[1] != "mnist5k"])
-def test_steps_of_padding_change_no_answer_of_a_recurrent_net(name: str, data: str) -> None:
-    pipeline, _, X = learned(name, data)
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "kind"), [pair for pair in NETS if "rnn" in pair[0]])
+def test_steps_of_padding_change_no_answer_of_a_recurrent_net(name: str, kind: str) -> None:
+    pipeline, _, X = learned(name, kind)
     longer = torch.cat([X, torch.full((len(X), 4, X.shape[2]), torch.nan)], 1)
     torch.testing.assert_close(pipeline[-1].net_(longer), pipeline[-1].net_(X))

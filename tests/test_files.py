@@ -266,7 +266,7 @@ def test_a_spoilt_idx_file_is_named(tmp_path: Path, spoil, says: str) -> None:
 
 
 def test_mnist_keeps_its_published_test_rows(tmp_path: Path) -> None:
-    settings = compose.plain(compose.compose("data=mnist", "~experiment", trains=False))["data"]
+    settings = compose.plain(compose.compose("data=remote", "~experiment", trains=False))["data"]
     for part, n in (("train", 200), ("t10k", 30)):
         idx_file(tmp_path / f"{part}-images-idx3-ubyte.gz", np.full((n, 28, 28), n))
         idx_file(tmp_path / f"{part}-labels-idx1-ubyte.gz", np.arange(n) % 10)
@@ -369,7 +369,7 @@ def test_files_and_links_outside_the_folder_are_refused(tmp_path: Path, name: st
 @pytest.mark.parametrize("folder", ["/etc", "../..", "link"])
 def test_a_folder_outside_data_is_refused(tmp_path: Path, folder: str) -> None:
     (tmp_path / "link").symlink_to("/etc")
-    cfg = compose.compose("data=mnist", "~experiment", f"data.folder={folder}", f"paths.data={tmp_path}", trains=False)
+    cfg = compose.compose("data=remote", "~experiment", f"data.folder={folder}", f"paths.data={tmp_path}", trains=False)
     with pytest.raises(UserError, match="is outside"):
         require_raw(cfg)
 

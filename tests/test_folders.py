@@ -49,7 +49,9 @@ def test_no_stage_deletes_what_it_did_not_write(tmp_path: Path, place: str, writ
 
 
 @pytest.mark.parametrize(
-    "place", ["file", "link", "dangling", "marked", "few", str(ROOT), str(ROOT.parent), "/", ".", str(ROOT / "docs/..")]
+    "place",
+    ["file", "link", "dangling", "marked", "few", str(ROOT), str(ROOT.parent), "/", ".", str(ROOT / "docs/..")],
+    ids=["file", "link", "dangling", "marked", "few", "checkout", "parent", "root", "here", "round about"],
 )
 def test_what_is_not_ours_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     monkeypatch.chdir(ROOT)

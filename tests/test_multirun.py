@@ -25,11 +25,11 @@ def runs_of(uri: str) -> list[mlflow.entities.Run]:
 
 def trial(folder: Path, number: int, fails: bool = False) -> record.Record:
     """The record of a trial that fitted nothing, better on the validation rows the higher its number."""
-    overrides = ["experiment=titanic_tree", f"model.max_depth={number + 1}", "paths.out=elsewhere"]
+    overrides = ["experiment=ferry_tree", f"model.max_depth={number + 1}", "paths.out=elsewhere"]
     cfg = compose.compose(*overrides)
     place = {"sweep": "20260101-120000-abcd", "number": number}
     papers = provenance.collect(
-        folder / "data", "some", ROOT / "data/titanic", place, f"titanic-tree-20260101-12000{number}-abcd"
+        folder / "data", "some", ROOT / "data/ferry", place, f"ferry-tree-20260101-12000{number}-abcd"
     )
     papers[0]["command"] = ["deepmine", "sweep", *overrides]
     run = record.start(folder / f"trial-{number}", {"choices": dict(cfg.choices), **compose.decisive(cfg)}, *papers)
@@ -54,7 +54,7 @@ def test_trials_stand_below_one_parent_and_stay_as_many(tmp_path: Path) -> None:
     assert len(runs_of(uri)) == 1 + len(children) == 3
     assert parent.info.run_name == "sweep 20260101-120000-abcd" and parent.info.status == "FINISHED"
     assert {run.data.tags["trial"]: (run.info.run_name, run.data.tags["overrides"]) for run in children} == {
-        str(n): (f"titanic-tree max_depth={n + 1}", f"model.max_depth={n + 1}\nexperiment=titanic_tree") for n in (0, 1)
+        str(n): (f"ferry-tree max_depth={n + 1}", f"model.max_depth={n + 1}\nexperiment=ferry_tree") for n in (0, 1)
     }
     publishing.publish(trial(tmp_path, 2, fails=True), uri, False, [])
     [parent] = [run for run in runs_of(uri) if run.data.tags.get("kind") == "sweep"]
@@ -76,7 +76,7 @@ def test_the_terminal_names_the_winner_and_the_run_above_it(tmp_path: Path, caps
         trial(tmp_path / "adhoc", number)
     sweep_verb.conclude(out, "20260101-120000-abcd")
     assert capsys.readouterr().out.splitlines()[:5] == [
-        "titanic: of 3 trials with scores, the validation rows choose number 2: model.max_depth=3",
+        "ferry: of 3 trials with scores, the validation rows choose number 2: model.max_depth=3",
         "  val/accuracy 0.7200, test/accuracy 0.7800",
         f"  record: {tmp_path}/adhoc/trial-2",
         "In MLflow the trials are below the run sweep 20260101-120000-abcd. Next:",
@@ -133,8 +133,8 @@ def test_a_sweep_goes_on_after_a_trial_that_failed(tmp_path: Path, launcher: str
         "tracking.model=false",
         f"hydra/launcher={launcher}",
     ]
-    done = stage("sweep", "experiment=titanic_tree", "model.max_depth=bad,5", *settings)
-    assert done.returncode == 1 and "Trial 0 (experiment=titanic_tree model.max_depth=bad" in done.stderr, done.stderr
+    done = stage("sweep", "experiment=ferry_tree", "model.max_depth=bad,5", *settings)
+    assert done.returncode == 1 and "Trial 0 (experiment=ferry_tree model.max_depth=bad" in done.stderr, done.stderr
     [run] = record.find_all(tmp_path / "out")
     assert run.status["status"] == "FINISHED" and run.folder.parent.name == "adhoc"
     assert run.provenance["trial"]["number"] == 1 and "model.max_depth=5" in run.provenance["command"]

@@ -231,7 +231,7 @@ def test_images_and_baskets_too(own: Path, files: Path, file: str, name: str, ki
         (["path={files}/Übung (2)'s.csv", "name=other"], "Übung (2)'s.csv does not exist"),
         (["path={files}/nothing.csv", "name=other"], "nothing.csv does not exist"),
         (["name=other"], "Which data? make new-data path="),
-        (["path={files}/shop.txt", "name=titanic"], "exist, but not all of it from"),
+        (["path={files}/shop.txt", "name=ferry"], "exist, but not all of it from"),
         (["path={files}/empty.csv", "name=other"], "empty.csv is empty"),
     ],
 )
@@ -247,7 +247,7 @@ def test_what_cannot_be_used_leaves_nothing(own: Path, files: Path, arguments: l
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("titanic", "exist, but not all of it from"),
+        ("ferry", "exist, but not all of it from"),
         ("my-churn", "must be letters, digits and _.*name=my_churn"),
     ],
 )
@@ -256,10 +256,10 @@ def test_a_name_that_cannot_be_taken_costs_nothing(
 ) -> None:
     monkeypatch.setattr(compose, "CONF", Path(shutil.copytree(compose.CONF, tmp_path / "conf")))
     cfg = compose.compose(f"path='{files}/shop.txt'", f"name={name}", f"paths.data={tmp_path}/data", trains=False)
-    (compose.CONF / "data/titanic.yaml").unlink()  # its contract alone is left
+    (compose.CONF / "data/ferry.yaml").unlink()  # its contract alone is left
     with pytest.raises(UserError, match=says):
         new_data.main(cfg)
-    assert (compose.CONF / "data/contract/titanic.yaml").is_file() and not (tmp_path / "data").exists()
+    assert (compose.CONF / "data/contract/ferry.yaml").is_file() and not (tmp_path / "data").exists()
 
 
 def found(folder: Path, frame: pd.DataFrame, read: dict | None = None, **how: str) -> inspect.Found:

@@ -1,7 +1,6 @@
 """The DVC pipeline: what each change runs again, and that no stage reads code that it does not depend on."""
 
 import ast
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -109,40 +108,29 @@ def change(reproduced: Path) -> Callable[[str, Callable[[str], str]], set[str]]:
 
 
 @pytest.mark.slow
-def test_a_fresh_clone_gets_the_committed_metrics(reproduced: Path) -> None:
-    """Equal to the bit on one machine; another processor rounds otherwise, so here to within two points."""
-    for name in FEW:
-        committed = json.loads((ROOT / f"out/scores/{name}.json").read_text())
-        found = json.loads((reproduced / f"out/scores/{name}.json").read_text())
-        assert ("made_on" in found) == ("made_on" in committed) == name.endswith("mlp")
-        found["made_on"] = committed["made_on"] = None
-        assert found == pytest.approx(committed, rel=0.02, abs=0.02), name
-
-
-@pytest.mark.slow
 def test_nothing_changed_runs_nothing(reproduced: Path) -> None:
     assert repro(reproduced) == set()
 
 
 @pytest.mark.slow
 def test_a_run_again_gives_the_same_metrics_to_the_bit(reproduced: Path) -> None:
-    before = (reproduced / "out/runs/mnist_mlp/metrics.json").read_bytes()
-    done = run(".venv/bin/dvc", "repro", "--single-item", "--force", "train@mnist_mlp", root=reproduced)
+    before = (reproduced / "out/runs/digits_mlp/metrics.json").read_bytes()
+    done = run(".venv/bin/dvc", "repro", "--single-item", "--force", "train@digits_mlp", root=reproduced)
     assert done.returncode == 0, done.stderr
-    assert "evaluate@mnist_mlp" in repro(reproduced)
-    assert (reproduced / "out/runs/mnist_mlp/metrics.json").read_bytes() == before
+    assert "evaluate@digits_mlp" in repro(reproduced)
+    assert (reproduced / "out/runs/digits_mlp/metrics.json").read_bytes() == before
 
 
 @pytest.mark.slow
 def test_a_value_of_a_model_runs_the_cells_that_use_it(change) -> None:
     ran = change("conf/model/tree.yaml", lambda text: text.replace("criterion: gini", "criterion: entropy"))
-    assert ran == {"configure", "compare"} | cells("mnist_tree", "titanic_tree")
+    assert ran == {"configure", "compare"} | cells("digits_tree", "ferry_tree")
 
 
 @pytest.mark.slow
 def test_another_model_in_a_defaults_list_runs_that_cell(change) -> None:
-    ran = change("conf/experiment/penguins_kmeans.yaml", lambda text: text.replace("/model: kmeans", "/model: gmm"))
-    assert ran == {"configure", "compare"} | cells("penguins_kmeans")
+    ran = change("conf/experiment/birds_kmeans.yaml", lambda text: text.replace("/model: kmeans", "/model: gmm"))
+    assert ran == {"configure", "compare"} | cells("birds_kmeans")
 
 
 @pytest.mark.slow
@@ -160,22 +148,22 @@ def test_other_scores_evaluate_without_training(change) -> None:
 @pytest.mark.slow
 def test_another_report_of_the_data_trains_nothing(change) -> None:
     ran = change("src/deepmine/data/preparing/report.py", lambda text: f"{text}\n# another line\n")
-    assert ran == {"prepare@mnist5k", "prepare@penguins", "prepare@titanic"}
+    assert ran == {"prepare@digits", "prepare@birds", "prepare@ferry"}
 
 
 @pytest.mark.slow
 def test_a_raw_file_runs_the_cells_of_its_data_set(change) -> None:
-    ran = change("data/penguins/penguins_raw.csv", lambda text: text.replace(",39.1,", ",39.2,", 1))
-    assert ran == {"prepare@penguins", "compare"} | cells("penguins_kmeans")
+    ran = change("data/birds/birds.csv", lambda text: text.replace("B100,", "B900,"))
+    assert ran == {"prepare@birds", "compare"} | cells("birds_kmeans")
 
 
 @pytest.mark.slow
 def test_dvc_shows_metrics_and_plots(reproduced: Path) -> None:
     metrics = run(".venv/bin/dvc", "metrics", "show", "--json", root=reproduced)
-    assert "out/scores/mnist_mlp.json" in metrics.stdout and "made_on" in metrics.stdout
+    assert "out/scores/digits_mlp.json" in metrics.stdout and "made_on" in metrics.stdout
     plots = run(".venv/bin/dvc", "plots", "show", root=reproduced)
     page = (reproduced / "dvc_plots/index.html").read_text()
     assert plots.returncode == 0 and plots.stderr == "", plots.stderr
     diff = run(".venv/bin/dvc", "plots", "diff", "HEAD", root=reproduced)
     assert diff.returncode == 0, diff.stderr
-    assert "mnist_mlp/evaluation/curves/loss.csv" in page and "confusion_matrix.png" in page
+    assert "digits_mlp/evaluation/curves/loss.csv" in page and "confusion_matrix.png" in page

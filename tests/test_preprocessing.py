@@ -14,7 +14,7 @@ from deepmine.data.dataset import Part
 from deepmine.models import pipelines
 
 TRUSTED = compose.compose().trusted
-DATA = {"table": "titanic", "text": "census_names", "sequence": "japanese_vowels", "image": "mnist5k"}
+DATA = {"table": "ferry", "text": "first_names", "sequence": "voices", "image": "digits"}
 ROWS = ("matrix", "sparse", "unscaled")
 KINDS, OPTIONAL = ("image", "sequence", "text", "table"), {"scale", "dense"}
 TEXTS = np.array(["the net learns fast", "the tree learns", "a net of trees", "fast trees"] * 5)
@@ -79,7 +79,7 @@ def test_skrub_encodes_a_table_with_dates_and_is_saved(model: str, tmp_path: Pat
 
 def test_an_embedding_is_for_images() -> None:
     with pytest.raises(UserError, match="preprocessing=embedding does not take data of kind table"):
-        compose.compose("experiment=titanic_tree", "preprocessing=embedding")
+        compose.compose("experiment=ferry_tree", "preprocessing=embedding")
 
 
 @pytest.mark.parametrize("name", ["code", "embedding", "pca", "skrub"])

@@ -8,8 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conftest import prepared
-from deepmine import ROOT
 from deepmine.config.errors import UserError
 from deepmine.config.schema.data import Privacy
 from deepmine.data.ledger import Ledger
@@ -73,23 +71,6 @@ def test_each_rule_does_what_it_says_and_tells_no_value() -> None:
     assert [entry.cells for entry in ledger] == [4, 4, 4]
     told = str(error.value) + str(list(ledger)) + done.drop(columns="postcode").to_csv()
     assert not re.search("Secret|4711|1987", told)
-
-
-def test_the_tables_of_the_starter_sets_are_known_for_what_they_are() -> None:
-    for name in ("titanic", "penguins"):
-        assert personal(prepared(name).train.X) == {}
-    for file, found in {
-        "titanic/passengers.csv": {"name"},
-        "titanic/titanic3.csv.gz": {"name"},
-        "titanic/tickets.csv": set(),
-        "titanic/outcomes.csv": set(),
-        "penguins/penguins_raw.csv": set(),
-        "online_retail_customers/items.csv.gz": set(),
-        "census_names/first_names.csv.gz": {"name"},
-        "sunspots/sunspots.csv": set(),
-        "japanese_vowels/japanese_vowels.csv.gz": set(),
-    }.items():
-        assert set(personal(pd.read_csv(ROOT / "data" / file))) == found, file
 
 
 @pytest.mark.parametrize(

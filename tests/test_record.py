@@ -29,13 +29,13 @@ from deepmine.runs.tracking import publishing, store
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> record.Record:
-    """The record of a small net on a small cut of the penguins, trained and evaluated; a test may copy it."""
+    """The record of a small net on a small cut of the birds, trained and evaluated; a test may copy it."""
     out = tmp_path_factory.mktemp("out")
-    cfg = compose.compose("data=penguins", "task=classification", "trainer.max_epochs=3", f"paths.out={out}")
-    dataset.save(cut(prepared("penguins")), Path(cfg.folders.dataset))
+    cfg = compose.compose("data=birds", "task=classification", "trainer.max_epochs=3", f"paths.out={out}")
+    dataset.save(cut(prepared("birds")), Path(cfg.folders.dataset))
     settings, data = compose.decisive(cfg), dataset.load(Path(cfg.folders.dataset))
     pipeline = pipelines.build(settings["steps"], settings["model"])
-    origin = provenance.collect(Path(cfg.folders.dataset), data.info["digest"], ROOT / "data/penguins", name="small")
+    origin = provenance.collect(Path(cfg.folders.dataset), data.info["digest"], ROOT / "data/birds", name="small")
     run = record.start(out / "runs/small", {"choices": dict(cfg.choices), **settings}, *origin)
     with record.status(run.folder / "status.json", "train") as status:
         pipelines.fit(pipeline, cfg.task, data.train, data.val, run.log)
@@ -63,13 +63,13 @@ def test_a_record_is_whole(finished: record.Record) -> None:
 
 def test_predictions_name_their_rows(finished: record.Record) -> None:
     lines = (finished.folder / "evaluation/predictions.csv").read_text().splitlines()
-    assert lines[0] == "row,actual,predicted,p_Adelie,p_Chinstrap,p_Gentoo"
-    assert lines[1].split(",")[0] in set(cut(prepared("penguins")).test.rows)
+    assert lines[0] == "row,actual,predicted,p_Auk,p_Coot,p_Gull"
+    assert lines[1].split(",")[0] in set(cut(prepared("birds")).test.rows)
 
 
 def test_provenance_says_where_a_run_comes_from(finished: record.Record) -> None:
     origin = finished.provenance
-    assert origin["data"]["raw"] == digests.folder_digest(ROOT / "data/penguins")
+    assert origin["data"]["raw"] == digests.folder_digest(ROOT / "data/birds")
     assert origin["data"]["data.dvc"] == digests.folder_digest(ROOT / "data")
     assert origin["lock"] == digests.file_digest(ROOT / "constraints.txt")
     assert origin["name"] == "small" and origin["versions"]["scikit-learn"] and origin["device"]
@@ -78,12 +78,12 @@ def test_provenance_says_where_a_run_comes_from(finished: record.Record) -> None
 def test_provenance_counts_downloaded_data_that_dvc_ignores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digests, "ROOT", tmp_path)
     monkeypatch.setattr(sys, "argv", ["deepmine", "train", "tracking.uri=http://joe:hunter2@host"])
-    (tmp_path / ".dvcignore").write_text("/data/mnist\n")
-    (tmp_path / "data/mnist").mkdir(parents=True)
+    (tmp_path / ".dvcignore").write_text("/data/remote\n")
+    (tmp_path / "data/remote").mkdir(parents=True)
     of = []
     for content in "ab":
-        (tmp_path / "data/mnist/x").write_text(content)
-        of.append(provenance.collect(tmp_path, "some", tmp_path / "data/mnist")[0])
+        (tmp_path / "data/remote/x").write_text(content)
+        of.append(provenance.collect(tmp_path, "some", tmp_path / "data/remote")[0])
     assert of[0]["data"]["raw"] != of[1]["data"]["raw"]
     assert of[0]["command"] == ["deepmine", "train", "tracking.uri=http://***@host"]
 
@@ -97,7 +97,7 @@ def copied(finished: record.Record, tmp_path: Path) -> record.Record:
 def cfg(finished: record.Record, tmp_path: Path) -> DictConfig:
     """The settings of a quick run on the data of `finished`, in the place of `copied`."""
     shutil.copytree(finished.folder.parents[1] / "datasets", tmp_path / "out/datasets")
-    settings = ("data=penguins", "task=classification", "model=tree", "chain=false", "tracking=none")
+    settings = ("data=birds", "task=classification", "model=tree", "chain=false", "tracking=none")
     return compose.compose(*settings, f"paths.out={tmp_path}/out", f"run={tmp_path}/out/runs/copied")
 
 
@@ -279,7 +279,7 @@ def test_mlflow_gets_the_whole_record(finished: record.Record, uri: str) -> None
     assert run.info.status == "FINISHED"
     experiment = client.get_experiment(run.info.experiment_id)
     view = json.loads(experiment.tags["mlflow.sharedViewState.classification"])
-    assert experiment.name == "penguins" and view["orderByKey"] == "attributes.start_time"  # else nothing is folded
+    assert experiment.name == "birds" and view["orderByKey"] == "attributes.start_time"  # else nothing is folded
     _, overrides, *shown = view["selectedColumns"]
     assert overrides == "tags.`overrides`" and {key[len("metrics.`") : -1] for key in shown} <= set(run.data.metrics)
     assert sum(view["columnWidths"].values()) <= 710  # pixels that a window of 1280 leaves for them
@@ -294,7 +294,7 @@ def test_mlflow_gets_the_whole_record(finished: record.Record, uri: str) -> None
     [used] = run.inputs.dataset_inputs
     assert used.dataset.digest == finished.provenance["data"]["digest"]
     loaded = mlflow.pyfunc.load_model(f"models:/{run.outputs.model_outputs[0].model_id}")
-    assert set(loaded.predict(loaded.input_example)) <= {"Adelie", "Chinstrap", "Gentoo"}
+    assert set(loaded.predict(loaded.input_example)) <= {"Auk", "Coot", "Gull"}
 
 
 def test_publishing_again_sends_only_what_is_new(finished: record.Record, uri: str) -> None:
@@ -360,7 +360,7 @@ def test_a_tracker_that_hangs_costs_a_message(
     try:
         with sending.afterwards(finished, compose.compose(f"tracking.uri={uri}")):
             pass
-        assert time.monotonic() - begin < 3
+        assert time.monotonic() - begin < 20  # a client that waits for an answer takes 4 minutes
     finally:
         server.over.set()
         server.shutdown()

@@ -61,13 +61,13 @@ def test_a_file_that_is_no_gzip_is_named(tmp_path: Path) -> None:
         sequences.read(tmp_path, "a.csv.gz", **COLUMNS)
 
 
-def test_the_vowels_keep_their_published_test_part() -> None:
-    made = prepared("japanese_vowels")
-    assert sorted(made.test.rows.astype(int)) == list(range(270, 640))
-    assert [len(part) for _, part in made.parts()] == [216, 54, 370]
-    assert set(np.unique(made.val.y, return_counts=True)[1]) == {6}  # stratified
+def test_the_voices_keep_their_published_test_part() -> None:
+    made = prepared("voices")
+    assert sorted(made.test.rows.astype(int)) == list(range(40, 60))
+    assert [len(part) for _, part in made.parts()] == [32, 8, 20]
+    assert np.ptp(np.unique(made.val.y, return_counts=True)[1]) <= 1  # stratified
     lengths = np.isfinite(np.concatenate([part.X for _, part in made.parts()])[:, :, 0]).sum(axis=1)
-    assert (lengths.min(), lengths.max()) == (7, 29)
+    assert (lengths.min(), lengths.max()) == (5, 12)
 
 
 NAMES = "name,sex\nNan,f\nNa,f\nJohn,m\n"
@@ -80,8 +80,8 @@ def names(folder: Path, query: str = "SELECT name AS id, name, sex FROM n", cont
 
 def test_names_that_look_missing_are_names(tmp_path: Path) -> None:
     assert names(tmp_path).X.tolist() == ["John", "Na", "Nan"]
-    everyone = np.concatenate([part.X for _, part in prepared("census_names").parts()])
-    assert {"Nan", "Na"} <= set(everyone) and len(everyone) == 5163 - 331
+    everyone = np.concatenate([part.X for _, part in prepared("first_names").parts()])
+    assert {"Nan", "Na"} <= set(everyone) and len(everyone) == 160
 
 
 @pytest.mark.parametrize(
@@ -142,10 +142,10 @@ def test_a_spoilt_series_is_named(tmp_path: Path, old: str, new: str, settings: 
 
 
 def test_no_window_has_seen_a_value_that_a_later_part_is_to_forecast() -> None:
-    made = prepared("sunspots")
+    made = prepared("cycles")
     window = made.train.X.shape[1]
     value = dict(
-        line.split(",") for line in (ROOT / "data/sunspots/sunspots.csv").read_text().splitlines()[1:]
+        line.split(",") for line in (ROOT / "data/cycles/cycles.csv").read_text().splitlines()[1:]
     )  # by year, as text
     for earlier, later in ((made.train, made.val), (made.val, made.test)):
         assert earlier.rows.astype(int).max() < later.rows.astype(int).min()

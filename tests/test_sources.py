@@ -187,8 +187,8 @@ def test_what_is_not_found_out_can_be_said(tmp_path: Path) -> None:
 
 
 def test_many_columns_are_read(tmp_path: Path) -> None:
-    X = np.arange(900.0).reshape(3, 300)
-    frame = pd.DataFrame(X, columns=[f"column {n}" for n in range(300)])
+    X = np.arange(450.0).reshape(3, 150)
+    frame = pd.DataFrame(X, columns=[f"column {n}" for n in range(150)])
     assert (read(tmp_path, frame.to_csv(index=False).encode()).X.to_numpy() == X).all()
 
 
@@ -365,7 +365,7 @@ def test_an_aggregate_gives_the_same_bits_each_time(tmp_path: Path) -> None:
 )
 def test_a_wrong_setting_of_a_source_is_named(override: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
-        compose.compose("~experiment", "data=titanic", override, trains=False)
+        compose.compose("~experiment", "data=ferry", override, trains=False)
 
 
 @pytest.mark.parametrize("path", ["{}/other/a.csv", "{}/other/*.csv", "../other/a.csv"])

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, make_clone, run
+from checkout import REPOSITORY as ROOT
+from checkout import copy_checkout
+from conftest import run
 from deepmine.commands import new_data, new_project, remove, rename, update
 from deepmine.config.errors import UserError
 
@@ -294,7 +296,7 @@ def take_over(copy: Path, *command: str) -> str:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A clone with an environment of its own, whose packages are ours."""
-    make_clone(tmp_path / "copy")
+    copy_checkout(tmp_path / "copy")
     (tmp_path / "copy/.venv").unlink()
     (tmp_path / "copy/.venv/bin").mkdir(parents=True)
     for path in [ROOT / ".venv/lib", ROOT / ".venv/pyvenv.cfg", *(ROOT / ".venv/bin").iterdir()]:

@@ -281,7 +281,7 @@ def test_setup_removes_no_file_that_dvc_never_saved(checkout: Path) -> None:
         if path.name not in ("ready", "data"):
             (shared / path.name).symlink_to(path)
     do("cat pyproject.toml constraints.txt .ci/setup | cksum > .venv/ready", checkout)
-    new, changed = checkout / "data/titanic/mine.csv", min((checkout / "data/penguins").iterdir())
+    new, changed = checkout / "data/ferry/mine.csv", min((checkout / "data/birds").iterdir())
     saved = changed.read_bytes()
     for path in (new, changed):
         path.write_text("mine")
@@ -320,11 +320,11 @@ def test_the_setup_script_has_the_extras_that_the_page_names() -> None:
 
 
 def test_a_pull_request_shows_changed_scores(checkout: Path) -> None:
-    path = checkout / "out/scores/titanic_tree.json"
+    path = checkout / "out/scores/ferry_tree.json"
     path.write_text(re.sub(r'("test/accuracy": )[\d.]+', r"\g<1>0.5", path.read_text()))
     changed = do(documented(".venv/bin/dvc metrics diff main"), checkout).splitlines()
     assert len(changed) == 2
-    assert re.search(r"titanic_tree.json +test/accuracy +0\.[78]\d* +0\.5 ", changed[1])
+    assert re.search(r"ferry_tree.json +test/accuracy +0\.[78]\d* +0\.5 ", changed[1])
 
 
 def test_a_colleague_has_all_runs_without_training(s3: Remote, checkout: Path, tmp_path: Path) -> None:
@@ -371,27 +371,27 @@ def test_the_server_answers_to_the_names_it_was_given(tmp_path: Path) -> None:
 def test_a_run_is_on_the_server_once_with_its_model(checkout: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with mlflow_server(tmp_path / "server", free_port()) as uri:
-        at("train", "experiment=titanic_tree", checkout=checkout, out=out, uri=uri)
-        at("train", "experiment=titanic_mlp", "trainer.max_epochs=3", checkout=checkout, out=out, uri=uri)
-        at("evaluate", "experiment=titanic_tree", checkout=checkout, out=out, uri=uri)  # sends the record again
+        at("train", "experiment=ferry_tree", checkout=checkout, out=out, uri=uri)
+        at("train", "experiment=ferry_mlp", "trainer.max_epochs=3", checkout=checkout, out=out, uri=uri)
+        at("evaluate", "experiment=ferry_tree", checkout=checkout, out=out, uri=uri)  # sends the record again
         assert at("publish", checkout=checkout, out=out, uri=uri).stdout.count(f"is in {uri}") == 2
-        found = {found.data.params["model._target_"].split(".")[-1]: found for found in runs(uri, "titanic")}
+        found = {found.data.params["model._target_"].split(".")[-1]: found for found in runs(uri, "ferry")}
         tree, net = found.pop("DecisionTreeClassifier"), found.pop("LightningClassifier")
-        assert len(runs(uri, "titanic")) == 2
+        assert len(runs(uri, "ferry")) == 2
 
         assert tree.info.status == net.info.status == "FINISHED"
         assert {"config.yaml", "provenance.json", "metrics.json", "evaluation"} <= artifacts(uri, tree)
         assert points(uri, tree) == {1}
         assert points(uri, net) == {1, 3}  # final scores once, three epochs once
         for one in (tree, net):
-            assert accuracy(uri, one, out / "datasets/titanic") == pytest.approx(one.data.metrics["test/accuracy"])
+            assert accuracy(uri, one, out / "datasets/ferry") == pytest.approx(one.data.metrics["test/accuracy"])
 
 
 def test_an_outage_costs_no_run(checkout: Path, tmp_path: Path) -> None:
     port, out = free_port(), tmp_path / "out"
     with mlflow_server(tmp_path / "server", port) as uri:
-        at("train", "experiment=titanic_tree", checkout=checkout, out=out, uri=uri)
-    says = at("train", "experiment=titanic_tree", "model.max_depth=3", checkout=checkout, out=out, uri=uri).stderr
+        at("train", "experiment=ferry_tree", checkout=checkout, out=out, uri=uri)
+    says = at("train", "experiment=ferry_tree", "model.max_depth=3", checkout=checkout, out=out, uri=uri).stderr
     assert f"The MLflow server {uri} does not answer" in says
     assert f"Send it later: {documented('make publish')}" in says
 
@@ -401,8 +401,8 @@ def test_an_outage_costs_no_run(checkout: Path, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     with mlflow_server(tmp_path / "server", port):
         at("publish", checkout=checkout, out=out, uri=uri)
-        assert sorted(found.data.params["model.max_depth"] for found in runs(uri, "titanic")) == ["3", "5"]
-        assert {found.info.status for found in runs(uri, "titanic")} == {"FINISHED"}
+        assert sorted(found.data.params["model.max_depth"] for found in runs(uri, "ferry")) == ["3", "5"]
+        assert {found.info.status for found in runs(uri, "ferry")} == {"FINISHED"}
 
 
 @pytest.mark.parametrize("backlog", [None, 1], ids=["absent", "silent"])
@@ -484,15 +484,15 @@ def test_the_ui_links_the_runs_of_each_data_set(
 ) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     client = store.connect(uri)
-    number = store.experiment(client, "penguins", uri)
+    number = store.experiment(client, "birds", uri)
     for task in ("decomposition", "clustering", "clustering"):
         store.share_view(client, number, task)
     monkeypatch.setattr(ui, "serve", lambda *_: None)
     ui.main(compose.compose("port=5079", f"tracking.uri={uri}", trains=False))
     runs = f"    http://127.0.0.1:5079/#/experiments/{number}/runs?workflowType=machine_learning&viewStateShareKey="
     assert capsys.readouterr().out.splitlines()[1:] == [
-        "  penguins, clustering",
+        "  birds, clustering",
         f"{runs}clustering",
-        "  penguins, decomposition",
+        "  birds, decomposition",
         f"{runs}decomposition",
     ]
