@@ -13,7 +13,7 @@ from PIL import Image
 from deepmine.config.errors import UserError
 from deepmine.data.preparing import found, privacy
 from deepmine.data.preparing.found import Found
-from deepmine.data.preparing.joins import join
+from deepmine.data.preparing.joins import Keys, join
 from deepmine.data.raw import Raw
 from deepmine.data.readers import table
 from deepmine.data.readers.baskets import HELD, NOT_HELD
@@ -75,7 +75,7 @@ def _tables(folder: Path, paths: Mapping[str, str], target: str | None, read: Ma
     """A table, or one made of several: read, asked about, then described column by column."""
     form, missing = {key: value for key, value in read.items() if key != "null_values"}, read.get("null_values", [])
     files: dict[str, Any] = {name: {"path": path, **form} if form else path for name, path in paths.items()}
-    base, origin, keys = next(iter(files)), quoted(next(iter(files))), {}
+    base, origin, keys = next(iter(files)), quoted(next(iter(files))), Keys()
     if len(files) > 1:
         base, origin, keys = join(folder, files, target, ["", *missing])
     row = f"row in {base}"

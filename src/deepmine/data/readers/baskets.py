@@ -84,7 +84,7 @@ def _columns(path: Path, basket: str | None, separator: str) -> pd.DataFrame:
     if len(other := marks[~marks.isin(HELD | NOT_HELD)]):
         marked = f"1 or 0, true or false, yes or no, t, x, ? or nothing. Remove {', '.join(other.index.unique(1)[:5])}"
         raise UserError(f"{path} must say of each item in a basket {marked}, or correct the marks.")
-    return marks[marks.isin(HELD)].index.to_frame(index=False, name=["basket", "item"]).astype("str")
+    return marks[marks.isin(HELD)].index.set_names(["basket", "item"]).to_frame(index=False).astype("str")
 
 
 def _rows(path: Path, basket: str, item: str, separator: str | None) -> pd.DataFrame:
