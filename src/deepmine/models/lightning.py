@@ -172,7 +172,8 @@ class LightningAutoencoder(OutlierMixin, LightningEstimator):
         return regress
 
     def _encode(self, X: Any, y: Any = None) -> NDArray[np.float32]:
-        return np.asarray(X, np.float32).reshape(len(X), -1)
+        rows = np.asarray(X, np.float32)  # some that check_estimator gives have no length
+        return rows.reshape(len(rows), -1)
 
 
 def classify(output: Tensor, y: Tensor, label_smoothing: float) -> dict[str, Tensor]:
