@@ -6,8 +6,8 @@ make new-project name=... keep=titanic yes=true     does it
 git's history stays: `make update` finds there which version of the template the project began with.
 """
 
-from deepmine.commands import remove, rename
 from deepmine.config.errors import UserError, nearest
+from takeover import remove, rename
 
 RUNS = ("out", "dvc.lock", "mlflow.db*", "mlruns", "multirun")
 
@@ -20,7 +20,4 @@ def main(name: str = "", keep: str = "", yes: str = "") -> None:
         raise UserError(f"`keep` is {keep!r}. {nearest(min(wrong), sets)}")
     if remove.remove({"data": sets - kept, "experiment": set(), "model": set()}, yes == "true", RUNS):
         rename.rename(name)
-        print(
-            f"This is {name}. Next: make check test repro, .venv/bin/dvc push data.dvc, commit; and if you cloned the"
-        )
-        print("template: git remote rename origin template, which `make update` asks for later versions.")
+        print("Next: make check test repro, commit, .venv/bin/dvc push; in a clone git remote rename origin template.")

@@ -1,0 +1,107 @@
+"""Take out a data set, an experiment or a model, with the experiments and runs of them. Several names: `a,b`.
+
+make remove data=titanic              says what it would remove
+make remove data=titanic yes=true     removes it
+"""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import yaml
+
+from deepmine import ROOT
+from deepmine.commands import new_data
+from deepmine.config.errors import UserError, nearest
+from takeover.rename import git, require_clean, write_reference
+
+CONFIG, PIPELINE = Path("conf/config.yaml"), Path("conf/pipeline.yaml")
+PLACES = {  # of a name, by its group
+    "data": ("conf/data/{0}.yaml", "conf/data/contract/{0}.yaml", "out/datasets/{0}", "out/*/{0}-*"),
+    "experiment": ("conf/experiment/{0}.yaml", "out/runs/{0}", "out/scores/{0}.json"),
+    "model": ("conf/model/{0}.yaml",),
+}
+# sections, rows of tables, and commands
+MENTIONS = r"^(?:##+ `?{0}\b.*\n(?:(?!##).*\n)*|\| [\[`]*{0}\b.*\n|(?:#\s+)?make .*={0}(?![\w-])(?:.*\\\n)*.*\n)"
+
+
+def main(data: str = "", experiment: str = "", model: str = "", yes: str = "") -> None:
+    """Show what goes; with `yes=true` remove it."""
+    given = {"data": data, "experiment": experiment, "model": model}
+    if remove({group: set(filter(None, names.split(","))) for group, names in given.items()}, yes == "true"):
+        write_reference()
+        print("Nothing is committed. Next: make configure check test, .venv/bin/dvc push data.dvc, commit.")
+
+
+def remove(gone: dict[str, set[str]], agreed: bool, more: tuple[str, ...] = ()) -> bool:
+    """Show what goes with these names by group, and `more` (globs); if it is agreed, remove it, and what names it."""
+    for group, names in gone.items():
+        if wrong := names - files(group):
+            raise UserError(f"There is no conf/{group}/{min(wrong)}.yaml. {nearest(min(wrong), files(group))}")
+    if not any(gone.values()) or files("data") == gone["data"] or files("model") == gone["model"]:
+        raise UserError("Nothing is named, or all: one must be left. Your own data: make new-data path=...")
+    used = {name: chosen(name) for name in files("experiment")}
+    gone["experiment"] |= {
+        name for name in used if any(used[name][group] in gone[group] for group in ("data", "model"))
+    }
+    globs = [place.format(name) for group, places in PLACES.items() for name in sorted(gone[group]) for place in places]
+    paths = [path for pattern in (*globs, "tests/test_template.py", *more) for path in sorted(Path().glob(pattern))]
+    paths += sorted(raw(gone["data"]) - raw(files("data") - gone["data"]))
+    print("This goes, and what conf/, dvc.lock and the documents say about it:", *paths, sep="\n  ")
+    if not agreed:
+        print("Nothing is removed yet. To remove it, type this command again with yes=true.")
+        return False
+    require_clean()
+    if subprocess.run([ROOT / ".venv/bin/dvc", "status", "--quiet", "data.dvc"]).returncode:
+        raise UserError("data/ is not as data.dvc says, so it could not be brought back. First: .venv/bin/dvc add data")
+    for path in filter(Path.exists, paths):  # one may lie in another
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    _choose_defaults()
+    _forget("|".join(sorted(set().union(*gone.values()))))
+    new_data.version("data")
+    return True
+
+
+def files(group: str) -> set[str]:
+    """The names in a group of conf/."""
+    return {path.stem for path in Path("conf", group).glob("*.yaml")}
+
+
+def raw(names: set[str]) -> set[Path]:
+    """The folders of data/ that hold the raw files of these data sets."""
+    folders = {Path("data", yaml.safe_load(Path(f"conf/data/{name}.yaml").read_bytes())["folder"]) for name in names}
+    return {folder for folder in folders if folder.parent == Path("data") and folder.exists()}
+
+
+def chosen(experiment: str | None) -> dict[str, str]:
+    """What an experiment's `defaults`, or else those of conf/config.yaml, choose in each group."""
+    paths = (CONFIG, Path(f"conf/experiment/{experiment}.yaml"))[: 2 if experiment else 1]
+    text = "".join(path.read_text(encoding="utf-8") for path in paths)
+    return dict(re.findall(r"^ *- (?:override /)?(\w+)[@\w]*: (\w+)", text, flags=re.MULTILINE))
+
+
+def _choose_defaults() -> None:
+    """Where conf/config.yaml chooses what is gone, let it choose the first experiment that is left, or none."""
+    now, first = chosen(None), min(files("experiment"), default=None)
+    if any(now[group] not in {"null", *files(group)} for group in PLACES):
+        left = {group: min(files(group) & {now[group]} or files(group)) for group in ("data", "model")}
+        for group, name in {**(chosen(first) if first else left), "experiment@_global_": first or "null"}.items():
+            _edit(CONFIG, rf"^(  - {group}: )\S+", rf"\g<1>{name}")
+
+
+def _forget(names: str) -> None:
+    """Take these names, a regular expression, out of the lists, and their mentions out of documents and comments."""
+    for path in (PIPELINE, Path("dvc.lock")):
+        _edit(path, rf"^  (?:- |\w+@)?(?:{names})(?:\n|:\n(?:    .*\n)+)", "")
+    _edit(PIPELINE, r"^(datasets):\n(?!  )", r"\1: []\n")
+    _edit(PIPELINE, r"^(experiments):\n(?!  )", r"\1: {}\n")
+    for path in [*Path().glob("*.md"), *Path("docs").rglob("*.md"), *Path("conf").rglob("*.yaml")]:
+        _edit(path, MENTIONS.format(f"(?:{names})"), "")
+    if named := git("grep", "-lwE", names, "--", "*.md", "conf", codes=(0, 1)).split():
+        print("Still named in", *named, "for you to read.")
+
+
+def _edit(path: Path, pattern: str, new: str) -> None:
+    if path.is_file():
+        path.write_text(re.sub(pattern, new, path.read_text(encoding="utf-8"), flags=re.M), encoding="utf-8")
