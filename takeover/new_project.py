@@ -2,8 +2,6 @@
 
 make new-project name=... keep=titanic              says what it would remove
 make new-project name=... keep=titanic yes=true     does it
-
-git's history stays: `make update` finds there which version of the template the project began with.
 """
 
 from deepmine.config.errors import UserError, nearest
@@ -18,6 +16,6 @@ def main(name: str = "", keep: str = "", yes: str = "") -> None:
     kept, sets = set(keep.split(",")), remove.files("data")
     if wrong := kept - sets:
         raise UserError(f"`keep` is {keep!r}. {nearest(min(wrong), sets)}")
-    if remove.remove({"data": sets - kept, "experiment": set(), "model": set()}, yes == "true", RUNS):
+    if remove.remove({("data", gone) for gone in sets - kept}, yes == "true", RUNS):
         rename.rename(name)
         print("Next: make check test repro, commit, .venv/bin/dvc push; in a clone git remote rename origin template.")

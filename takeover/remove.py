@@ -22,32 +22,28 @@ PLACES = {  # of a name, by its group
     "experiment": ("conf/experiment/{0}.yaml", "out/runs/{0}", "out/scores/{0}.json"),
     "model": ("conf/model/{0}.yaml",),
 }
-# sections, rows of tables, and commands
 MENTIONS = r"^(?:##+ `?{0}\b.*\n(?:(?!##).*\n)*|\| [\[`]*{0}\b.*\n|(?:#\s+)?make .*={0}(?![\w-])(?:.*\\\n)*.*\n)"
 
 
 def main(data: str = "", experiment: str = "", model: str = "", yes: str = "") -> None:
     """Show what goes; with `yes=true` remove it."""
     given = {"data": data, "experiment": experiment, "model": model}
-    if remove({group: set(filter(None, names.split(","))) for group, names in given.items()}, yes == "true"):
+    if remove({(group, n) for group, names in given.items() for n in names.split(",") if n}, yes == "true"):
         write_reference()
         print("Nothing is committed. Next: make configure check test, .venv/bin/dvc push data.dvc, commit.")
 
 
-def remove(gone: dict[str, set[str]], agreed: bool, more: tuple[str, ...] = ()) -> bool:
-    """Show what goes with these names by group, and `more` (globs); if it is agreed, remove it, and what names it."""
-    for group, names in gone.items():
-        if wrong := names - files(group):
-            raise UserError(f"There is no conf/{group}/{min(wrong)}.yaml. {nearest(min(wrong), files(group))}")
-    if not any(gone.values()) or files("data") == gone["data"] or files("model") == gone["model"]:
+def remove(gone: set[tuple[str, str]], agreed: bool, more: tuple[str, ...] = ()) -> bool:
+    """Show what goes with these names of groups, and `more` (globs); if it is agreed, remove it, and what names it."""
+    there = {(group, name) for group in PLACES for name in files(group)}
+    for group, name in sorted(gone - there):
+        raise UserError(f"There is no conf/{group}/{name}.yaml. {nearest(name, files(group))}")
+    if not {*gone, *more} or {"data", "model"} - {group for group, _ in there - gone}:
         raise UserError("Nothing is named, or all: one must be left. Your own data: make new-data path=...")
-    used = {name: chosen(name) for name in files("experiment")}
-    gone["experiment"] |= {
-        name for name in used if any(used[name][group] in gone[group] for group in ("data", "model"))
-    }
-    globs = [place.format(name) for group, places in PLACES.items() for name in sorted(gone[group]) for place in places]
+    gone |= {("experiment", name) for name in files("experiment") if gone & chosen(name).items()}
+    globs = [place.format(name) for group, name in sorted(gone) for place in PLACES[group]]
     paths = [path for pattern in (*globs, "tests/test_template.py", *more) for path in sorted(Path().glob(pattern))]
-    paths += sorted(raw(gone["data"]) - raw(files("data") - gone["data"]))
+    paths += sorted(raw(gone) - raw(there - gone))
     print("This goes, and what conf/, dvc.lock and the documents say about it:", *paths, sep="\n  ")
     if not agreed:
         print("Nothing is removed yet. To remove it, type this command again with yes=true.")
@@ -57,8 +53,8 @@ def remove(gone: dict[str, set[str]], agreed: bool, more: tuple[str, ...] = ()) 
         raise UserError("data/ is not as data.dvc says, so it could not be brought back. First: .venv/bin/dvc add data")
     for path in filter(Path.exists, paths):  # one may lie in another
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    _choose_defaults()
-    _forget("|".join(sorted(set().union(*gone.values()))))
+    _choose_defaults(gone)
+    _forget("|".join(sorted({name for _, name in gone})))
     new_data.version("data")
     return True
 
@@ -68,30 +64,31 @@ def files(group: str) -> set[str]:
     return {path.stem for path in Path("conf", group).glob("*.yaml")}
 
 
-def raw(names: set[str]) -> set[Path]:
-    """The folders of data/ that hold the raw files of these data sets."""
-    folders = {Path("data", yaml.safe_load(Path(f"conf/data/{name}.yaml").read_bytes())["folder"]) for name in names}
+def raw(names: set[tuple[str, str]]) -> set[Path]:
+    """The folders of data/ that hold the raw files of the data sets among these."""
+    settings = [yaml.safe_load(Path(f"conf/data/{name}.yaml").read_bytes()) for group, name in names if group == "data"]
+    folders = {Path("data", setting["folder"]) for setting in settings}
     return {folder for folder in folders if folder.parent == Path("data") and folder.exists()}
 
 
 def chosen(experiment: str | None) -> dict[str, str]:
     """What an experiment's `defaults`, or else those of conf/config.yaml, choose in each group."""
-    paths = (CONFIG, Path(f"conf/experiment/{experiment}.yaml"))[: 2 if experiment else 1]
+    paths = [CONFIG, *Path("conf/experiment").glob(f"{experiment}.yaml")]
     text = "".join(path.read_text(encoding="utf-8") for path in paths)
     return dict(re.findall(r"^ *- (?:override /)?(\w+)[@\w]*: (\w+)", text, flags=re.MULTILINE))
 
 
-def _choose_defaults() -> None:
+def _choose_defaults(gone: set[tuple[str, str]]) -> None:
     """Where conf/config.yaml chooses what is gone, let it choose the first experiment that is left, or none."""
-    now, first = chosen(None), min(files("experiment"), default=None)
-    if any(now[group] not in {"null", *files(group)} for group in PLACES):
+    if gone & (now := chosen(None)).items():
+        first = min(files("experiment"), default=None)
         left = {group: min(files(group) & {now[group]} or files(group)) for group in ("data", "model")}
         for group, name in {**(chosen(first) if first else left), "experiment@_global_": first or "null"}.items():
             _edit(CONFIG, rf"^(  - {group}: )\S+", rf"\g<1>{name}")
 
 
 def _forget(names: str) -> None:
-    """Take these names, a regular expression, out of the lists, and their mentions out of documents and comments."""
+    """Take these names out of the lists; sections, rows of tables and commands about them out of documents and heads."""
     for path in (PIPELINE, Path("dvc.lock")):
         _edit(path, rf"^  (?:- |\w+@)?(?:{names})(?:\n|:\n(?:    .*\n)+)", "")
     _edit(PIPELINE, r"^(datasets):\n(?!  )", r"\1: []\n")

@@ -1,7 +1,5 @@
 """Give the project a name of its own, wherever the old one is written: package, program, configs, docs, tests.
 
-Models saved before, as those in out/adhoc, hold the old name and cannot be loaded.
-
 make rename name=...
 """
 
@@ -14,9 +12,7 @@ import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-from deepmine import ROOT
 from deepmine import __name__ as NAME
 from deepmine.config.errors import UserError
 
@@ -52,21 +48,19 @@ def require_name(name: str) -> None:
 def require_clean() -> None:
     """A `UserError` if git could not bring everything back as it is."""
     if changed := git("status", "--porcelain").splitlines():
-        files = ", ".join(line[3:] for line in changed[:3])
-        raise UserError(f"There is work that is not committed: {files}. Commit it first.")
+        raise UserError(f"Commit first what is not committed: {', '.join(line[3:] for line in changed[:3])}.")
 
 
 def renamed(tree: str, name: str, without: tuple[str, ...] = ()) -> str:
     """The git tree that a tree becomes, under this name and without some paths."""
     with TemporaryDirectory() as folder, TemporaryDirectory() as beside:
-        places = {"GIT_INDEX_FILE": f"{beside}/index", "GIT_DIR": git("rev-parse", "--absolute-git-dir")}
-        at: dict[str, Any] = {"cwd": folder, "env": {**os.environ, **places}}
-        git("read-tree", tree, **at)
-        git("rm", "-rq", "--cached", "--ignore-unmatch", "none", *without, **at)
-        git("checkout-index", "--all", **at)
+        env = {**os.environ, "GIT_INDEX_FILE": f"{beside}/index", "GIT_WORK_TREE": folder}
+        git("read-tree", tree, env=env)
+        git("rm", "-rqf", "--cached", "--ignore-unmatch", "none", *without, env=env)
+        git("checkout-index", "--all", env=env)
         _write(Path(folder), name)
-        git("add", "--all", "--force", **at)
-        return git("write-tree", **at)
+        git("add", "--all", "--force", env=env)
+        return git("write-tree", env=env)
 
 
 def _write(root: Path, name: str) -> None:
@@ -80,7 +74,7 @@ def _write(root: Path, name: str) -> None:
             path.write_bytes(word.sub(lambda found: forms[found[0]], text).encode(errors="surrogateescape"))
     (root / "src" / old).rename(root / "src" / name)
     for command in (["check", "--fix-only", "--select=I"], ["format"]):  # the name decides order and length of lines
-        subprocess.run([ROOT / ".venv/bin/ruff", *command, "--quiet", "--no-cache", "."], cwd=root, check=True)
+        subprocess.run([sys.executable, "-m", "ruff", *command, "--quiet", "--no-cache", "."], cwd=root, check=True)
 
 
 def write_reference() -> None:
@@ -90,9 +84,9 @@ def write_reference() -> None:
         raise UserError("All is done but docs/reference, see above. Then: .venv/bin/python docs/reference.py")
 
 
-def git(*command: str, codes: tuple[int, ...] = (0,), **settings: Any) -> str:
+def git(*command: str, codes: tuple[int, ...] = (0,), env: dict[str, str] | None = None) -> str:
     """What git says, without the last line's end; `UserError` for another exit code."""
-    done = subprocess.run(["git", *command], capture_output=True, text=True, **settings)
+    done = subprocess.run(["git", *command], capture_output=True, text=True, env=env)
     if done.returncode not in codes:
         raise UserError(f"git {command[0]} failed: {(done.stderr or done.stdout).strip()}")
     return done.stdout.rstrip("\n")

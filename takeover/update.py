@@ -47,9 +47,9 @@ def _merge() -> None:
         if line.startswith("DU "):  # deleted here, changed there
             git("rm", "--quiet", "--", line[3:])
     if conflicts := git("diff", "--name-only", "--diff-filter=U"):
-        raise UserError(
-            f"The template and you changed the same lines of\n{conflicts}\nEdit them, then `git add` and `git commit`; "
-            "or take all of it back: git merge --abort"
+        said = (
+            f"The template and you changed the same lines of\n{conflicts}\nEdit them, then `git add` and `git commit`"
         )
+        raise UserError(f"{said}; or take all of it back: git merge --abort")
     if git("rev-parse", "--quiet", "--verify", "MERGE_HEAD", codes=(0, 1)):
         git("commit", "--quiet", "--no-edit")
