@@ -90,8 +90,8 @@ def _choose_defaults(gone: set[tuple[str, str]]) -> None:
 def _forget(names: str) -> None:
     """Take these names out of the lists; sections, rows of tables and commands about them out of documents and heads."""
     for path in (PIPELINE, Path("dvc.lock")):
-        _edit(path, rf"^  (?:- |\w+@)?(?:{names})(?:\n|:\n(?:    .*\n)+)", "")
-    _edit(PIPELINE, r"^(datasets):\n(?!  )", r"\1: []\n")
+        _edit(path, rf"^(?:  )?(?:- |\w+@)?(?:{names})(?:\n|:\n(?:    .*\n)+)", "")
+    _edit(PIPELINE, r"^(datasets):\n(?! *-)", r"\1: []\n")
     _edit(PIPELINE, r"^(experiments):\n(?!  )", r"\1: {}\n")
     for path in [*Path().glob("*.md"), *Path("docs").rglob("*.md"), *Path("conf").rglob("*.yaml")]:
         _edit(path, MENTIONS.format(f"(?:{names})"), "")

@@ -164,6 +164,13 @@ def test_a_model_goes_with_its_experiments(project: Path, data: list[str]) -> No
     assert remove.chosen(None) == {"data": "birds", "model": "mlp", "experiment": "null"}
 
 
+def test_a_list_may_stand_below_its_key(project: Path, data: list[str]) -> None:
+    write(project, {"conf/pipeline.yaml": "datasets:\n- birds\nexperiments:\n  birds_tree:\n    data: birds\n"})
+    commit("as PyYAML writes it")
+    remove.main(data="birds", yes="true")
+    assert (project / "conf/pipeline.yaml").read_text() == "datasets: []\nexperiments: {}\n"
+
+
 def test_without_any_experiment_the_data_alone_are_chosen(project: Path, data: list[str]) -> None:
     remove.main(experiment="birds_tree,fish_tree", yes="true")
     assert (project / "conf/pipeline.yaml").read_text() == "datasets:\n  - birds\n  - fish\nexperiments: {}\n"
