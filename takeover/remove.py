@@ -79,11 +79,11 @@ def chosen(experiment: str | None) -> dict[str, str]:
 
 
 def _choose_defaults(gone: set[tuple[str, str]]) -> None:
-    """Where conf/config.yaml chooses what is gone, let it choose the first experiment that is left, or none."""
+    """Where conf/config.yaml chooses what is gone: no experiment, whose settings other models lack; but its groups."""
     if gone & (now := chosen(None)).items():
-        first = min(files("experiment"), default=None)
         left = {group: min(files(group) & {now[group]} or files(group)) for group in ("data", "model")}
-        for group, name in {**(chosen(first) if first else left), "experiment@_global_": first or "null"}.items():
+        choices = {**left, **(chosen(min(files("experiment"))) if files("experiment") else {})}
+        for group, name in {**choices, "experiment@_global_": "null"}.items():
             _edit(CONFIG, rf"^(  - {group}: )\S+", rf"\g<1>{name}")
 
 

@@ -154,7 +154,7 @@ def test_a_removed_data_set_leaves_no_trace(project: Path, data: list[str]) -> N
     assert (
         project / "conf/pipeline.yaml"
     ).read_text() == "datasets:\n  - fish\nexperiments:\n  fish_tree:\n    data: fish\n"
-    assert remove.chosen(None) == {"data": "fish", "model": "tree", "experiment": "fish_tree"}
+    assert remove.chosen(None) == {"data": "fish", "model": "tree", "experiment": "null"}
     assert "fish_tree |" in (project / "README.md").read_text() and not (project / "tests/test_template.py").exists()
 
 
