@@ -1,6 +1,7 @@
 """Whose project it is: rename, remove, new-project and update, in a small project and in a copy of this one."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from checkout import REPOSITORY as ROOT
 from checkout import copy_checkout
 from conftest import run
-from deepmine.commands import new_data, new_project, remove, rename, update
+from deepmine.commands import new_data
 from deepmine.config.errors import UserError
+from takeover import new_project, remove, rename, update
 
 FILES = {
     "pyproject.toml": '[project]\nname = "deepmine"\n[tool.ruff]\nsrc = ["src", "tests"]\n',
@@ -30,7 +32,10 @@ FILES = {
     "conf/data/contract/birds.yaml": "rows: 1\n",
     "conf/experiment/birds_tree.yaml": "seed: 1\n",
     "conf/experiment/fish_tree.yaml": "defaults:\n  - override /data: fish\n",
+    "docs/reference.py": 'import shutil\n\nshutil.copy("conf/config.yaml", "docs/reference/all.md")\n',
+    "docs/reference/all.md": "stale\n",
     "out/runs/birds_tree/metrics.json": "{}\n",
+    "out/scores/birds_tree.json": "{}\n",
     "tests/test_template.py": "",
 }
 
@@ -89,6 +94,7 @@ def test_a_renamed_project_has_the_name_everywhere_and_nothing_else_changed(proj
     assert "_target_: blue_heron.models.Tree" in (project / "conf/model/tree.yaml").read_text()
     assert "s3://deepmine" in (project / ".dvc/config").read_text()  # where the data are
     assert (project / "README.md").read_text().startswith("# Blue heron\n")
+    assert "data: birds" in (project / "docs/reference/all.md").read_text()  # written again
     assert (
         rename.git("diff") == "" and rename.git("log", "-1", "--format=%s") == "a test"
     )  # in the index, and not committed
@@ -119,16 +125,15 @@ def test_a_name_that_could_not_be_told_apart_is_refused(project: Path, name: str
     assert rename.git("status", "--porcelain") == ""
 
 
-def test_work_that_is_not_committed_stops_a_rename_or_is_renamed_too(project: Path) -> None:
+def test_work_that_is_not_committed_stops_a_rename(project: Path) -> None:
     (project / "src/deepmine/own.py").write_text("import deepmine\n")
     with pytest.raises(UserError, match=r"not committed: src/deepmine/own.py"):
         rename.main("blue_heron")
-    rename.main("blue_heron", yes="true")
-    assert (project / "src/blue_heron/own.py").read_text() == "import blue_heron\n"
+    assert (project / "src/deepmine/own.py").read_text() == "import deepmine\n"
 
 
 def test_a_failure_in_the_middle_leaves_all_as_it_was(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rename, "ROOT", project)  # which has no ruff
+    monkeypatch.setattr(rename.sys, "executable", str(project / "python"))  # which is missing
     with pytest.raises(FileNotFoundError):
         rename.main("blue_heron")
     assert rename.git("status", "--porcelain") == "" and (project / "src/deepmine/cli.py").is_file()
@@ -136,7 +141,8 @@ def test_a_failure_in_the_middle_leaves_all_as_it_was(project: Path, monkeypatch
 
 def test_removing_shows_first_what_goes(project: Path, data: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     remove.main(data="birds")
-    assert "conf/experiment/birds_tree.yaml\n  conf/data/contract/birds.yaml\n  data/birds" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "conf/experiment/birds_tree.yaml" in said and "data/birds" in said and "data/fish" not in said
     assert rename.git("status", "--porcelain") == "" and (project / "data/birds").is_dir()
 
 
@@ -145,12 +151,26 @@ def test_a_removed_data_set_leaves_no_trace(project: Path, data: list[str]) -> N
     commit("out")
     remove.main(data="birds", yes="true")
     left = [str(path.relative_to(project)) for path in project.rglob("*birds*") if ".git" not in path.parts]
+    assert "data: fish" in (project / "docs/reference/all.md").read_text()
     assert left == [] and rename.git("grep", "-l", "birds", "--", ".", codes=(0, 1)) == "" and data == ["data"]
     assert (
         project / "conf/pipeline.yaml"
     ).read_text() == "datasets:\n  - fish\nexperiments:\n  fish_tree:\n    data: fish\n"
-    assert remove.chosen(None) == {"data": "fish", "model": "tree", "experiment": "fish_tree"}
+    assert remove.chosen(None) == {"data": "fish", "model": "tree", "experiment": "null"}
     assert "fish_tree |" in (project / "README.md").read_text() and not (project / "tests/test_template.py").exists()
+
+
+def test_a_model_goes_with_its_experiments(project: Path, data: list[str]) -> None:
+    remove.main(model="tree", yes="true")
+    assert list((project / "conf/experiment").glob("*")) == [] and remove.files("data") == {"birds", "fish"}
+    assert remove.chosen(None) == {"data": "birds", "model": "mlp", "experiment": "null"}
+
+
+def test_a_list_may_stand_below_its_key(project: Path, data: list[str]) -> None:
+    write(project, {"conf/pipeline.yaml": "datasets:\n- birds\nexperiments:\n  birds_tree:\n    data: birds\n"})
+    commit("as PyYAML writes it")
+    remove.main(data="birds", yes="true")
+    assert (project / "conf/pipeline.yaml").read_text() == "datasets: []\nexperiments: {}\n"
 
 
 def test_without_any_experiment_the_data_alone_are_chosen(project: Path, data: list[str]) -> None:
@@ -165,7 +185,8 @@ def test_without_any_experiment_the_data_alone_are_chosen(project: Path, data: l
         ({}, "Nothing is named"),
         ({"data": "bird"}, "no conf/data/bird.yaml. Did you mean `birds`?"),
         ({"data": "birds,fish"}, "make new-data path="),
-        ({"model": "tree"}, "used by birds_tree, fish_tree"),
+        ({"model": "tre"}, "Did you mean `tree`?"),
+        ({"model": "mlp,tree"}, "one must be left"),
         ({"data": "birds", "yes": "true"}, "not as data.dvc says"),
     ],
 )
@@ -286,6 +307,15 @@ def test_without_a_remote_an_update_says_what_to_add(project: Path) -> None:
         update.main()
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [("nam=blue_heron", "There is no `nam`. Did you mean `name`?"), ("name=Acme", "`name` is 'Acme'")],
+)
+def test_a_verb_ends_with_one_sentence(given: str, says: str) -> None:
+    done = run(sys.executable, "-m", "takeover", "rename", given)
+    assert done.returncode == 1 and done.stderr.startswith(f"error: {says}") and done.stderr.count("\n") == 1
+
+
 def take_over(copy: Path, *command: str) -> str:
     """Run a program of a copy's own environment: ours, where the project has the copy's name."""
     done = run(*command, root=copy, env={"PATH": f"{copy}/.venv/bin:{os.environ['PATH']}"})
@@ -310,7 +340,7 @@ def copy(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_renamed_copy_passes_its_checks_and_tests(copy: Path) -> None:
-    take_over(copy, "deepmine", "rename", "name=acme_churn")
+    take_over(copy, "make", "-o", "setup", "rename", "name=acme_churn")
     assert not run("git", "grep", "-ilE", "deepmine([^r]|$)", root=copy).stdout
     take_over(copy, "git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "rename")
     take_over(copy, "make", "-o", "setup", "check", "test")
@@ -325,6 +355,6 @@ def test_a_copy_with_own_data_alone_passes_its_tests(copy: Path, tmp_path: Path)
     take_over(copy, "git", "add", "-A")
     take_over(copy, *save)
     sets = ",".join(sorted(path.stem for path in (copy / "conf/data").glob("*.yaml") if path.stem != "members"))
-    take_over(copy, "deepmine", "remove", f"data={sets}", "yes=true")
+    take_over(copy, "make", "-o", "setup", "remove", f"data={sets}", "yes=true")
     take_over(copy, "make", "-o", "setup", "configure", "test")
     assert "members" in take_over(copy, "deepmine", "train", "tracking=none")

@@ -25,15 +25,16 @@ def main(cfg: DictConfig, only: str = "") -> None:
     """Write the tables to out/compare and print them (`only` those of a data set); by hand out/adhoc counts too."""
     runs = record.find_all(Path(cfg.paths.out), ("runs", "adhoc") if cfg.chain else ("runs",))
     finished = [run for run in runs if run.status["status"] == "FINISHED" and run.metrics]
-    if not finished:
-        raise UserError(f"There is nothing to compare in {cfg.paths.out}/runs yet. Train something: make train")
+    nothing = f"There is nothing to compare in {cfg.paths.out}/runs yet. Train something: make train"
+    if not finished and cfg.chain:  # while a pipeline may hold no experiment yet
+        raise UserError(nothing)
     tables = {name: leaderboard(group) for name, group in comparable(finished).items()}
     folder = Path(cfg.paths.out) / "compare"
     write(tables, folder)
     for name, table in tables.items():
         if only in ("", name.partition(",")[0]):
             show(name, table)
-    print(f"{RULE} All scores: {folder}/compare.md")
+    print(f"{RULE} All scores: {folder}/compare.md" if finished else nothing)
     for run in [run for run in runs if run not in finished]:
         print(f"left out: {run.folder} ({run.status['status']}, {run.status.get('reason', 'not evaluated')})")
 
