@@ -179,13 +179,17 @@ def test_the_record_has_the_folds_beside_the_final_fit(finished: record.Record) 
     assert {"cv/accuracy_std", "test/accuracy"} <= set(finished.metrics)
 
 
-def test_folds_are_points_in_mlflow_and_stay_as_many(finished: record.Record, tmp_path: Path) -> None:
+def test_folds_are_children_in_mlflow_and_stay_as_many(finished: record.Record, tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     client = mlflow.MlflowClient(uri)
     for _ in range(2):
-        run = client.get_run(publishing.publish(finished, uri, False, []))
+        parent = client.get_run(publishing.publish(finished, uri, False, []))
         (finished.folder / "note.txt").write_text("something new to send")
-    assert len(client.search_runs([run.info.experiment_id])) == 1
-    points = client.get_metric_history(run.info.run_id, "fold/accuracy")
-    assert [point.step for point in points] == [1, 2, 3]
-    assert run.data.metrics["cv/accuracy"] == pytest.approx(np.mean([point.value for point in points]))
+    children = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
+    assert len(client.search_runs([parent.info.experiment_id])) == 1 + len(children) == 4
+    identity = finished.provenance["record_id"]
+    assert {run.data.tags["record_id"] for run in children} == {f"{identity}-fold-{k}" for k in (1, 2, 3)}
+    assert {run.info.run_name for run in children} == {"fold 1", "fold 2", "fold 3"}
+    mean = np.mean([run.data.metrics["cv/accuracy"] for run in children])
+    assert parent.data.metrics["cv/accuracy"] == pytest.approx(mean)
+    assert {run.info.status for run in children} == {"FINISHED"}

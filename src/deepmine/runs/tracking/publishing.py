@@ -26,6 +26,7 @@ from deepmine.runs.record import Record
 from deepmine.runs.tracking import store
 
 PUBLISHED = "record_digest"  # digest of the record's files when they were last sent
+SHARED = ("dataset", "model", "task", "mlflow.user")  # tags that children take from their parent
 LONGEST = 6000  # characters that MLflow keeps of a parameter's value
 
 
@@ -43,6 +44,7 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
                     _send_files(client, record, run_id)
                     if send_model and record.status["status"] == "FINISHED":
                         _send_model(client, record, run_id, trusted)
+                    _send_folds(client, record, run)
                     client.set_tag(run_id, PUBLISHED, digest)
             finally:
                 _set_status(client, record, run_id)
@@ -105,12 +107,10 @@ def _conclude_sweep(client: mlflow.MlflowClient, experiment: str, above: str, ta
 
 
 def _send_scores(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
-    """Final scores, the curves, and of each fold a point: one that MLflow has with the same time is not stored again."""
+    """Final scores, and the curves: a point that MLflow has with the same time it does not store again."""
     store.log_new(client, run_id, record.metrics | {k: x for k, x in record.training.items() if k == "fit_seconds"})
     curves = [(line, key) for line in record.curves for key in line if key not in ("epoch", "time")]
     points = [Metric(key, line[key], int(line["time"] * 1000), line["epoch"]) for line, key in curves]
-    folds, start = record.cross_validation.get("folds", []), _milliseconds(record.training["started"])
-    points += [Metric(f"fold/{key}", fold[key], start, fold["fold"]) for fold in folds for key in fold if key != "fold"]
     client.log_batch(run_id, metrics=points)
 
 
@@ -159,6 +159,18 @@ def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, truste
             pip_requirements=[f"{n}=={v}" for n, v in versions.items() if v and n not in ("deepmine", "dvc")],
             code_paths=[str(ROOT / "src" / "deepmine")],
         )
+
+
+def _send_folds(client: mlflow.MlflowClient, record: Record, parent: Run) -> None:
+    """Each fold of a cross-validation as a child run, found again by its number."""
+    begin = record.training["started"]
+    tags = {key: parent.data.tags[key] for key in SHARED} | {"kind": "fold", store.PARENT: parent.info.run_id}
+    for fold in record.cross_validation.get("folds", []):
+        identity, name = f"{record.provenance['record_id']}-fold-{fold['fold']}", f"fold {fold['fold']}"
+        child = store.find_or_create_run(client, parent.info.experiment_id, identity, tags, name, _milliseconds(begin))
+        scores = {f"cv/{key}": value for key, value in fold.items() if key not in ("fold", "rows")}
+        store.log_new(client, child.info.run_id, scores)
+        client.set_terminated(child.info.run_id, "FINISHED", _milliseconds(record.training.get("ended", begin)))
 
 
 def _set_status(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
