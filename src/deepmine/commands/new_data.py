@@ -115,6 +115,7 @@ def _train(name: str, promised: Path) -> str:
         contract.main(cfg)
     for model in QUICK.get(cfg.data.kind, tasks.find(cfg.data.task).first_models):
         if (compose.CONF / f"model/{model}.yaml").exists():
-            train.train(cfg := compose.compose("~experiment", f"data={name}", f"model={model}"))
+            sys.argv = [sys.argv[0], "train", f"data={name}", f"model={model}"]  # what its record quotes
+            train.train(cfg := compose.compose("~experiment", *sys.argv[2:]))
     compare.main(cfg, only=name)
     return cfg.choices.model
