@@ -24,7 +24,7 @@ NEXT = """conf/data/{name}.yaml says how {name} is read, cleaned, protected and 
 what it promised. Read and edit both, they are yours. Next:
   make train data={name} model={model} seed=1
   make compare
-  git add conf data.dvc && git commit -m "Add {name}" && .venv/bin/dvc push"""
+  .venv/bin/dvc push data.dvc && git add .dvc conf data.dvc && git commit -m 'Add {name}'"""
 
 
 def main(cfg: DictConfig) -> None:
