@@ -35,8 +35,8 @@ def main(cfg: DictConfig, only: str = "") -> None:
         if only in ("", name.partition(",")[0]):
             show(name, table)
     print(f"{RULE} All scores: {folder}/compare.md" if finished else nothing)
-    for run in runs:
-        if run not in finished and only in ("", run.config["choices"]["data"]):
+    for run in [run for run in runs if run not in finished]:
+        if only in ("", run.config["choices"]["data"]):
             reason = run.status.get("reason", "not evaluated").partition("\n")[0]
             print(f"left out: {run.folder} ({run.status['status']}, {reason})")
 

@@ -149,8 +149,8 @@ def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, truste
         said = pipeline.predict(example) if predicts else pipeline.transform(example)
         signature = mlflow.models.infer_signature(example, said)
     types = trust.check_saved(skops.io.get_untrusted_types(file=path), trusted, path)
-    installed = packages_distributions()  # of a package that is imported as `xgboost`, `xgboost-cpu`
-    used = {name for type_ in types for name in installed.get(type_.partition(".")[0], [])}
+    known = packages_distributions()
+    used = {name for type_ in types for name in known.get(type_.partition(".")[0], [])}  # `xgboost` is in xgboost-cpu
     versions = record.provenance["versions"] | {name: version(name) for name in used}
     with mlflow.start_run(run_id=run_id):
         mlflow.sklearn.log_model(
