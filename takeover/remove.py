@@ -9,20 +9,25 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import yaml
+from hydra import initialize_config_dir
+from hydra.compose import compose
 
 from deepmine import ROOT
 from deepmine.commands import new_data
+from deepmine.config import exits
 from deepmine.config.errors import UserError, nearest
 from takeover.rename import git, require_clean, write_reference
 
 CONFIG, PIPELINE = Path("conf/config.yaml"), Path("conf/pipeline.yaml")
-PLACES = {  # of a name, by its group
-    "data": ("conf/data/{0}.yaml", "conf/data/contract/{0}.yaml", "out/datasets/{0}", "out/*/{0}-*"),
+STAMPED = "out/datasets/{0}-" + "[0-9a-f]" * 8, "out/adhoc/{0}-{1}-" + "-".join("[0-9a-f]" * n for n in (8, 6, 4))
+PLACES = {  # of a name, by its group; {1} is any model
+    "data": ("conf/data/{0}.yaml", "conf/data/contract/{0}.yaml", "out/datasets/{0}", *STAMPED),
     "experiment": ("conf/experiment/{0}.yaml", "out/runs/{0}", "out/scores/{0}.json"),
     "model": ("conf/model/{0}.yaml",),
 }
-MENTIONS = r"^(?:##+ `?{0}\b.*\n(?:(?!##).*\n)*|\| [\[`]*{0}\b.*\n|(?:#\s+)?make .*={0}(?![\w-])(?:.*\\\n)*.*\n)"
+LISTS = {"data": " *- |  prepare@", "experiment": "  |  train@|  evaluate@", "model": "(?!)"}  # before a name
+COMMANDS = r"^(?:#\s+)?make .*\b{0}={1}(?![\w-])(?:.*\\\n)*.*\n"
+SECTIONS = r"|^##+ `?{1}(?![\w-]).*\n(?:(?!##).*\n)*|^\| [\[`]*{1}(?![\w-]).*\n"
 
 
 def main(data: str = "", experiment: str = "", model: str = "", yes: str = "") -> None:
@@ -41,9 +46,9 @@ def remove(gone: set[tuple[str, str]], agreed: bool, more: tuple[str, ...] = ())
     if not {*gone, *more} or {"data", "model"} - {group for group, _ in there - gone}:
         raise UserError("Nothing is named, or all: one must be left. Your own data: make new-data path=...")
     gone |= {("experiment", name) for name in files("experiment") if gone & chosen(name).items()}
-    globs = [place.format(name) for group, name in sorted(gone) for place in PLACES[group]]
-    paths = [path for pattern in (*globs, "tests/test_template.py", *more) for path in sorted(Path().glob(pattern))]
-    paths += sorted(raw(gone) - raw(there - gone))
+    globs = {place.format(name, model) for group, name in gone for place in PLACES[group] for model in files("model")}
+    paths = sorted({path for glob in (*globs, "tests/test_template.py", *more) for path in Path().glob(glob)})
+    paths += raw(gone, there - gone)
     print("This goes, and what conf/, dvc.lock and the documents say about it:", *paths, sep="\n  ")
     if not agreed:
         print("Nothing is removed yet. To remove it, type this command again with yes=true.")
@@ -54,7 +59,7 @@ def remove(gone: set[tuple[str, str]], agreed: bool, more: tuple[str, ...] = ())
     for path in filter(Path.exists, paths):  # one may lie in another
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     _choose_defaults(gone)
-    _forget("|".join(sorted({name for _, name in gone})))
+    _forget(gone)
     new_data.version("data")
     return True
 
@@ -64,18 +69,24 @@ def files(group: str) -> set[str]:
     return {path.stem for path in Path("conf", group).glob("*.yaml")}
 
 
-def raw(names: set[tuple[str, str]]) -> set[Path]:
-    """The folders of data/ that hold the raw files of the data sets among these."""
-    settings = [yaml.safe_load(Path(f"conf/data/{name}.yaml").read_bytes()) for group, name in names if group == "data"]
-    folders = {Path("data", setting["folder"]) for setting in settings}
-    return {folder for folder in folders if folder.parent == Path("data") and folder.exists()}
+def raw(gone: set[tuple[str, str]], left: set[tuple[str, str]]) -> list[Path]:
+    """The folders directly in data/ that only data sets among these read from, none that is left."""
+    alone = _folders(gone) - {place for folder in _folders(left) for place in (folder, *folder.parents)}
+    return [Path("data", path.name) for path in sorted(Path("data").resolve().glob("*/")) if path in alone]
+
+
+def _folders(names: set[tuple[str, str]]) -> set[Path]:
+    """Where the raw files of the data sets among these are, links and `..` resolved."""
+    with exits.composing(), initialize_config_dir(str(Path("conf").absolute()), version_base=None):
+        settings = [compose(f"data/{name}").data for group, name in names if group == "data"]
+    return {Path("data", each.get("folder") or "..").resolve() for each in settings}
 
 
 def chosen(experiment: str | None) -> dict[str, str]:
     """What an experiment's `defaults`, or else those of conf/config.yaml, choose in each group."""
     paths = [CONFIG, *Path("conf/experiment").glob(f"{experiment}.yaml")]
     text = "".join(path.read_text(encoding="utf-8") for path in paths)
-    return dict(re.findall(r"^ *- (?:override /)?(\w+)[@\w]*: (\w+)", text, flags=re.MULTILINE))
+    return dict(re.findall(r"^ *- (?:override /)?(\w+)[@\w]*: ([\w-]+)", text, flags=re.MULTILINE))
 
 
 def _choose_defaults(gone: set[tuple[str, str]]) -> None:
@@ -87,15 +98,18 @@ def _choose_defaults(gone: set[tuple[str, str]]) -> None:
             _edit(CONFIG, rf"^(  - {group}: )\S+", rf"\g<1>{name}")
 
 
-def _forget(names: str) -> None:
+def _forget(gone: set[tuple[str, str]]) -> None:
     """Take these names out of the lists; sections, rows of tables and commands about them out of documents and heads."""
-    for path in (PIPELINE, Path("dvc.lock")):
-        _edit(path, rf"^(?:  )?(?:- |\w+@)?(?:{names})(?:\n|:\n(?:    .*\n)+)", "")
+    for group, name in gone:
+        for path in (PIPELINE, Path("dvc.lock")):
+            _edit(path, rf"^(?:{LISTS[group]}){name}(?:\n|:\n(?:    .*\n)+)", "")
+        about = COMMANDS + SECTIONS * all(name not in files(other) for other in PLACES)  # or another is left
+        for path in [*Path().glob("*.md"), *Path("docs").rglob("*.md"), *Path("conf").rglob("*.yaml")]:
+            _edit(path, about.format(group, name), "")
     _edit(PIPELINE, r"^(datasets):\n(?! *-)", r"\1: []\n")
     _edit(PIPELINE, r"^(experiments):\n(?!  )", r"\1: {}\n")
-    for path in [*Path().glob("*.md"), *Path("docs").rglob("*.md"), *Path("conf").rglob("*.yaml")]:
-        _edit(path, MENTIONS.format(f"(?:{names})"), "")
-    if named := git("grep", "-lwE", names, "--", "*.md", "conf", codes=(0, 1)).split():
+    names = "|".join(sorted({name for _, name in gone}))
+    if named := names and git("grep", "-lwE", names, "--", "*.md", "conf", codes=(0, 1)).split():
         print("Still named in", *named, "for you to read.")
 
 

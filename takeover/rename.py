@@ -30,7 +30,9 @@ def rename(name: str) -> None:
     git("add", "--all")
     before = git("write-tree")
     git("read-tree", "-m", "-u", before, renamed(before, name))
-    git("clean", "-fdXq", "--", f"src/{NAME}", f"src/{NAME}.egg-info")  # compiled files
+    for own in git("ls-files", "-oz", "--exclude=__pycache__", "--", f"src/{NAME}").split("\0")[:-1]:
+        os.renames(own, own.replace(f"src/{NAME}", f"src/{name}", 1))  # what git ignores, such as a .env
+    git("clean", "-fdxq", "--", f"src/{NAME}", f"src/{NAME}.egg-info")  # compiled files
     write_reference()
     git("add", "docs/reference")
 

@@ -18,6 +18,9 @@ def main(began: str = "") -> None:
     require_clean()
     if "template" not in git("remote").split():
         raise UserError("There is no git remote `template`. git remote add template <where the template comes from>")
+    tip = git("log", "-1", "--format=%s", "refs/heads/template", "--", codes=(0, 128))
+    if tip and not tip.startswith("Template "):
+        raise UserError(f"An update needs the name of your branch `template` ({tip}): git branch -m template <another>")
     git("fetch", "--quiet", "--no-tags", "template", "HEAD")
     latest = git("rev-parse", "FETCH_HEAD")
     last = git("merge-base", "HEAD", latest, codes=(0, 1)) or (began and git("rev-parse", began))
@@ -47,9 +50,7 @@ def _merge() -> None:
         if line.startswith("DU "):  # deleted here, changed there
             git("rm", "--quiet", "--", line[3:])
     if conflicts := git("diff", "--name-only", "--diff-filter=U"):
-        said = (
-            f"The template and you changed the same lines of\n{conflicts}\nEdit them, then `git add` and `git commit`"
-        )
+        said = f"The template and you changed the same lines of\n{conflicts}\nEdit, then `git add` and `git commit`"
         raise UserError(f"{said}; or take all of it back: git merge --abort")
     if git("rev-parse", "--quiet", "--verify", "MERGE_HEAD", codes=(0, 1)):
         git("commit", "--quiet", "--no-edit")

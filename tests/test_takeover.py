@@ -38,6 +38,7 @@ FILES = {
     "out/scores/birds_tree.json": "{}\n",
     "tests/test_template.py": "",
 }
+STAMPED = ("datasets/birds/x", "datasets/birds-0123abcd/x", "adhoc/birds-tree-20260131-120000-0a1b/x")
 
 
 def write(folder: Path, files: dict[str, str]) -> None:
@@ -100,6 +101,15 @@ def test_a_renamed_project_has_the_name_everywhere_and_nothing_else_changed(proj
     )  # in the index, and not committed
 
 
+def test_a_file_of_ones_own_that_git_ignores_moves_along(project: Path) -> None:
+    write(project, {".gitignore": f"{FILES['.gitignore']}.env\n"})
+    commit("ignore")
+    write(project / "src/deepmine", {"deep/.env": "KEY=1\n", "deep/__pycache__/x.pyc": "", "__pycache__/y.pyc": ""})
+    rename.main("blue_heron")
+    assert not (project / "src/deepmine").exists() and not [*project.glob("src/**/__pycache__")]
+    assert (project / "src/blue_heron/deep/.env").read_text() == "KEY=1\n"
+
+
 def test_a_name_and_back_is_the_same_project(project: Path) -> None:
     before = rename.git("rev-parse", "HEAD^{tree}")
     there = rename.renamed(before, "blue_heron")
@@ -147,7 +157,7 @@ def test_removing_shows_first_what_goes(project: Path, data: list[str], capsys: 
 
 
 def test_a_removed_data_set_leaves_no_trace(project: Path, data: list[str]) -> None:
-    write(project / "out", {"datasets/birds/x": "", "datasets/birds-1a/x": "", "adhoc/birds-tree-1/x": ""})
+    write(project / "out", dict.fromkeys(STAMPED, ""))
     commit("out")
     remove.main(data="birds", yes="true")
     left = [str(path.relative_to(project)) for path in project.rglob("*birds*") if ".git" not in path.parts]
@@ -158,6 +168,44 @@ def test_a_removed_data_set_leaves_no_trace(project: Path, data: list[str]) -> N
     ).read_text() == "datasets:\n  - fish\nexperiments:\n  fish_tree:\n    data: fish\n"
     assert remove.chosen(None) == {"data": "fish", "model": "tree", "experiment": "null"}
     assert "fish_tree |" in (project / "README.md").read_text() and not (project / "tests/test_template.py").exists()
+
+
+def test_a_name_that_only_begins_alike_stays(project: Path, data: list[str]) -> None:
+    other = [name.replace("birds", "birds-2025") for name in STAMPED]
+    write(project / "out", dict.fromkeys(other, ""))
+    write(project, {"conf/data/birds-2025.yaml": "folder: fish\n", "README.md": "| birds-2025 |\n\n## birds-2025\n"})
+    write(project, {"conf/experiment/later.yaml": "defaults:\n  - override /data: birds-2025\n"})
+    commit("another set")
+    remove.main(data="birds", yes="true")
+    assert remove.chosen("later")["data"] == "birds-2025" and remove.files("experiment") == {"fish_tree", "later"}
+    assert all((project / "out" / name).exists() for name in other)
+    assert (project / "README.md").read_text() == "| birds-2025 |\n\n## birds-2025\n"
+
+
+def test_an_experiment_named_as_its_data_goes_without_them(project: Path, data: list[str]) -> None:
+    stages = "  prepare@birds:\n    cmd: x\n", "  train@birds:\n    cmd: y\n  evaluate@birds:\n    cmd: z\n"
+    listed = "datasets:\n  - birds\nexperiments:\n"
+    write(project, {"conf/pipeline.yaml": f"{listed}  birds:\n    data: birds\n", "dvc.lock": "".join(stages)})
+    write(project, {"conf/experiment/birds.yaml": "", "README.md": "| birds |\n\nmake train data=birds\n"})
+    commit("the same name")
+    remove.main(experiment="birds", yes="true")
+    assert (project / "conf/pipeline.yaml").read_text() == "datasets:\n  - birds\nexperiments: {}\n"
+    assert (project / "dvc.lock").read_text() == stages[0] and (project / "data/birds").is_dir()
+    assert (project / "README.md").read_text() == "| birds |\n\nmake train data=birds\n"
+
+
+@pytest.mark.parametrize("folder", ["..", ".", "../src", "fish", "fish/pond", "birds/../fish", "link"])
+def test_only_a_folder_of_data_that_no_set_reads_goes(project: Path, data: list[str], folder: str) -> None:
+    write(project, {"data/fish/pond/x.csv": "", "conf/data/birds.yaml": f"folder: {folder}\n"})
+    (project / "data/link").symlink_to(project / "src")
+    write(
+        project,
+        {"conf/data/fish.yaml": "defaults:\n  - base/all@_here_\n", "conf/data/base/all.yaml": "folder: fish/pond\n"},
+    )
+    commit("folders")
+    remove.main(data="birds", yes="true")
+    assert (project / "data/fish/pond/x.csv").exists() and (project / "src/deepmine").is_dir()
+    assert (project / "data/link").is_symlink() and (project / "data/birds").is_dir()
 
 
 def test_a_model_goes_with_its_experiments(project: Path, data: list[str]) -> None:
@@ -275,6 +323,13 @@ def test_a_second_update_begins_where_the_first_ended(
     update.main()
     text = (project / "src/blue_heron/module_0.py").read_text()
     assert text == "import blue_heron as later_again\n\nA = 0\nB = 'ours, 0'\n"
+
+
+def test_a_branch_of_ones_own_is_not_overwritten(template: Path, project: Path) -> None:
+    rename.git("branch", "template")
+    with pytest.raises(UserError, match=r"your branch `template` \(ours\)"):
+        update.main()
+    assert rename.git("rev-parse", "template") == rename.git("rev-parse", "HEAD")
 
 
 def test_only_lines_that_both_changed_conflict(template: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
