@@ -217,7 +217,7 @@ def test_what_fit_refuses_is_a_message(settings: dict, says: str) -> None:
     [
         ("model.monotonic_cst=[1]", "The model refuses"),
         ("model.class_weight={0: -5}", "The model refuses"),
-        ("data.kind=image", "DataFrame, which is not data of kind image"),
+        ("data.kind=image", "data of kind image have no columns"),
         ("paths.out=/proc/x", "/proc/x cannot be used"),
         ("run=/proc/1/x", "x.deepmine-lock cannot be used: No such file"),
     ],

@@ -36,7 +36,9 @@ def main(cfg: DictConfig, only: str = "") -> None:
             show(name, table)
     print(f"{RULE} All scores: {folder}/compare.md" if finished else nothing)
     for run in [run for run in runs if run not in finished]:
-        print(f"left out: {run.folder} ({run.status['status']}, {run.status.get('reason', 'not evaluated')})")
+        if only in ("", run.config["choices"]["data"]):
+            reason = run.status.get("reason", "not evaluated").partition("\n")[0]
+            print(f"left out: {run.folder} ({run.status['status']}, {reason})")
 
 
 def comparable(runs: Iterable[record.Record]) -> dict[str, list[record.Record]]:

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def _send_files(client: mlflow.MlflowClient, record: Record, run_id: str) -> Non
     for path in record.folder.iterdir():
         if path.is_dir():
             client.log_artifacts(run_id, str(path), path.name)
-        elif path.name != "model.skops":
+        elif path.name not in ("model.skops", "model.pickle"):
             client.log_artifact(run_id, str(path))
     if (prepared := _prepared(record)) and (prepared / report.FILE).is_file():
         client.log_artifact(run_id, str(prepared / report.FILE), "data")
@@ -147,7 +148,10 @@ def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, truste
         example = dataset.load(prepared).train.X[:5]
         said = pipeline.predict(example) if predicts else pipeline.transform(example)
         signature = mlflow.models.infer_signature(example, said)
-    versions = record.provenance["versions"]
+    types = trust.check_saved(skops.io.get_untrusted_types(file=path), trusted, path)
+    known = packages_distributions()
+    used = {name for type_ in types for name in known.get(type_.partition(".")[0], [])}  # `xgboost` is in xgboost-cpu
+    versions = record.provenance["versions"] | {name: version(name) for name in used}
     with mlflow.start_run(run_id=run_id):
         mlflow.sklearn.log_model(
             pipeline,
@@ -155,7 +159,7 @@ def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, truste
             signature=signature,
             input_example=example if predicts else None,
             serialization_format="skops",
-            skops_trusted_types=trust.check_saved(skops.io.get_untrusted_types(file=path), trusted, path),
+            skops_trusted_types=types,
             pip_requirements=[f"{n}=={v}" for n, v in versions.items() if v and n not in ("deepmine", "dvc")],
             code_paths=[str(ROOT / "src" / "deepmine")],
         )
