@@ -14,7 +14,9 @@ import pytest
 import yaml
 from omegaconf import DictConfig
 
-from checkout import PROJECT, make  # before anything of the package
+from checkout import PROJECT, make  # before anything of the package, whatever its name
+
+# isort: split
 from deepmine.config import compose
 from deepmine.data.dataset import Dataset, folder_digest
 from deepmine.data.preparing import prepare
