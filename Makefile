@@ -5,6 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DO = $(BIN)/deepmine $@ $(OVERRIDES)
+TAKE_OVER = $(BIN)/python -m takeover $@ $(OVERRIDES)
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_COMPILE_BYTECODE := 1
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION ?= false
@@ -41,7 +42,7 @@ ui: setup # Open MLflow on http://127.0.0.1:5000 (port=5001 for another)
 	@$(DO)
 
 repro: setup # The whole pipeline: every experiment whose data, settings or code changed
-	@$(BIN)/python -c '$(DVC)' repro
+	@mkdir -p out/runs && $(BIN)/python -c '$(DVC)' repro
 
 new-data: setup # Your own data, without Python (make new-data path=/somewhere/churn.csv target=churned)
 	@$(DO)
@@ -62,16 +63,16 @@ configure: setup # Compose all experiments, which finds mistakes in conf/
 	@$(DO)
 
 new-project: setup # Begin: your name, the starter sets you keep, no runs (make new-project name=acme_churn keep=titanic)
-	@$(DO)
+	@$(TAKE_OVER)
 
 rename: setup # Another name for the project, everywhere (make rename name=acme_churn)
-	@$(DO)
+	@$(TAKE_OVER)
 
 remove: setup # Take a data set out, or an experiment=... or a model=... (make remove data=penguins)
-	@$(DO)
+	@$(TAKE_OVER)
 
 update: setup # Merge a later version of the template into the project, from the git remote `template`
-	@$(DO)
+	@$(TAKE_OVER)
 
 test: setup # The quick tests (make test slow=true for all)
 	@$(BIN)/python -m pytest -n auto --dist $(if $(filter true,$(slow)),loadfile -m '',worksteal)

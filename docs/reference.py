@@ -43,7 +43,10 @@ def pages() -> dict[str, str]:
         "metrics.md": page("Metrics", "src/deepmine/tasks/", METRICS, metrics()),
         "record.md": page("Files of a run and of a data set", modules, "All are plain files.", files()),
         "verbs.md": page(
-            "Verbs", "Makefile and src/deepmine/commands/", "Typed as `make <verb> [key=value ...]`.", verbs()
+            "Verbs",
+            "Makefile, src/deepmine/commands/ and takeover/",
+            "Typed as `make <verb> [key=value ...]`.",
+            verbs(),
         ),
     }
 
@@ -150,7 +153,7 @@ def verbs() -> Iterator[str]:
     yield "\n| verb | what it does |\n|---|---|"
     for name, what in re.findall(r"^([a-z-]+):[^#\n]*# (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE):
         yield f"| `make {name}` | {cell(what)} |"
-    for name, said in cli.verbs().items():
+    for name, said in sorted({**cli.verbs(), **cli.verbs(ROOT / "takeover")}.items()):
         shell = re.sub(r"((?:^make .*\n)+)", r"```sh\n\1```\n", said.strip() + "\n", flags=re.MULTILINE)
         yield f"\n## {name}\n\n{shell.strip()}"
 

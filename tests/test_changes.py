@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deepmine.config.errors import shown
-from deepmine.runs import changes, provenance
+from deepmine.runs import provenance
 
 GITHUB = "ghp_" + 36 * "a"
 
@@ -27,7 +27,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "code.py").write_text("import os\n")
     git(root, "add", "-A")
     git(root, "commit", "-qm", "start")
-    monkeypatch.setattr(changes, "ROOT", root)
+    monkeypatch.setattr(provenance, "ROOT", root)
     return root
 
 
@@ -69,7 +69,7 @@ def nested(root: Path, commits: bool) -> None:
 )
 def test_the_patch_makes_the_same_tree_again(repository: Path, tmp_path: Path, change) -> None:
     change(repository)
-    found, patch = changes.collect()
+    found, patch = provenance.code()
     assert "nested" in str(found["left_out"]) if (repository / "nested").exists() else not found["left_out"]
     git(tmp_path, "clone", "-q", str(repository), "again")
     write(tmp_path / "patch.diff", patch)
@@ -98,19 +98,19 @@ def test_the_patch_makes_the_same_tree_again(repository: Path, tmp_path: Path, c
 def test_what_looks_like_a_secret_is_named_and_not_kept(repository: Path, name: str, content: str) -> None:
     write(repository / name, content.encode())
     write(repository / "fine.py", b"password = os.environ['PASSWORD']\ntokens: int = 5\n")
-    found, patch = changes.collect()
+    found, patch = provenance.code()
     assert list(found["left_out"]) == [name] and "secret" in found["left_out"][name] and found["dirty"]
     assert patch.count(b"diff --git") == 1 and b"fine.py" in patch
 
 
 def test_a_large_file_and_a_pipe_are_named_and_git_does_not_grow(repository: Path) -> None:
-    write(repository / "large.bin", bytes(changes.LARGE + 1))
+    write(repository / "large.bin", bytes(provenance.LARGE + 1))
     os.mkfifo(repository / "pipe")
     (repository / "code.py").unlink()
     os.mkfifo(repository / "code.py")
     write(repository / "small.txt", b"small")
     before = sorted((repository / ".git").rglob("*"))
-    found, patch = changes.collect()
+    found, patch = provenance.code()
     digest = subprocess.run(["md5sum", repository / "large.bin"], capture_output=True, text=True).stdout.split()[0]
     assert found["left_out"] == {"code.py": "not a file", "large.bin": f"over 1 MB, md5 {digest}"}
     assert b"small.txt" in patch and len(patch) < 1000
@@ -119,10 +119,10 @@ def test_a_large_file_and_a_pipe_are_named_and_git_does_not_grow(repository: Pat
 
 def test_a_repository_of_someone_else_costs_no_run(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
-    found, patch = changes.collect()
+    found, patch = provenance.code()
     assert "dubious ownership" in found["note"] and "safe.directory" in found["note"] and patch == b""
     monkeypatch.setenv("PATH", "")
-    assert "git" in changes.collect()[0]["note"]
+    assert "git" in provenance.code()[0]["note"]
 
 
 def test_a_user_without_a_name_costs_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

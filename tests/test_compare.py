@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from deepmine.commands import compare
+from deepmine.config.errors import UserError
 from deepmine.runs import ranking, record
 
 FOLDS = {"cv/accuracy": 0.81234, "cv/accuracy_std": 0.0119}
@@ -119,3 +121,12 @@ def test_a_run_that_does_not_beat_its_baseline_is_marked(
     assert "".join(line for line in capsys.readouterr().out.splitlines(keepends=True) if "run:" in line) == said.format(
         score=score, reached=reached
     )
+
+
+def test_a_pipeline_without_experiments_ends_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cfg = OmegaConf.create({"paths": {"out": str(tmp_path)}, "chain": False})
+    compare.main(cfg)
+    assert capsys.readouterr().out.startswith("There is nothing to compare in")
+    assert (tmp_path / "compare/compare.md").is_file()
+    with pytest.raises(UserError, match="make train"):
+        compare.main(OmegaConf.merge(cfg, {"chain": True}))

@@ -162,7 +162,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> record.Record:
     dataset.save(cut(prepared("ferry")), folder)
     data = dataset.load(folder)
     papers = provenance.collect(folder, data.info["digest"], ROOT / "data", name="folded")
-    run = record.start(out / "adhoc/folded", {**compose.names(cfg), **settings}, *papers)
+    run = record.start(out / "adhoc/folded", {"choices": dict(cfg.choices), **settings}, *papers)
     pipeline = pipelines.build(settings["steps"], settings["model"])
     with record.status(run.folder / "status.json", "train"):
         cross_validation.run(run.folder, pipeline, cfg.task, data, cfg.cv)

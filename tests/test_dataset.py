@@ -255,12 +255,13 @@ def test_a_bad_query_or_column_is_named(people: Path, query: str, settings: dict
 
 @pytest.mark.parametrize("name", ["ferry", "digits", "voices", "first_names", "market"])
 def test_a_data_set_says_how_it_was_made_the_same_each_time(tmp_path: Path, name: str) -> None:
-    settings = compose.plain(compose.compose("~experiment", f"data={name}", trains=False))["data"]
+    cfg = compose.compose("~experiment", f"data={name}", trains=False)
     for folder in (tmp_path / "one", tmp_path / "two"):
-        prepare.write(name, settings, ROOT / "data" / settings["folder"], folder)
+        cfg.folders.dataset = str(folder)
+        prepare.main(cfg)
     assert dataset.folder_digest(tmp_path / "one") == dataset.folder_digest(tmp_path / "two")
     account = json.loads((tmp_path / "one/preparation.json").read_text())
-    assert account["made_from"]["raw"] == dataset.folder_digest(ROOT / "data" / settings["folder"])
+    assert account["made_from"]["raw"] == dataset.folder_digest(ROOT / "data" / cfg.data.folder)
     assert {entry["step"] for entry in account["ledger"]} >= {"read", "contract"}
     page = (tmp_path / "one/report.html").read_text()
     assert "Distributions" in page and not re.search(r"(src=.?(http|/)|<link|@import|url\(.?http)", page)

@@ -152,6 +152,7 @@ def test_a_column_for_each_item_is_asked_about_and_read_as_baskets(tmp_path: Pat
     found = baskets(tmp_path, answer)
     assert found.settings["task"] == "rules" and found.title == "15 baskets from shop.csv"
     raw = readers.baskets.read(tmp_path, "shop.csv", **answer)
+    assert (entry := raw.facts["ledger"][0]).rows_before == 20 and entry.rows_after == 15 and "20 baskets" in entry.what
     assert raw.rows.tolist()[:4] == ["0", "1", "3", "4"] and raw.facts["columns"] == ["beer", "bread", "milk"]
     np.testing.assert_array_equal(raw.X[:3].toarray(), [[1, 0, 1], [0, 1, 1], [0, 0, 1]])
     assert baskets(tmp_path, {"header": True}).settings["kind"] == "table"

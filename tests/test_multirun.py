@@ -32,7 +32,7 @@ def trial(folder: Path, number: int, fails: bool = False) -> record.Record:
         folder / "data", "some", ROOT / "data/ferry", place, f"ferry-tree-20260101-12000{number}-abcd"
     )
     papers[0]["command"] = ["deepmine", "sweep", *overrides]
-    run = record.start(folder / f"trial-{number}", {**compose.names(cfg), **compose.decisive(cfg)}, *papers)
+    run = record.start(folder / f"trial-{number}", {"choices": dict(cfg.choices), **compose.decisive(cfg)}, *papers)
     scores = {"val/accuracy": 0.7 + number / 100, "test/accuracy": 0.8 - number / 100, "train/accuracy": 0.9}
     record.write_json(run.folder / "metrics.json", scores)
     try:

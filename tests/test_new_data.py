@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from omegaconf import OmegaConf
 from PIL import Image
 from sklearn.datasets import make_blobs
 
@@ -21,7 +20,7 @@ from deepmine.config.errors import UserError
 from deepmine.config.schema.config import Data
 from deepmine.data.ledger import Ledger
 from deepmine.data.preparing import inspect, prepare
-from deepmine.data.preparing.found import FIRST_ROWS, literal
+from deepmine.data.preparing.found import FIRST_ROWS
 from deepmine.data.readers import table
 
 PEOPLE = 240
@@ -151,7 +150,7 @@ def test_an_answer_is_kept(tmp_path: Path) -> None:
     answer = {"decimal": ",", "thousands": ".", "null_values": ["NA"]}
     source = inspect.inspect("a", tmp_path, "a.csv", "y", answer).settings["source"]
     assert source["files"] == {"a": {"path": "a.csv", "decimal": ",", "thousands": "."}}
-    assert source["null_values"] == ["", "NA"] and source["row_id"] == "row"
+    assert source["null_values"] == ["", "NA"] and source["row_id"] == "row in a"
     raw = table.read(tmp_path, **{key: value for key, value in source.items() if key != "_target_"})
     assert raw.X["x"].tolist()[:2] == [1234.5, 2.5] and raw.rows.tolist()[:2] == ["0", "1"]
     (tmp_path / "a.csv").write_text("x,y\n" + "1,1\n2,2\n3,absent\n" * 9)
@@ -169,9 +168,9 @@ def test_what_is_not_data_is_refused_at_once(path: str, tmp_path: Path) -> None:
 
 
 def test_names_from_data_are_no_expressions(tmp_path: Path) -> None:
-    settings = {"query": 'SELECT "${seed}"', "leave_out": ["\\${seed}", "a"], "n": 1}
-    compose.dump(tmp_path / "a.yaml", literal(settings))
-    assert OmegaConf.to_container(OmegaConf.load(tmp_path / "a.yaml"), resolve=True) == settings
+    (tmp_path / "a.csv").write_text("${seed},x,y\n" + "".join(f"text {n},{n},{'ab'[n % 2]}\n" for n in range(60)))
+    with pytest.raises(UserError, match=r"a.csv has a name with `\${`.*Rename it"):
+        inspect.inspect("a", tmp_path, "a.csv", "y")
 
 
 def test_every_task_has_first_models_that_do_it() -> None:

@@ -85,6 +85,7 @@ def test_each_rule_does_what_it_says_and_tells_no_value() -> None:
         ("firstName", ["Ann"], "the name of a person"),
         ("Phone No", [4.0], "a phone number"),
         ("SSN", [1.0], "an identity number"),
+        ("Date of birth", [1.0], "a date of birth"),
     ],
 )
 def test_what_looks_personal_is_found(name: str, values: list, what: str) -> None:

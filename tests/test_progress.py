@@ -1,6 +1,11 @@
 """Long work is seen in a log, and quick work is not."""
 
+import os
+import pty
+import sys
+import termios
 import time
+from contextlib import closing
 
 import pytest
 
@@ -9,7 +14,7 @@ from deepmine.data import progress
 
 def test_a_log_gets_a_line_of_what_takes_long(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.setattr(progress, "EVERY", 0.1)
-    for _ in progress.progress("images", of=range(20)):
+    for _ in progress.progress("images", iterable=range(20)):
         time.sleep(0.02)
     with progress.watched("reading", lambda: 1.0):
         pass
@@ -24,3 +29,17 @@ def test_one_long_call_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, capsy
         time.sleep(1.7)
         raise ValueError  # what fails ends the line too
     assert "reading: 40 % after" in capsys.readouterr().err
+
+
+def test_a_terminal_gets_a_bar_that_goes_when_it_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    os.set_blocking(screen, False)  # an empty screen is an error, not a wait
+    with closing(os.fdopen(terminal, "w")) as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        for _ in progress.progress("images", iterable=range(10), delay=0, mininterval=0):
+            time.sleep(0.01)
+        stderr.flush()
+        said = os.read(screen, 100_000).decode()
+    os.close(screen)
+    assert "images:  50%|" in said and "\n" not in said and said.endswith("\r")

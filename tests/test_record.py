@@ -36,7 +36,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> record.Record:
     settings, data = compose.decisive(cfg), dataset.load(Path(cfg.folders.dataset))
     pipeline = pipelines.build(settings["steps"], settings["model"])
     origin = provenance.collect(Path(cfg.folders.dataset), data.info["digest"], ROOT / "data/birds", name="small")
-    run = record.start(out / "runs/small", {**compose.names(cfg), **settings}, *origin)
+    run = record.start(out / "runs/small", {"choices": dict(cfg.choices), **settings}, *origin)
     with record.status(run.folder / "status.json", "train") as status:
         pipelines.fit(pipeline, cfg.task, data.train, data.val, run.log)
         status["fit_seconds"] = 1.5

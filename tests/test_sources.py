@@ -252,6 +252,13 @@ def test_a_table_of_a_database_is_read(database: Path, monkeypatch: pytest.Monke
     assert [path.name for path in database.parent.iterdir()] == [database.name] and database.read_bytes() == before
 
 
+def test_rows_of_a_server_come_in_an_order_of_their_own(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_DATABASE", f"sqlite:///{database}")
+    for order in ("a", "a DESC"):
+        source = {"url": "SHOP_DATABASE", "table": f"SELECT a, b FROM one ORDER BY {order}"}
+        assert table.read(database.parent, {"t": source}).X["a"].tolist() == ["1", "x"]
+
+
 def test_a_database_in_use_or_without_a_chosen_table_is_refused(database: Path) -> None:
     with pytest.raises(UserError, match="has no table ``: set `table`, or SELECT.*one, three, two"):
         table.read(database.parent, {"t": database.name})

@@ -1,6 +1,7 @@
 """Whose project it is: rename, remove, new-project and update, in a small project and in a copy of this one."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from checkout import REPOSITORY as ROOT
 from checkout import copy_checkout
 from conftest import run
-from deepmine.commands import new_data, new_project, remove, rename, update
+from deepmine.commands import new_data
 from deepmine.config.errors import UserError
+from takeover import new_project, remove, rename, update
 
 FILES = {
     "pyproject.toml": '[project]\nname = "deepmine"\n[tool.ruff]\nsrc = ["src", "tests"]\n',
@@ -30,9 +32,13 @@ FILES = {
     "conf/data/contract/birds.yaml": "rows: 1\n",
     "conf/experiment/birds_tree.yaml": "seed: 1\n",
     "conf/experiment/fish_tree.yaml": "defaults:\n  - override /data: fish\n",
+    "docs/reference.py": 'import shutil\n\nshutil.copy("conf/config.yaml", "docs/reference/all.md")\n',
+    "docs/reference/all.md": "stale\n",
     "out/runs/birds_tree/metrics.json": "{}\n",
+    "out/scores/birds_tree.json": "{}\n",
     "tests/test_template.py": "",
 }
+STAMPED = ("datasets/birds/x", "datasets/birds-0123abcd/x", "adhoc/birds-tree-20260131-120000-0a1b/x")
 
 
 def write(folder: Path, files: dict[str, str]) -> None:
@@ -89,9 +95,19 @@ def test_a_renamed_project_has_the_name_everywhere_and_nothing_else_changed(proj
     assert "_target_: blue_heron.models.Tree" in (project / "conf/model/tree.yaml").read_text()
     assert "s3://deepmine" in (project / ".dvc/config").read_text()  # where the data are
     assert (project / "README.md").read_text().startswith("# Blue heron\n")
+    assert "data: birds" in (project / "docs/reference/all.md").read_text()  # written again
     assert (
         rename.git("diff") == "" and rename.git("log", "-1", "--format=%s") == "a test"
     )  # in the index, and not committed
+
+
+def test_a_file_of_ones_own_that_git_ignores_moves_along(project: Path) -> None:
+    write(project, {".gitignore": f"{FILES['.gitignore']}.env\n"})
+    commit("ignore")
+    write(project / "src/deepmine", {"deep/.env": "KEY=1\n", "deep/__pycache__/x.pyc": "", "__pycache__/y.pyc": ""})
+    rename.main("blue_heron")
+    assert not (project / "src/deepmine").exists() and not [*project.glob("src/**/__pycache__")]
+    assert (project / "src/blue_heron/deep/.env").read_text() == "KEY=1\n"
 
 
 def test_a_name_and_back_is_the_same_project(project: Path) -> None:
@@ -119,16 +135,15 @@ def test_a_name_that_could_not_be_told_apart_is_refused(project: Path, name: str
     assert rename.git("status", "--porcelain") == ""
 
 
-def test_work_that_is_not_committed_stops_a_rename_or_is_renamed_too(project: Path) -> None:
+def test_work_that_is_not_committed_stops_a_rename(project: Path) -> None:
     (project / "src/deepmine/own.py").write_text("import deepmine\n")
     with pytest.raises(UserError, match=r"not committed: src/deepmine/own.py"):
         rename.main("blue_heron")
-    rename.main("blue_heron", yes="true")
-    assert (project / "src/blue_heron/own.py").read_text() == "import blue_heron\n"
+    assert (project / "src/deepmine/own.py").read_text() == "import deepmine\n"
 
 
 def test_a_failure_in_the_middle_leaves_all_as_it_was(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rename, "ROOT", project)  # which has no ruff
+    monkeypatch.setattr(rename.sys, "executable", str(project / "python"))  # which is missing
     with pytest.raises(FileNotFoundError):
         rename.main("blue_heron")
     assert rename.git("status", "--porcelain") == "" and (project / "src/deepmine/cli.py").is_file()
@@ -136,21 +151,74 @@ def test_a_failure_in_the_middle_leaves_all_as_it_was(project: Path, monkeypatch
 
 def test_removing_shows_first_what_goes(project: Path, data: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     remove.main(data="birds")
-    assert "conf/experiment/birds_tree.yaml\n  conf/data/contract/birds.yaml\n  data/birds" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "conf/experiment/birds_tree.yaml" in said and "data/birds" in said and "data/fish" not in said
     assert rename.git("status", "--porcelain") == "" and (project / "data/birds").is_dir()
 
 
 def test_a_removed_data_set_leaves_no_trace(project: Path, data: list[str]) -> None:
-    write(project / "out", {"datasets/birds/x": "", "datasets/birds-1a/x": "", "adhoc/birds-tree-1/x": ""})
+    write(project / "out", dict.fromkeys(STAMPED, ""))
     commit("out")
     remove.main(data="birds", yes="true")
     left = [str(path.relative_to(project)) for path in project.rglob("*birds*") if ".git" not in path.parts]
+    assert "data: fish" in (project / "docs/reference/all.md").read_text()
     assert left == [] and rename.git("grep", "-l", "birds", "--", ".", codes=(0, 1)) == "" and data == ["data"]
     assert (
         project / "conf/pipeline.yaml"
     ).read_text() == "datasets:\n  - fish\nexperiments:\n  fish_tree:\n    data: fish\n"
-    assert remove.chosen(None) == {"data": "fish", "model": "tree", "experiment": "fish_tree"}
+    assert remove.chosen(None) == {"data": "fish", "model": "tree", "experiment": "null"}
     assert "fish_tree |" in (project / "README.md").read_text() and not (project / "tests/test_template.py").exists()
+
+
+def test_a_name_that_only_begins_alike_stays(project: Path, data: list[str]) -> None:
+    other = [name.replace("birds", "birds-2025") for name in STAMPED]
+    write(project / "out", dict.fromkeys(other, ""))
+    write(project, {"conf/data/birds-2025.yaml": "folder: fish\n", "README.md": "| birds-2025 |\n\n## birds-2025\n"})
+    write(project, {"conf/experiment/later.yaml": "defaults:\n  - override /data: birds-2025\n"})
+    commit("another set")
+    remove.main(data="birds", yes="true")
+    assert remove.chosen("later")["data"] == "birds-2025" and remove.files("experiment") == {"fish_tree", "later"}
+    assert all((project / "out" / name).exists() for name in other)
+    assert (project / "README.md").read_text() == "| birds-2025 |\n\n## birds-2025\n"
+
+
+def test_an_experiment_named_as_its_data_goes_without_them(project: Path, data: list[str]) -> None:
+    stages = "  prepare@birds:\n    cmd: x\n", "  train@birds:\n    cmd: y\n  evaluate@birds:\n    cmd: z\n"
+    listed = "datasets:\n  - birds\nexperiments:\n"
+    write(project, {"conf/pipeline.yaml": f"{listed}  birds:\n    data: birds\n", "dvc.lock": "".join(stages)})
+    write(project, {"conf/experiment/birds.yaml": "", "README.md": "| birds |\n\nmake train data=birds\n"})
+    commit("the same name")
+    remove.main(experiment="birds", yes="true")
+    assert (project / "conf/pipeline.yaml").read_text() == "datasets:\n  - birds\nexperiments: {}\n"
+    assert (project / "dvc.lock").read_text() == stages[0] and (project / "data/birds").is_dir()
+    assert (project / "README.md").read_text() == "| birds |\n\nmake train data=birds\n"
+
+
+@pytest.mark.parametrize("folder", ["..", ".", "../src", "fish", "fish/pond", "birds/../fish", "link"])
+def test_only_a_folder_of_data_that_no_set_reads_goes(project: Path, data: list[str], folder: str) -> None:
+    write(project, {"data/fish/pond/x.csv": "", "conf/data/birds.yaml": f"folder: {folder}\n"})
+    (project / "data/link").symlink_to(project / "src")
+    write(
+        project,
+        {"conf/data/fish.yaml": "defaults:\n  - base/all@_here_\n", "conf/data/base/all.yaml": "folder: fish/pond\n"},
+    )
+    commit("folders")
+    remove.main(data="birds", yes="true")
+    assert (project / "data/fish/pond/x.csv").exists() and (project / "src/deepmine").is_dir()
+    assert (project / "data/link").is_symlink() and (project / "data/birds").is_dir()
+
+
+def test_a_model_goes_with_its_experiments(project: Path, data: list[str]) -> None:
+    remove.main(model="tree", yes="true")
+    assert list((project / "conf/experiment").glob("*")) == [] and remove.files("data") == {"birds", "fish"}
+    assert remove.chosen(None) == {"data": "birds", "model": "mlp", "experiment": "null"}
+
+
+def test_a_list_may_stand_below_its_key(project: Path, data: list[str]) -> None:
+    write(project, {"conf/pipeline.yaml": "datasets:\n- birds\nexperiments:\n  birds_tree:\n    data: birds\n"})
+    commit("as PyYAML writes it")
+    remove.main(data="birds", yes="true")
+    assert (project / "conf/pipeline.yaml").read_text() == "datasets: []\nexperiments: {}\n"
 
 
 def test_without_any_experiment_the_data_alone_are_chosen(project: Path, data: list[str]) -> None:
@@ -165,7 +233,8 @@ def test_without_any_experiment_the_data_alone_are_chosen(project: Path, data: l
         ({}, "Nothing is named"),
         ({"data": "bird"}, "no conf/data/bird.yaml. Did you mean `birds`?"),
         ({"data": "birds,fish"}, "make new-data path="),
-        ({"model": "tree"}, "used by birds_tree, fish_tree"),
+        ({"model": "tre"}, "Did you mean `tree`?"),
+        ({"model": "mlp,tree"}, "one must be left"),
         ({"data": "birds", "yes": "true"}, "not as data.dvc says"),
     ],
 )
@@ -256,6 +325,13 @@ def test_a_second_update_begins_where_the_first_ended(
     assert text == "import blue_heron as later_again\n\nA = 0\nB = 'ours, 0'\n"
 
 
+def test_a_branch_of_ones_own_is_not_overwritten(template: Path, project: Path) -> None:
+    rename.git("branch", "template")
+    with pytest.raises(UserError, match=r"your branch `template` \(ours\)"):
+        update.main()
+    assert rename.git("rev-parse", "template") == rename.git("rev-parse", "HEAD")
+
+
 def test_only_lines_that_both_changed_conflict(template: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(template)
     for n in (3, 4):
@@ -286,6 +362,15 @@ def test_without_a_remote_an_update_says_what_to_add(project: Path) -> None:
         update.main()
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [("nam=blue_heron", "There is no `nam`. Did you mean `name`?"), ("name=Acme", "`name` is 'Acme'")],
+)
+def test_a_verb_ends_with_one_sentence(given: str, says: str) -> None:
+    done = run(sys.executable, "-m", "takeover", "rename", given)
+    assert done.returncode == 1 and done.stderr.startswith(f"error: {says}") and done.stderr.count("\n") == 1
+
+
 def take_over(copy: Path, *command: str) -> str:
     """Run a program of a copy's own environment: ours, where the project has the copy's name."""
     done = run(*command, root=copy, env={"PATH": f"{copy}/.venv/bin:{os.environ['PATH']}"})
@@ -310,7 +395,7 @@ def copy(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_renamed_copy_passes_its_checks_and_tests(copy: Path) -> None:
-    take_over(copy, "deepmine", "rename", "name=acme_churn")
+    take_over(copy, "make", "-o", "setup", "rename", "name=acme_churn")
     assert not run("git", "grep", "-ilE", "deepmine([^r]|$)", root=copy).stdout
     take_over(copy, "git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "rename")
     take_over(copy, "make", "-o", "setup", "check", "test")
@@ -325,6 +410,6 @@ def test_a_copy_with_own_data_alone_passes_its_tests(copy: Path, tmp_path: Path)
     take_over(copy, "git", "add", "-A")
     take_over(copy, *save)
     sets = ",".join(sorted(path.stem for path in (copy / "conf/data").glob("*.yaml") if path.stem != "members"))
-    take_over(copy, "deepmine", "remove", f"data={sets}", "yes=true")
+    take_over(copy, "make", "-o", "setup", "remove", f"data={sets}", "yes=true")
     take_over(copy, "make", "-o", "setup", "configure", "test")
     assert "members" in take_over(copy, "deepmine", "train", "tracking=none")

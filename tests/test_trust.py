@@ -17,12 +17,15 @@ import pytest
 import skops.io
 import yaml
 from omegaconf import OmegaConf
+from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.datasets import clear_data_home, dump_svmlight_file
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.gaussian_process import GaussianProcessClassifier
 from sklearn.impute._iterative import IterativeImputer
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeClassifier
@@ -237,6 +240,16 @@ def test_helpers_are_those_that_models_need(tmp_path: Path) -> None:
         pipelines.load(tmp_path / "model.skops", ["lightgbm."])
         found |= set(skops.io.get_untrusted_types(file=tmp_path / "model.skops"))
     assert found >= trust.HELPERS
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    "model", [KNeighborsClassifier(), KNeighborsClassifier(algorithm="ball_tree"), GaussianProcessClassifier()]
+)
+def test_neighbours_and_gaussian_processes_are_saved_and_loaded(model: BaseEstimator, tmp_path: Path) -> None:
+    fitted = Pipeline([("model", model)]).fit(X, y)
+    pipelines.save(fitted, tmp_path / "model.skops")
+    assert (pipelines.load(tmp_path / "model.skops").predict(X) == fitted.predict(X)).all()
 
 
 def test_of_a_trusted_package_a_file_holds_public_classes_that_are_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

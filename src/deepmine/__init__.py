@@ -17,7 +17,5 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 def load(run: str | Path) -> tuple[Any, Any, Any]:
     """A run's record, its fitted pipeline and its data set: `load("out/runs/mnist_mlp")`, from any folder."""
-    rooms = ("config.compose", "runs.record", "commands.evaluate")  # by name: `import deepmine` itself stays light
-    compose, record, evaluate = (import_module(f"{__name__}.{room}") for room in rooms)
-    found = record.find(ROOT / run)
-    return found, *evaluate.opened(found, compose.compose(trains=False).trusted)
+    record = import_module("deepmine.runs.record").find(ROOT / run)  # by name: `import deepmine` itself stays light
+    return record, *record.opened()

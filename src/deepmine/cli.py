@@ -4,18 +4,14 @@
 """
 
 import ast
-import inspect
-import os
 import signal
 import sys
-from collections.abc import Callable
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
 COMMANDS = Path(__file__).with_name("commands")
 TRAINING = {"train", "evaluate", "sweep"}  # verbs for which data and model must go together
-PLAIN = {"rename", "remove", "new-project", "update"}
 HELP = {"-h", "--help"}
 USAGE = """usage: deepmine <verb> [key=value ...]
 
@@ -25,9 +21,9 @@ More about a verb: `deepmine <verb> --help`. All keys: `deepmine train --cfg job
 """
 
 
-def verbs() -> dict[str, str]:
+def verbs(folder: Path = COMMANDS) -> dict[str, str]:
     """Each verb and the docstring of its module."""
-    files = sorted(path for path in COMMANDS.glob("*.py") if path.stem != "__init__")
+    files = sorted(path for path in folder.glob("*.py") if path.stem[0] != "_")
     return {file.stem.replace("_", "-"): ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "" for file in files}
 
 
@@ -35,7 +31,7 @@ def main() -> None:
     """Run the verb that the command line names; exit code 2 where there is none."""
     known, verb = verbs(), sys.argv[1] if len(sys.argv) > 1 else "--help"
     if verb in HELP:
-        lines = [f"  {name:<11} {text.partition(chr(10))[0]}" for name, text in known.items()]
+        lines = [f"  {name:<10} {text.partition(chr(10))[0]}" for name, text in known.items()]
         print(USAGE.format(verbs="\n".join(lines)), end="")
     elif verb not in known:
         close = get_close_matches(verb, known, n=1, cutoff=0.5)
@@ -43,27 +39,12 @@ def main() -> None:
         print(f"error: There is no verb `{verb}`.{hint} Valid: {', '.join(known)}.", file=sys.stderr)
         sys.exit(2)
     elif HELP & set(sys.argv[2:]):
-        print(known[verb] + ("" if verb in PLAIN else f"\n\nAll keys and their values: deepmine {verb} --cfg job"))
+        print(f"{known[verb]}\n\nAll keys and their values: deepmine {verb} --cfg job")
     else:
         try:
-            command = import_module(f"deepmine.commands.{verb.replace('-', '_')}")
-            if verb in PLAIN:
-                return run_plain(command.main, sys.argv[2:])
             from deepmine.config import compose
 
+            command = import_module(f"deepmine.commands.{verb.replace('-', '_')}")
             compose.run(command.main, verb in TRAINING, getattr(command, "conclude", None))
         except KeyboardInterrupt:  # while it is imported
             sys.exit(128 + signal.SIGINT)
-
-
-def run_plain(main: Callable[..., None], arguments: list[str]) -> None:
-    """Run a verb that takes no config, since it changes conf/: its keys are the parameters of its `main`."""
-    from deepmine.config import exits
-    from deepmine.config.errors import UserError, nearest
-
-    os.chdir(COMMANDS.parents[2])
-    with exits.of_program():
-        given, keys = dict(argument.partition("=")[::2] for argument in arguments), inspect.signature(main).parameters
-        if unknown := given.keys() - keys:
-            raise UserError(f"There is no `{min(unknown)}`. {nearest(min(unknown), keys)}")
-        main(**given)

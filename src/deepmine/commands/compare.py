@@ -16,7 +16,6 @@ from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data import folders
 from deepmine.runs import ranking, record
-from deepmine.runs.record import Record
 
 FILES = {"compare.md": "# Comparison", "*.csv": ""}  # of out/compare
 RULE = "Ranked by the validation rows, or by the folds where every run has them; test scores rank nothing."
@@ -26,39 +25,38 @@ def main(cfg: DictConfig, only: str = "") -> None:
     """Write the tables to out/compare and print them (`only` those of a data set); by hand out/adhoc counts too."""
     runs = record.find_all(Path(cfg.paths.out), ("runs", "adhoc") if cfg.chain else ("runs",))
     finished = [run for run in runs if run.status["status"] == "FINISHED" and run.metrics]
-    if not finished:
-        raise UserError(f"There is nothing to compare in {cfg.paths.out}/runs yet. Train something: make train")
+    nothing = f"There is nothing to compare in {cfg.paths.out}/runs yet. Train something: make train"
+    if not finished and cfg.chain:  # while a pipeline may hold no experiment yet
+        raise UserError(nothing)
     tables = {name: leaderboard(group) for name, group in comparable(finished).items()}
     folder = Path(cfg.paths.out) / "compare"
     write(tables, folder)
     for name, table in tables.items():
         if only in ("", name.partition(",")[0]):
             show(name, table)
-    print(f"{RULE} All scores: {folder}/compare.md")
+    print(f"{RULE} All scores: {folder}/compare.md" if finished else nothing)
     for run in [run for run in runs if run not in finished]:
-        print(f"left out: {run.folder} ({run.status['status']}, {run.status.get('reason', 'not evaluated')})")
+        if only in ("", run.config["choices"]["data"]):
+            reason = run.status.get("reason", "not evaluated").partition("\n")[0]
+            print(f"left out: {run.folder} ({run.status['status']}, {reason})")
 
 
-def comparable(runs: Iterable[Record]) -> dict[str, list[Record]]:
+def comparable(runs: Iterable[record.Record]) -> dict[str, list[record.Record]]:
     """Runs grouped by what their scores were measured on: the task, the rows and, where it matters, the space."""
-    groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[record.Record]] = defaultdict(list)
     for run in runs:
-        data, config = run.provenance["data"], run.config
-        task, steps = config["task"], config["steps"]
-        space = steps if tasks.find(task).in_transformed_space else {}
+        data, task = run.provenance["data"], run.config["task"]
+        space = run.config["steps"] if tasks.find(task).in_transformed_space else {}
         name = f"{Path(data['dataset']).name}, {task}" + (f" after {', '.join(space)}" if space else "")
         groups[name, data["digest"], compose.digest(space)].append(run)
-    names: dict[str, list[Record]] = {}
+    names: dict[str, list[record.Record]] = {}
     for (name, digest, space), group in sorted(groups.items()):
         names[f"{name} ({digest[:6]} {space[:6]})" if name in names else name] = group
     return names
 
 
-def leaderboard(runs: list[Record]) -> pd.DataFrame:
-    """Scores of comparable runs, best first: the one that ranks, `val_...`, over the folds, `cv_...`, and that of each
-    run's own baseline on the test rows, `baseline_...`, with a remark where the run is no better; all test scores;
-    `fit_seconds`; its overrides. Empty columns are left out.
-    """
+def leaderboard(runs: list[record.Record]) -> pd.DataFrame:
+    """Scores of comparable runs, best first, with a remark where one is no better than its own baseline."""
     task = runs[0].config["task"]
     first, *others = tasks.find(task).columns
     rows = {}

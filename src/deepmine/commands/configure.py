@@ -38,12 +38,9 @@ def _check(name: str, composed: DictConfig, pipeline: dict) -> None:
     """Does conf/pipeline.yaml agree with the file of an experiment?"""
     listed, chosen = pipeline["experiments"][name]["data"], composed.choices.data
     if listed != chosen or chosen not in pipeline["datasets"]:
-        raise UserError(
-            f"conf/pipeline.yaml lists `data: {listed}` for {name}, but its file chooses {chosen}. "
-            f"Write `data: {chosen}` there, and list {chosen} under `datasets`."
-        )
+        do = f"Write `data: {chosen}` there, and list {chosen} under `datasets`."
+        raise UserError(f"conf/pipeline.yaml lists `data: {listed}` for {name}, but its file chooses {chosen}. {do}")
     if Path(composed.folders.dataset).name != chosen:
-        raise UserError(
-            f"conf/experiment/{name}.yaml changes settings of `data`, so its scores would not compare with others on "
-            f"{chosen}. Give it a data set of its own: copy conf/data/{chosen}.yaml."
-        )
+        why = f"so its scores would not compare with others on {chosen}"
+        do = f"Give it a data set of its own: copy conf/data/{chosen}.yaml."
+        raise UserError(f"conf/experiment/{name}.yaml changes settings of `data`, {why}. {do}")

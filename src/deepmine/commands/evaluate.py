@@ -7,22 +7,15 @@ import math
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 from omegaconf import DictConfig
 
-from deepmine import ROOT, tasks
+from deepmine import tasks
 from deepmine.commands import publish
 from deepmine.config import exits
-from deepmine.config.errors import UserError
 from deepmine.data import dataset, folders
-from deepmine.data.dataset import Dataset
 from deepmine.runs import ranking, record
-from deepmine.runs.record import Record
-
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
 
 
 def main(cfg: DictConfig) -> None:
@@ -32,22 +25,24 @@ def main(cfg: DictConfig) -> None:
         evaluate(run, cfg.trusted)
         show(run)
     if not cfg.chain:
-        (kept := Path(cfg.paths.out, "scores")).mkdir(parents=True, exist_ok=True)
-        record.write_json(kept / f"{run.provenance['name']}.json", lasting(run))
+        record.write_json(Path(cfg.paths.out, "scores", f"{run.provenance['name']}.json"), lasting(run))
 
 
-def evaluate(run: Record, trusted: Sequence[str]) -> None:
+def evaluate(run: record.Record, trusted: Sequence[str]) -> None:
     """Score the model of a record on the data that it was trained on (UserError: they changed), and report."""
     from deepmine import figures
 
     with record.evaluation(run) as folder:
         task, seed = tasks.find(run.config["task"]), run.config["seed"]
-        pipeline, data = opened(run, trusted)
+        pipeline, data = run.opened(trusted)
         parts = {name: task.predict(pipeline, part) for name, part in data.parts()}
         parts = task.enrich(pipeline, data, parts, seed)
         scores = task.scores(data, parts, seed)
         found = task.report(pipeline, data, parts, scores)
-        _write_predictions(folder / "predictions.csv", data, parts["test"])
+        test = parts["test"]
+        predicted = {"predicted": test.predicted} if test.predicted.ndim == 1 else {}
+        table = pd.DataFrame({"row": data.test.rows, "actual": test.y, **predicted, **test.columns})
+        table.to_csv(folder / "predictions.csv", index=False, float_format="%.6g", lineterminator="\n")
         figures.draw(folder / "figures", chain(found.figures, figures.learning_curves(run.curves)))
         (folder / "curves").mkdir()
         for name, table in figures.curves(run.curves):
@@ -58,25 +53,14 @@ def evaluate(run: Record, trusted: Sequence[str]) -> None:
         print(*first, sep="\n", end="\n" if first else "")
 
 
-def lasting(run: Record) -> dict[str, float | str]:
+def lasting(run: record.Record) -> dict[str, float | str]:
     """The scores to four digits, as far as processors agree; `made_on` for a net, which each kind trains otherwise."""
     scores = {key: x if x.is_integer() else float(f"{round(x, 9):.4g}") for key, x in run.metrics.items()}
     made_on = {"made_on": device} if (device := run.provenance["device"]) else {}
     return {**made_on, **scores}
 
 
-def opened(run: Record, trusted: Sequence[str]) -> "tuple[Pipeline, Dataset]":
-    """The model of a record and the data set that it was trained on; UserError: one is damaged, or has changed."""
-    from deepmine.models import pipelines
-
-    made_on = run.provenance["data"]
-    data = dataset.load(ROOT / made_on["dataset"])
-    if data.info["digest"] != made_on["digest"]:
-        raise UserError(f"{made_on['dataset']} has changed since {run.folder} was trained on it. Train again.")
-    return pipelines.load(run.folder / "model.skops", trusted), data
-
-
-def show(run: Record) -> None:
+def show(run: record.Record) -> None:
     """Print the final scores: train, validation and test side by side, the baseline's, and those of the folds."""
     settings, scores = run.config, run.metrics
     columns = {f"{part}/": part for part in dataset.PARTS} | {"baseline/test/": "baseline (test)"}
@@ -92,13 +76,6 @@ def print_table(title: str, cells: pd.DataFrame) -> None:
     """Print scores, with the index as the first column."""
     cells = cells.fillna(math.nan).rename_axis(index=None, columns=str(cells.index.name))
     print(f"{title}\n\n{cells.to_string(float_format='{:.4f}'.format, na_rep='')}\n")
-
-
-def _write_predictions(path: Path, data: Dataset, some: tasks.Predicted) -> None:
-    """One line for each test row: its id, the target, what was predicted, and what the task adds."""
-    predicted = {"predicted": some.predicted} if some.predicted.ndim == 1 else {}
-    table = pd.DataFrame({"row": data.test.rows, "actual": some.y, **predicted, **some.columns})
-    table.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def _write_knowledge(folder: Path, name: str, findings: list[str], tables: dict[str, pd.DataFrame]) -> None:

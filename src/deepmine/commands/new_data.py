@@ -24,7 +24,7 @@ NEXT = """conf/data/{name}.yaml says how {name} is read, cleaned, protected and 
 what it promised. Read and edit both, they are yours. Next:
   make train data={name} model={model} seed=1
   make compare
-  git add conf data.dvc && git commit -m "Add {name}" && .venv/bin/dvc push"""
+  .venv/bin/dvc push data.dvc && git add .dvc conf data.dvc && git commit -m 'Add {name}'"""
 
 
 def main(cfg: DictConfig) -> None:
@@ -115,6 +115,7 @@ def _train(name: str, promised: Path) -> str:
         contract.main(cfg)
     for model in QUICK.get(cfg.data.kind, tasks.find(cfg.data.task).first_models):
         if (compose.CONF / f"model/{model}.yaml").exists():
-            train.train(cfg := compose.compose("~experiment", f"data={name}", f"model={model}"))
+            sys.argv = [sys.argv[0], "train", f"data={name}", f"model={model}"]  # what its record quotes
+            train.train(cfg := compose.compose("~experiment", *sys.argv[2:]))
     compare.main(cfg, only=name)
     return cfg.choices.model

@@ -6,7 +6,7 @@ make prepare data=titanic
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -18,33 +18,25 @@ from deepmine.data.digests import compare_with_dvc, file_digest, folder_digest
 from deepmine.data.folders import locked
 from deepmine.data.raw import RESTORE, require_inside
 
-if TYPE_CHECKING:
-    from deepmine.data.preparing.prepare import Prepared
-
 ACCOUNT, REJECTS = "preparation.json", "rejects.csv"
 
 
 def main(cfg: DictConfig) -> None:
-    """Write the data set; print what was done to its rows, and what to look at."""
-    made = write(cfg.choices.data, compose.plain(cfg)["data"], require_raw(cfg), folder := Path(cfg.folders.dataset))
+    """Write the data set, its report and what its contract rejected; print what was done, and what to look at."""
+    from deepmine.data.preparing import prepare, report
+
+    settings, raw_folder, folder = compose.plain(cfg)["data"], require_raw(cfg), Path(cfg.folders.dataset)
+    made = prepare.prepare(cfg.choices.data, settings, raw_folder)
+    account = {"made_from": _made_from(settings, raw_folder), "ledger": [entry._asdict() for entry in made.ledger]}
+    page = report.page(made.dataset, account)
+    files = {ACCOUNT: json.dumps(account, indent=2), REJECTS: made.rejects.to_csv(index=False), report.FILE: page}
+    dataset.save(made.dataset, folder, files)
     for entry in made.ledger:
         change = entry.rows_before - entry.rows_after
         print(f"{entry.step:>10}: {entry.what}" + (f" ({change} row{'s' * (change > 1)})" if change > 0 else ""))
     for finding in made.dataset.info["audit"]:
         print(f"{'warning':>10}: {finding['message']}")
     print(f"{folder}: " + ", ".join(f"{len(part)} {name}" for name, part in made.dataset.parts()))
-
-
-def write(name: str, settings: Any, raw_folder: Path, folder: Path) -> "Prepared":
-    """Prepare a data set, and write it with its report and what its contract rejected."""
-    from deepmine.data.preparing import prepare, report
-
-    made = prepare.prepare(name, settings, raw_folder)
-    account = {"made_from": _made_from(settings, raw_folder), "ledger": [entry._asdict() for entry in made.ledger]}
-    page = report.page(made.dataset, account)
-    files = {ACCOUNT: json.dumps(account, indent=2), REJECTS: made.rejects.to_csv(index=False), report.FILE: page}
-    dataset.save(made.dataset, folder, files)
-    return made
 
 
 def ensure(cfg: DictConfig) -> None:

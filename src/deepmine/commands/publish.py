@@ -14,7 +14,6 @@ from omegaconf import DictConfig
 
 from deepmine.config.errors import UserError, shown
 from deepmine.runs import record
-from deepmine.runs.record import Record
 
 
 def main(cfg: DictConfig) -> None:
@@ -34,14 +33,12 @@ def main(cfg: DictConfig) -> None:
 
 
 @contextmanager
-def afterwards(run: Record, cfg: DictConfig, only_failures: bool = False) -> Iterator[None]:
+def afterwards(run: record.Record, cfg: DictConfig, only_failures: bool = False) -> Iterator[None]:
     """Publish a record after a block, even one that fails (or `only_failures`); a tracker that is away costs no run."""
-    ended_well = False
     try:
         yield
-        ended_well = True
     finally:
-        if cfg.tracking.uri is not None and not (ended_well and only_failures):
+        if cfg.tracking.uri is not None and not (only_failures and run.training["status"] == "FINISHED"):
             try:
                 _publish(run, cfg)
             except Exception as error:  # the run itself ended as it ended
@@ -50,7 +47,7 @@ def afterwards(run: Record, cfg: DictConfig, only_failures: bool = False) -> Ite
                 print(f"{error}\nThe record in {run.folder} is complete. Send it later: make publish", file=sys.stderr)
 
 
-def _publish(run: Record, cfg: DictConfig) -> None:
+def _publish(run: record.Record, cfg: DictConfig) -> None:
     from deepmine.runs.tracking import publishing
 
     publishing.publish(run, cfg.tracking.uri, cfg.tracking.model, cfg.trusted)

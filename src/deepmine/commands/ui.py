@@ -5,16 +5,14 @@ make ui
 
 import os
 import socket
-import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from deepmine.config.errors import UserError, shown
 
-QUIET = {"PYTHONWARNINGS": "ignore", "MLFLOW_LOGGING_LEVEL": "WARNING"}
+QUIET = {"PYTHONWARNINGS": "ignore", "MLFLOW_LOGGING_LEVEL": "WARNING", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 def main(cfg: DictConfig) -> None:
@@ -40,13 +38,8 @@ def main(cfg: DictConfig) -> None:
 
 
 def serve(uri: str, port: int) -> None:
-    """Run MLflow's server until Ctrl-C."""
+    """Become MLflow's server, until Ctrl-C."""
     options = ["--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     options += ["--uvicorn-opts", "--log-level critical"]  # else each request, and a traceback after Ctrl-C
-    server = subprocess.Popen([Path(sys.executable).with_name("mlflow"), "ui", *options], env=os.environ | QUIET)
-    try:
-        with suppress(KeyboardInterrupt):
-            server.wait()
-    finally:  # also when this process alone is told to end
-        server.terminate()
-        server.wait()
+    program = str(Path(sys.executable).with_name("mlflow"))
+    os.execve(program, [program, "ui", *options], os.environ | QUIET)

@@ -46,10 +46,9 @@ def _suits(config: Mapping[str, Any], choices: Choices) -> None:
         return f"Models for {task} on data of kind {kind}: {', '.join(found) or 'none yet'}."
 
     if task not in model["_tasks_"]:
-        raise UserError(
-            f"Model `{choices['model']}` does {' and '.join(model['_tasks_'])}, but the task of data "
-            f"`{choices['data']}` is {task}. {able()} Or choose another task: task={model['_tasks_'][0]}."
-        )
+        does = f"Model `{choices['model']}` does {' and '.join(model['_tasks_'])}"
+        but = f"but the task of data `{choices['data']}` is {task}"
+        raise UserError(f"{does}, {but}. {able()} Or choose another task: task={model['_tasks_'][0]}.")
     if config["cv"] is not None and task not in SUPERVISED:
         raise UserError(f"cv={config['cv']} needs a target to score against, which {task} does not have. Remove `cv`.")
     if (task == "rules") != (kind == "baskets"):
@@ -80,8 +79,8 @@ def _validate(schema: Any, value: Any, place: str, choices: Choices) -> None:
         TypeAdapter(schema).validate_python(value, strict=True)
     except ValidationError as invalid:
         error = invalid.errors()[0]
-        parts = [str(part) for part in (place, *error["loc"]) if part != ""]
-        key = ".".join(part for part in parts if not part.startswith("("))  # (a union's member) is not a key
+        parts = map(str, (place, *error["loc"]))
+        key = ".".join(part for part in parts if part and not part.startswith("("))  # (a union's member) is not a key
         raise UserError(f"{_describe(key, error, schema)} {_where(key, choices)}") from None
 
 

@@ -16,6 +16,7 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf, open_dict
+from threadpoolctl import threadpool_limits
 
 from deepmine import ROOT
 from deepmine.config import check, exits
@@ -131,18 +132,11 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     if name := OmegaConf.select(cfg, "data.contract"):
         if not re.fullmatch(r"[\w-]+", str(name)):
             raise UserError(f"`data.contract` is {name!r}: it should be the name of a file in conf/data/contract.")
-        path = CONF / f"data/contract/{name}.yaml"
+        path = (folder := CONF / "data/contract") / f"{name}.yaml"
         if not path.is_file():
-            raise UserError(
-                f"{path.parent} has no {path.name}. Create it: make contract data={name} data.contract=null"
-            )
+            raise UserError(f"{folder} has no {name}.yaml. Create it: make contract data={name} data.contract=null")
         values["data"]["contract"] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return values
-
-
-def names(cfg: DictConfig) -> dict[str, Any]:
-    """What was chosen, for the record: `experiment`, and the file taken in each group."""
-    return {"experiment": cfg.choices.experiment, "choices": dict(cfg.choices)}
 
 
 def digest(value: Any) -> str:
@@ -180,8 +174,7 @@ def limit_threads(threads: int) -> None:
         os.environ[f"{library}_NUM_THREADS"] = str(threads)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
-    if "threadpoolctl" in sys.modules:
-        sys.modules["threadpoolctl"].threadpool_limits(threads)
+    threadpool_limits(threads)
 
 
 def _compose(*overrides: str) -> tuple[DictConfig, Mapping[str, str]]:

@@ -2,6 +2,7 @@
 
 import typing
 from functools import cache, reduce
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -53,16 +54,16 @@ def _find(path: str) -> Any:
 
 @cache
 def _module(path: str) -> Any:
-    first, *rest = path.split(".")
+    *packages, name = path.split(".")
+    first, *rest = [*packages, name]
     spec = find_spec(first)
-    folders = spec and (spec.submodule_search_locations or [str(spec.origin).removesuffix(".py")])  # or a single file
-    places = [Path(folder, *rest) for folder in folders or ()]
-    for file in [file for place in places for file in (place / "__init__.py", place.with_suffix(".py"))]:
-        if file.is_file():
-            *packages, name = path.split(".")  # griffe needs the names of the packages around it for relative imports
-            parent = reduce(lambda outer, inner: griffe.Module(inner, parent=outer), packages, None)
-            return griffe.visit(name, file, file.read_text(encoding="utf-8"), parent=parent)
-    raise LookupError(f"there is no module {path}")
+    for part in rest:
+        spec = spec and PathFinder.find_spec(part, spec.submodule_search_locations or ())
+    if not (spec and spec.origin and spec.origin.endswith(".py")):
+        raise LookupError(f"there is no module {path}")
+    parent = reduce(lambda outer, inner: griffe.Module(inner, parent=outer), packages, None)  # for relative imports
+    file = Path(spec.origin)
+    return griffe.visit(name, file, file.read_text(encoding="utf-8"), parent=parent)
 
 
 def _type(parameter: Any) -> Any:

@@ -23,6 +23,8 @@ UNSAFE = {"memory", "input"}  # joblib unpickles what is in `memory`; vectorizer
 SAVED = {
     "sklearn.base.BaseEstimator",
     "sklearn.compose._column_transformer.make_column_selector",
+    "sklearn.gaussian_process.kernels.Kernel",
+    *(f"sklearn.{module}" for module in ("metrics._dist_metrics", "neighbors._ball_tree", "neighbors._kd_tree")),
     "skrub.selectors._base.Selector",
     "deepmine.models.augment",
 }
@@ -62,7 +64,7 @@ def check_name(name: Any, trusted: Sequence[str], place: object) -> None:
     if name not in (EXPERIMENTAL, *trusted) and not (PUBLIC.fullmatch(str(name)) and str(name).startswith(packages)):
         raise UserError(
             f"`{place}` names {name}, which is not trusted: it must be a public name that starts with "
-            f"{', '.join(packages)}. If you know the package, add it to `trusted` in conf/config.yaml: "
+            f"{', '.join(packages).removesuffix('.')}. If you know the package, add it to `trusted` in conf/config.yaml: "
             f"`trusted: [{', '.join([*trusted, str(name).partition('.')[0]])}.]`."
         )
 

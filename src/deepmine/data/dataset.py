@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,7 @@ from deepmine.data.folders import rebuilt
 
 PARTS = ("train", "val", "test")
 FILES = {"parts/info.json": '"digest"', "*.json": "", "*.csv": "", "*.html": ""}  # of a data set, for `rebuilt`
+DAMAGED = "{0} is damaged: a file is missing or changed. Make it again: rm -r {0} && make prepare data={1}"
 ARRAYS = {"image": ("u", 4), "sequence": ("f", 3), "text": ("U", 1), "baskets": ("u", 2)}  # type of values, dimensions
 
 
@@ -79,7 +79,7 @@ def taken(values: Any, index: NDArray) -> Any:
     return values.iloc[index].reset_index(drop=True) if hasattr(values, "iloc") else values[index]
 
 
-def save(dataset: Dataset, folder: Path, more: Mapping[str, str] = MappingProxyType({})) -> None:
+def save(dataset: Dataset, folder: Path, more: Mapping[str, str] | None = None) -> None:
     """Write a data set, and `more` texts for people, by file name; an older one stays until the new one is whole."""
     with rebuilt(folder, FILES) as new:
         parts = new / "parts"
@@ -89,7 +89,7 @@ def save(dataset: Dataset, folder: Path, more: Mapping[str, str] = MappingProxyT
         sizes = {name: len(part) for name, part in dataset.parts()}
         info = {**dataset.info, "rows": sizes, "digest": folder_digest(parts)}
         (parts / "info.json").write_text(json.dumps(info, indent=2))
-        for name, text in more.items():
+        for name, text in (more or {}).items():
             (new / name).write_text(text, encoding="utf-8")
 
 
@@ -97,10 +97,7 @@ def load(folder: Path) -> Dataset:
     """Read a data set that `save` wrote; a `UserError` if there is none, or its files are not those written."""
     info, parts = require_info(folder), folder / "parts"
     if folder_digest(parts, leave_out="info.json") != info["digest"]:
-        raise UserError(
-            f"{folder} is damaged: a file in it is missing, or not as it was written. Delete it and make it again: "
-            f"rm -r {folder} && make prepare data={info.get('name', folder.name)}"
-        )
+        raise UserError(DAMAGED.format(folder, info.get("name", folder.name)))
     return Dataset(info, *(_load_part(parts, name) for name in PARTS))
 
 
@@ -112,7 +109,7 @@ def require_info(folder: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text())
     except ValueError:
-        raise UserError(f"{path} is damaged. Delete the data set, then prepare it again: rm -r {folder}") from None
+        raise UserError(DAMAGED.format(folder, folder.name)) from None
 
 
 def _save_part(part: Part, folder: Path, name: str) -> None:

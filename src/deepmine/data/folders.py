@@ -68,14 +68,12 @@ def require_ours(folder: Path, files: Mapping[str, str]) -> None:
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else ["it"] * folder.exists()
     known = [*(name.partition("/")[0] for name in files), ".*.deepmine-*"]
     others = [name for name in names if not any(fnmatch(name, glob) for glob in known)]
-    empty = not others and all(
-        path.is_dir() and not path.is_symlink() for path in folder.rglob("*")
-    )  # as DVC leaves it
+    empty = not others and all(path.is_dir() and not path.is_symlink() for path in folder.rglob("*"))
     marks = [(path, text) for name, text in files.items() if text and (path := folder / name).is_file()]
     marked = any(text in path.read_text(errors="replace") for path, text in marks)
     if folder.is_symlink() or ROOT.is_relative_to(folder.resolve()) or others or not (marked or empty):
-        what = ", ".join(others[:3]) or "it"
-        raise UserError(f"{folder} is not replaced: Deepmine did not write {what}. Name another folder.")
+        found = ", ".join(others[:3]) or "it"
+        raise UserError(f"{folder} is not replaced: Deepmine did not write {found}. Name another folder.")
 
 
 def _beside(path: Path, ending: str) -> Path:

@@ -10,12 +10,12 @@ EVERY = 10.0  # seconds, in a log
 LINE = "{desc}: {percentage:.0f} % after {elapsed}\n"
 
 
-def progress(what: str, total: float | None = None, of: Any = None, unit: str = "") -> Any:
-    """tqdm's bar, to go through `of`, to `update` by hand, or for pooch."""
+def progress(what: str, total: float | None = None, **how: Any) -> Any:
+    """tqdm's bar."""
     from tqdm import tqdm
 
     log: dict[str, Any] = {} if sys.stderr.isatty() else {"bar_format": LINE, "mininterval": EVERY, "delay": EVERY}
-    return tqdm(of, what, total, leave=False, unit=unit, unit_scale=True, **{"delay": 2, **log})
+    return tqdm(desc=what, total=total, **{"leave": False, "unit_scale": True, "delay": 2, **log, **how})
 
 
 @contextmanager
@@ -24,15 +24,14 @@ def watched(what: str, done: Callable[[], float], total: float = 100) -> Iterato
     ended = Event()
 
     def look() -> None:
-        if not ended.wait(1):
-            with progress(what, total) as bar:
-                while not ended.wait(0.5):
-                    bar.update(max(0, done() - bar.n))
+        while not ended.wait(0.5):
+            bar.update(max(0, done() - bar.n))
 
-    thread = Thread(target=look, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    with progress(what, total) as bar:
+        thread = Thread(target=look)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()

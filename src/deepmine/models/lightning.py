@@ -1,6 +1,5 @@
 """Neural networks as scikit-learn estimators around a plain `nn.Module`; Lightning trains it, see `training.py`."""
 
-import pkgutil
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -18,8 +17,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepmine.config import trust
-
-ROWS_PER_CALL = 2048
 
 
 @dataclass(eq=False, repr=False)
@@ -46,17 +43,15 @@ class LightningEstimator(TransformerMixin, BaseEstimator):
     trainer: dict[str, Any] | None = None  # any arguments of `pytorch_lightning.Trainer`
 
     def fit(self, X: Any, y: Any = None, eval_set: Any = None, on_epoch: Any = None) -> Any:
-        """Train on `X`, `(n, *input_shape)`, and `y`, `(n,)`; a sequence `(n, steps, features)` ends where NaN begins.
-
-        `eval_set`, validation rows `(X, y)`, chooses the epoch whose weights are kept.
-        """
+        """Train on `X`, `(n, *input_shape)`, and `y`, `(n,)`; `eval_set`, `(X, y)`, chooses the epoch that is kept."""
         from deepmine.models import training  # seconds of imports that a prediction does not need
 
-        X, targets, objective = self._start(X, y)
+        X, y = self._check(X, y)
         self.input_shape_ = list(X.shape[1:])
-        val = None if eval_set is None else (self._check(eval_set[0], reset=False), self._encode(*eval_set))
+        objective, targets = self._start(y), self._encode(X, y)
+        val = None if eval_set is None else (self._check(eval_set[0], reset=False)[0], self._encode(*eval_set))
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        optimizer = _class(self.optimizer, torch.optim.Optimizer)
+        optimizer = _class("optimizer", self.optimizer, "torch.optim.optimizer.Optimizer")
         settings = {**self.get_params(deep=False), "optimizer": optimizer, "seed": seed}
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -81,21 +76,23 @@ class LightningEstimator(TransformerMixin, BaseEstimator):
 
     def _outputs(self, X: Any) -> Tensor:
         check_is_fitted(self)
-        X = self._check(X, reset=False)
+        X, _ = self._check(X, reset=False)
         if list(X.shape[1:]) != self.input_shape_:
             raise ValueError(f"X has rows of shape {list(X.shape[1:])}, the network was fitted on {self.input_shape_}")
         with torch.inference_mode():
-            return torch.cat([self.net_(chunk) for chunk in torch.from_numpy(X).split(ROWS_PER_CALL)])
+            return torch.cat([self.net_(chunk) for chunk in torch.from_numpy(X).split(2048)])
 
-    def _check(self, X: Any, y: Any = None, reset: bool = True) -> Any:
-        """Float32 arrays of any number of dimensions; a sequence may hold NaN, as padding."""
+    def _check(self, X: Any, y: Any = None, reset: bool = True) -> tuple[NDArray, Any]:
+        """Float32 arrays of any number of dimensions; a sequence `(n, steps, features)` ends where NaN begins."""
         finite = "allow-nan" if getattr(X, "ndim", 2) == 3 else True
-        learns = reset and get_tags(self).target_tags.required
-        target = {"y": y, "y_numeric": isinstance(self, RegressorMixin)} if learns else {}
-        return validate_data(self, X, reset=reset, dtype=np.float32, allow_nd=True, ensure_all_finite=finite, **target)
+        more: Any = {"reset": reset, "dtype": np.float32, "allow_nd": True, "ensure_all_finite": finite}
+        if reset and get_tags(self).target_tags.required:
+            return validate_data(self, X, y, y_numeric=isinstance(self, RegressorMixin), **more)
+        return validate_data(self, X, **more), None
 
     def _build(self) -> nn.Module:
-        return _class(self.net, nn.Module)(self.input_shape_, self.n_outputs_, **(self.net_params or {}))
+        net = _class("net", self.net, "torch.nn.modules.module.Module")
+        return net(self.input_shape_, self.n_outputs_, **(self.net_params or {}))
 
     def __getstate__(self) -> dict[str, Any]:
         """The network as NumPy arrays and no callbacks, so that a model file needs no pickle."""
@@ -127,12 +124,11 @@ class LightningClassifier(ClassifierMixin, LightningEstimator):
         probabilities = self.predict_proba(X)  # first, so that it says if the network is not fitted
         return self.classes_[probabilities.argmax(1)]
 
-    def _start(self, X: Any, y: Any) -> tuple[NDArray, NDArray, Any]:
-        X, y = self._check(X, y)
+    def _start(self, y: Any) -> Any:
         check_classification_targets(y)
         self.classes_ = np.unique(y)
         self.n_outputs_ = len(self.classes_)
-        return X, self._encode(X, y), partial(classify, label_smoothing=self.label_smoothing)
+        return partial(classify, label_smoothing=self.label_smoothing)
 
     def _encode(self, X: Any, y: Any) -> NDArray[np.int64]:
         return np.searchsorted(self.classes_, np.asarray(y))
@@ -144,11 +140,10 @@ class LightningRegressor(RegressorMixin, LightningEstimator):
     def predict(self, X: Any) -> NDArray[np.float64]:
         return self._outputs(X)[:, 0].double().numpy() * self.scale_ + self.mean_
 
-    def _start(self, X: Any, y: Any) -> tuple[NDArray, NDArray, Any]:
-        X, y = self._check(X, y)
+    def _start(self, y: Any) -> Any:
         self.n_outputs_ = 1
         self.mean_, self.scale_ = float(np.mean(y)), float(np.std(y)) or 1.0
-        return X, self._encode(X, y), regress
+        return regress
 
     def _encode(self, X: Any, y: Any) -> NDArray[np.float32]:
         return ((np.asarray(y, float) - self.mean_) / self.scale_).astype(np.float32)[:, None]
@@ -172,13 +167,12 @@ class LightningAutoencoder(OutlierMixin, LightningEstimator):
     def predict(self, X: Any) -> NDArray[np.int64]:
         return np.where(self.decision_function(X) < 0, -1, 1)
 
-    def _start(self, X: Any, y: Any) -> tuple[NDArray, NDArray, Any]:
-        X = self._check(X)
-        self.n_outputs_ = prod(X.shape[1:])
-        return X, self._encode(X), regress
+    def _start(self, y: Any) -> Any:
+        self.n_outputs_ = prod(self.input_shape_)
+        return regress
 
     def _encode(self, X: Any, y: Any = None) -> NDArray[np.float32]:
-        rows = np.asarray(X, np.float32)
+        rows = np.asarray(X, np.float32)  # some that check_estimator gives have no length
         return rows.reshape(len(rows), -1)
 
 
@@ -193,9 +187,5 @@ def regress(output: Tensor, y: Tensor) -> dict[str, Tensor]:
     return {"loss": F.mse_loss(output, y)}
 
 
-def _class(named: type | str, kind: type) -> Any:
-    """A class, given itself or by its dotted name, if it is of a kind."""
-    found = pkgutil.resolve_name(named) if isinstance(named, str) else named
-    if not (isinstance(found, type) and issubclass(found, kind)):
-        raise TypeError(f"{named!r} is not a class of {kind.__module__}.{kind.__name__}")
-    return found
+def _class(place: str, named: type | str, kind: str) -> Any:
+    return trust.resolve(named, (), place, {kind}) if isinstance(named, str) else named

@@ -50,8 +50,8 @@ class CNN(nn.Module):
         widths, size = [input_shape[0], *channels], input_shape[1:]
         blocks: list[nn.Module] = []
         for n_in, n_out in pairwise(widths):
-            blocks += [nn.Conv2d(n_in, n_out, kernel_size, padding="same"), nn.ReLU()]
-            blocks += [nn.MaxPool2d(pool, ceil_mode=True)]
+            convolution = nn.Conv2d(n_in, n_out, kernel_size, padding="same")
+            blocks += [convolution, nn.ReLU(), nn.MaxPool2d(pool, ceil_mode=True)]
             size = [-(-length // pool) for length in size]
         self.blocks = nn.Sequential(*blocks)
         self.head = MLP((widths[-1], *size), n_outputs, hidden, dropout)
@@ -94,18 +94,19 @@ class RNN(nn.Module):
     def forward(self, X: Tensor) -> Tensor:
         if X.ndim == 4:
             X = X.transpose(1, 2).flatten(2)  # (n, height, channels * width)
-        last = (~X[..., 0].isnan()).sum(1, keepdim=True).clamp(min=1) - 1  # (n, 1): index of the last real step
+        last = (~X[..., :1].isnan()).sum(1, keepdim=True).clamp(min=1) - 1  # (n, 1, 1): index of the last real step
         X = X[:, : int(last.max()) + 1].nan_to_num()
         if self.front is not None:
             X = self.front(F.pad(X.transpose(1, 2), (0, -X.shape[1] % self.stride))).relu().transpose(1, 2)
             last = last // self.stride
-        steps = torch.arange(X.shape[1], device=X.device)
-        reverse = torch.where(steps <= last, last - steps, steps)  # (n, steps): padding stays where it is
+        steps = torch.arange(X.shape[1], device=X.device)[:, None]
+        turned = torch.where(steps <= last, last - steps, steps)  # (n, steps, 1): padding stays where it is
         outputs: list[Tensor] = []
         for layer in self.layers:
             X = self.dropout(torch.cat(outputs, 2)) if outputs else X
-            outputs = [layer[0](X)[0], *(_take(cell(_take(X, reverse))[0], reverse) for cell in layer[1:])]
-        ends = [_take(outputs[0], last), *(backward[:, :1] for backward in outputs[1:])]
+            outputs = [layer[0](X)[0]]
+            outputs += [cell(X.take_along_dim(turned, 1))[0].take_along_dim(turned, 1) for cell in layer[1:]]
+        ends = [outputs[0].take_along_dim(last, 1), *(backward[:, :1] for backward in outputs[1:])]
         return self.head(self.dropout(torch.cat(ends, 2)[:, 0]))
 
 
@@ -121,8 +122,3 @@ class Autoencoder(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         return self.decode(self.encode(X))
-
-
-def _take(X: Tensor, index: Tensor) -> Tensor:
-    """Of each row of `(n, steps, features)` the steps in `(n, k)`: `(n, k, features)`."""
-    return X.gather(1, index[:, :, None].expand(-1, -1, X.shape[2]))

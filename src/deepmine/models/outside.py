@@ -22,6 +22,8 @@ def arguments(estimator: Any, y: Any, eval_set: Any, **more: Any) -> dict[str, A
     if eval_set is not None:
         X_val, y_val = eval_set  # less the rows of classes that are never learned:
         if _kind(estimator) == "classifier" and not (known := np.isin(y_val, y)).all():
+            if not known.any():
+                return arguments(estimator, y, None, **more)
             X_val, y_val = _safe_indexing(X_val, np.flatnonzero(known)), y_val[known]
         if has_fit_parameter(estimator, "X_val"):  # scikit-learn's boosting, an error where it is not to stop early
             more |= {} if getattr(estimator, "early_stopping", None) is False else {"X_val": X_val, "y_val": y_val}
@@ -29,7 +31,7 @@ def arguments(estimator: Any, y: Any, eval_set: Any, **more: Any) -> dict[str, A
             more |= {"eval_X": X_val, "eval_y": y_val}
         else:
             more["eval_set"] = [(X_val, y_val)] if _is_outside(estimator) else (X_val, y_val)
-    if _is_outside(estimator) and estimator.get_params().get("verbose") is None:
+    if _is_outside(estimator) and _kind(estimator) and estimator.get_params().get("verbose") is None:
         more["verbose"] = False  # else XGBoost prints a line for each tree
     return {name: value for name, value in more.items() if has_fit_parameter(estimator, name)}
 

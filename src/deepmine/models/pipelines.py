@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import copy_context
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from deepmine.config.schema.config import SUPERVISED
 from deepmine.data.dataset import Part
 from deepmine.models import outside
 
+OURS = ("_target_", "_takes_", "_tasks_")  # keys that are no arguments
 TORCH_ARRAYS = "sklearn.externals.array_api_compat.torch"
 sys.modules.setdefault(TORCH_ARRAYS, None)  # type: ignore[arg-type]  # skops imports all of scikit-learn: without torch
 import skops.io  # noqa: E402                                         # that takes 0.3 s instead of 1.3 s
@@ -28,18 +30,15 @@ if sys.modules[TORCH_ARRAYS] is None:
 
 def build(steps: Mapping[str, Any], model: Mapping[str, Any], trusted: Sequence[str] = ()) -> Pipeline:
     """The pipeline that a config describes, not fitted; each class is checked before anything is called."""
-    classes = {}
-    for section, config in (("steps", steps), ("model", model)):
-        for key, node in trust.check_config(config, section, trusted):
-            classes[node["_target_"]] = trust.resolve(node["_target_"], trusted, key)
-    nodes = {**steps, "model": {k: v for k, v in model.items() if k not in ("_takes_", "_tasks_")}}
-    made = {name: _create(node, classes) for name, node in nodes.items() if node is not None}
-    pipeline = Pipeline([*(made | {"model": outside.adapted(made["model"])}).items()])
+    nodes = [*trust.check_config(steps, "steps", trusted), *trust.check_config(model, "model", trusted)]
+    classes = {node["_target_"]: trust.resolve(node["_target_"], trusted, key) for key, node in nodes}
+    made = [(name, _create(node, classes)) for name, node in steps.items() if node is not None]
+    pipeline = Pipeline([*made, ("model", outside.adapted(_create(model, classes)))])
     for name, estimator in pipeline.get_params().items():  # the steps, and the estimators inside them
         if hasattr(estimator, "_parameter_constraints"):
-            tuples = [key for key, allowed in estimator._parameter_constraints.items() if tuple in list(allowed)]
-            lists = {key: value for key in tuples if isinstance(value := getattr(estimator, key), list)}
-            estimator.set_params(**{key: tuple(value) for key, value in lists.items()})  # YAML has no tuples
+            for key, allowed in estimator._parameter_constraints.items():
+                if tuple in list(allowed) and isinstance(value := getattr(estimator, key), list):
+                    setattr(estimator, key, tuple(value))  # YAML has no tuples
             try:
                 estimator._validate_params()
             except ValueError as error:
@@ -50,7 +49,7 @@ def build(steps: Mapping[str, Any], model: Mapping[str, Any], trusted: Sequence[
 
 def _create(node: Any, classes: Mapping[str, type]) -> Any:
     if isinstance(node, Mapping):
-        values = {key: _create(value, classes) for key, value in node.items() if key != "_target_"}
+        values = {key: _create(value, classes) for key, value in node.items() if key not in OURS}
         return classes[node["_target_"]](**values) if "_target_" in node else values
     return [_create(item, classes) for item in node] if isinstance(node, Sequence) and type(node) is not str else node
 
@@ -123,8 +122,6 @@ def load(path: Path, trusted: Sequence[str] = ()) -> Pipeline:
 
 
 def _read(content: bytes, types: list[str], trusted: Sequence[str]) -> Any:
-    token = trust.loading.set(trusted)
-    try:
-        return skops.io.loads(content, trusted=types)
-    finally:
-        trust.loading.reset(token)
+    context = copy_context()
+    context.run(trust.loading.set, trusted)
+    return context.run(skops.io.loads, content, trusted=types)

@@ -5,7 +5,6 @@ import logging
 import math
 import signal
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
@@ -25,14 +24,12 @@ from deepmine.config.errors import UserError
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its banners
 warnings.filterwarnings("ignore", "`isinstance.treespec|You defined a `validation_step`", module="pytorch_lightning")
 ROWS_PER_CALL = 2048
-SILENCE = 10.0  # seconds between two lines of progress in a log
+LOG: Any = {"mininterval": 10, "delay": 10, "bar_format": "{n:.1f} of {total} epochs{postfix}\n"}  # not a terminal
 LONG = 300  # steps from which on a recurrent network is slow and forgets what it read first
 PADDING = 50  # steps by which the longest sequence exceeds the mean, from which on batches are made by length
 WINDOW = 8  # batches that are sorted together
-ANY_PACE = {  # arguments of the Trainer that neither count batches nor change a step
-    "max_epochs", "min_epochs", "accelerator", "devices", "num_nodes", "strategy", "precision", "deterministic",
-    "benchmark", "inference_mode", "check_val_every_n_epoch", "num_sanity_val_steps", "logger", "default_root_dir",
-}  # fmt: skip
+# Arguments of the Trainer that neither count batches nor change a step.
+ANY_PACE = {"max_epochs", "accelerator", "devices", "num_nodes", "strategy", "precision", "deterministic", "benchmark"}
 
 
 class Training(pl.LightningModule):
@@ -78,7 +75,7 @@ class Training(pl.LightningModule):
     def _measure(self, part: str, X: Tensor, y: Tensor) -> Tensor:
         measured = self.objective(self.net(X), y)
         sums, rows = self.sums.get(part, (0.0, 0))
-        self.sums[part] = sums + torch.stack([v.detach() for v in measured.values()]) * len(y), rows + len(y)
+        self.sums[part] = sums + torch.stack([*measured.values()]).detach() * len(y), rows + len(y)
         self.names = list(measured)
         return measured["loss"]
 
@@ -114,16 +111,11 @@ class Epochs(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         hidden = not trainer.is_global_zero or trainer.progress_bar_callback is not None
-        self.bar = tqdm(total=trainer.max_epochs, unit="epoch", disable=hidden or None)  # None: in a terminal only
-        self.next_line = math.inf if hidden or not self.bar.disable else time.monotonic() + SILENCE
+        self.bar = tqdm(total=trainer.max_epochs, unit="epoch", disable=hidden, **{} if sys.stderr.isatty() else LOG)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        done = len(self.history) + (batch_idx + 1) / trainer.num_training_batches
-        self.bar.update(round(done - self.bar.n, 2))
-        if time.monotonic() > self.next_line:
-            self.next_line += SILENCE
-            last = "".join(f", {name} {value:.4g}" for name, value in (self.history or [{}])[-1].items())
-            print(f"{done:.1f} of {trainer.max_epochs} epochs{last}", file=sys.stderr, flush=True)
+        self.bar.n = round(len(self.history) + (batch_idx + 1) / trainer.num_training_batches, 2)
+        self.bar.update(0)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
         """Log the validation loss for other callbacks; copy the weights if it is the lowest."""
@@ -222,8 +214,8 @@ def run(net: nn.Module, objective: Any, settings: dict[str, Any], train: Any, va
         module = (Training if steps == 1 else FastTraining)(net, objective, settings)
         trainer.fit(module, rows, None if val is None else Rows(val, many * batch, trainer, batch, None))
     except SystemExit as end:
-        if isinstance(end.__context__, KeyboardInterrupt):  # Lightning makes Ctrl-C an exit
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            raise KeyboardInterrupt from None
-        raise
+        if not isinstance(end.__context__, KeyboardInterrupt):  # which Lightning makes an exit
+            raise
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise KeyboardInterrupt from None
     return epochs.history

@@ -23,7 +23,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -33,16 +33,16 @@ from typing import Any
 
 import yaml
 
+from deepmine import ROOT
 from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data import digests, folders
 
 STAGE = '"stage"'  # in every status.json
 EVALUATION = {"status.json": STAGE, "*": ""}
-FILES = dict.fromkeys(
-    ("config.yaml", "patch.diff", "metrics.jsonl", "model.skops", "model.pickle", "cv.csv", "cv.json"), ""
-)
-FILES |= {"metrics.json": "", "provenance.json": '"record_id"', "status.json": STAGE, "evaluation/status.json": STAGE}
+FILES = {"provenance.json": '"record_id"', "status.json": STAGE, "evaluation/status.json": STAGE}
+FILES |= dict.fromkeys(("config.yaml", "patch.diff", "metrics.json", "metrics.jsonl", "cv.csv", "cv.json"), "")
+FILES |= {"model.skops": "", "model.pickle": ""}
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Record:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """What decided the numbers, with `experiment` and `choices`."""
+        """What decided the numbers, with `choices`, the file taken in each group of conf/."""
         return _read(self.folder / "config.yaml", yaml.safe_load, digest=self.provenance["config"])
 
     @property
@@ -92,6 +92,18 @@ class Record:
     def training(self) -> dict[str, Any]:
         """The status of `train` alone, with `fit_seconds` once the model is fitted."""
         return read_status(self.folder / "status.json")
+
+    def opened(self, trusted: Sequence[str] | None = None) -> tuple[Any, Any]:
+        """The fitted pipeline, and the data set that it was trained on. UserError: one is damaged, or has changed."""
+        from deepmine.data import dataset
+        from deepmine.models import pipelines
+
+        made_on = self.provenance["data"]
+        data = dataset.load(ROOT / made_on["dataset"])
+        if data.info["digest"] != made_on["digest"]:
+            raise UserError(f"{made_on['dataset']} has changed since {self.folder} was trained on it. Train again.")
+        may_hold = compose.compose(trains=False).trusted if trusted is None else trusted
+        return pipelines.load(self.folder / "model.skops", may_hold), data
 
     def log(self, epoch: int, values: dict[str, float]) -> None:
         """Append one epoch's values to the curves."""
@@ -143,13 +155,11 @@ def claimed(place: Path, drafts: Path) -> Iterator[Path]:
 
 def start(folder: Path, settings: dict[str, Any], provenance: dict[str, Any], patch: bytes) -> Record:
     """A new record in a free folder; provenance.json comes last and makes it one."""
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "status.json", _running("train"))
     compose.dump(folder / "config.yaml", settings)
     (folder / "metrics.jsonl").touch()
     (folder / "patch.diff").write_bytes(patch)
-    config = digests.file_digest(folder / "config.yaml")
-    write_json(folder / "provenance.json", {**provenance, "config": config})
+    write_json(folder / "provenance.json", provenance | {"config": digests.file_digest(folder / "config.yaml")})
     return Record(folder)
 
 
@@ -157,21 +167,19 @@ def start(folder: Path, settings: dict[str, Any], provenance: dict[str, Any], pa
 def evaluation(run: Record) -> Iterator[Path]:
     """The folder for a new evaluation. The last one, if it is good, is replaced only when this one ends well."""
     place = run.folder / "evaluation"
-    with ExitStack() as stack:
-        if (place / "status.json").exists() and run.status["status"] == "FINISHED":
-            place = stack.enter_context(folders.rebuilt(place, EVALUATION))
-        else:
-            folders.require_ours(place, EVALUATION)
-            shutil.rmtree(place, ignore_errors=True)
-        stack.enter_context(status(place / "status.json", "evaluate"))
-        yield place
+    good = (place / "status.json").exists() and run.status["status"] == "FINISHED"
+    if not good:
+        folders.require_ours(place, EVALUATION)
+        shutil.rmtree(place, ignore_errors=True)
+    folder = folders.rebuilt(place, EVALUATION) if good else nullcontext(place)
+    with folder as new, status(new / "status.json", "evaluate"):
+        yield new
 
 
 @contextmanager
 def status(path: Path, stage: str) -> Iterator[dict[str, Any]]:
     """Keep a status file true: RUNNING, then FINISHED, FAILED (error) or KILLED (signal), with what the block adds."""
     now = _running(stage)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, now)
     try:
         yield now
@@ -200,6 +208,7 @@ def read_status(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.deepmine-new")
     new.write_text(json.dumps(value, indent=2) + "\n")
     new.replace(path)
@@ -218,8 +227,7 @@ def _read(path: Path, parse: Callable[[str], Any] = json.loads, keys: Sequence[s
 
 
 def _epochs(text: str) -> dict[int, dict[str, Any]]:
-    lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]  # the last may be half-written
-    return dict(enumerate(map(json.loads, lines)))
+    return dict(enumerate(map(json.loads, text.rpartition("\n")[0].splitlines())))  # the last may be half-written
 
 
 def _running(stage: str) -> dict[str, Any]:

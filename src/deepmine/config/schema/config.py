@@ -41,16 +41,12 @@ class Data(Strict):
         if len(roles) == 2 and roles["target"] == roles["row_id"] is not None:
             raise ValueError(f"{roles['target']} is the row id (`source.row_id`), so it cannot be the target")
         if self.split.group and self.privacy.columns.get(self.split.group) == "drop":
-            raise ValueError(
-                f"`privacy.columns.{self.split.group}: drop` leaves no groups in that column. Use pseudonymise, "
-                "which keeps them apart; the column that rows are grouped by is never a feature"
-            )
+            must = "Use pseudonymise, which keeps them apart; the column that rows are grouped by is never a feature"
+            raise ValueError(f"`privacy.columns.{self.split.group}: drop` leaves no groups in that column. {must}")
         about = self.clean != Clean() or {*self.privacy.columns} - {roles.get("row_id")}
         if self.kind != "table" and (about or self.split.group or self.split.time or self.split.part):
-            raise ValueError(
-                "`clean`, `privacy` and `split.group`, `time` and `part` are rules about columns, but data of kind "
-                f"{self.kind} have no columns. Remove the rules and change the raw files instead"
-            )
+            rules = "`clean`, `privacy` and `split.group`, `time` and `part` are rules about columns"
+            raise ValueError(f"{rules}, but data of kind {self.kind} have no columns. Change the raw files instead")
         return self
 
 

@@ -32,6 +32,7 @@ NAMES = {  # the name of a column, its words joined by `_`
     "a phone number": r"(tele|mobile_|cell_|home_|work_)?phone(_(number|no|nr))?|mobile(_(number|no))?|fax",
     "the name of a person": r"name|(first|last|middle|full|given|family|maiden|user|customer|patient|employee|person"
     r"|passenger|client|contact)_?names?|surname|forename",
+    "a date of birth": r"date_of_birth|birth_?da(te|y)|dob",
     "an identity number": r"ssn|(social_security|passport|national_id|identity|tax|driving_licen[cs]e|insurance|iban"
     r"|credit_card|patient|card)(_(number|no|nr|id))|iban|credit_?card|passport|national_id",
 }

@@ -42,6 +42,7 @@ def read(
         pairs = _columns(path, basket, separator or ",")
     else:
         pairs = _rows(path, basket, item, separator) if basket and item else _lines(path, separator or ",", header)
+    found = pairs["basket"].nunique()
     pairs = pairs.assign(item=pairs["item"].str.strip())[pairs["item"].str.strip() != ""]
     if names is not None:
         known = read_csv(raw_files(folder, names)[0], dtype=str, keep_default_na=False)
@@ -63,8 +64,8 @@ def read(
     kept = np.flatnonzero((sizes >= min_items) & (sizes <= most))
     if not len(kept):
         raise UserError(f"{path} has no basket of {min_items} to {most} items.")
-    what = f"{len(rows)} baskets of {len(columns)} items, {len(kept)} with {min_items} to {most} items kept"
-    facts = {"columns": columns[goods].tolist(), "ledger": [Entry("read", what, len(rows), len(kept))]}
+    what = f"{found} baskets of {len(columns)} items, {len(kept)} with {min_items} to {most} items kept"
+    facts = {"columns": columns[goods].tolist(), "ledger": [Entry("read", what, found, len(kept))]}
     return Raw(X[kept], None, rows.to_numpy(np.str_)[kept], facts=facts)
 
 
@@ -80,14 +81,12 @@ def _lines(path: Path, separator: str, header: bool) -> pd.DataFrame:
 
 def _columns(path: Path, basket: str | None, separator: str) -> pd.DataFrame:
     table = read_csv(path, [basket] if basket else [], dtype="str", keep_default_na=False, sep=separator)
-    ids = table.index.astype("str") if basket is None else table.pop(basket)
-    marks = table.apply(lambda column: column.str.strip().str.lower())
-    held = marks.isin(HELD)
-    if other := [column for column in table if not (held[column] | marks[column].isin(NOT_HELD)).all()]:
-        marked = f"1 or 0, true or false, yes or no, t, x, ? or nothing. Remove {', '.join(map(str, other[:5]))}"
+    marks = (table.set_index(basket) if basket else table).stack().str.strip().str.lower()
+    if len(other := marks[~marks.isin(HELD | NOT_HELD)]):
+        marked = f"1 or 0, true or false, yes or no, t, x, ? or nothing. Remove {', '.join(other.index.unique(1)[:5])}"
         raise UserError(f"{path} must say of each item in a basket {marked}, or correct the marks.")
-    rows, columns = np.nonzero(held.to_numpy())
-    return pd.DataFrame({"basket": np.array(ids)[rows], "item": table.columns[columns]}, dtype="str")
+    pairs = marks.index.set_names(["basket", "item"]).to_frame(index=False).astype("str")
+    return pairs.assign(item=pairs["item"].where(marks.isin(HELD).to_numpy(), ""))
 
 
 def _rows(path: Path, basket: str, item: str, separator: str | None) -> pd.DataFrame:

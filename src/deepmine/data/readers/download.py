@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pooch
 import requests
@@ -37,12 +36,14 @@ def _fetch(path: Path, urls: Sequence[str], known: str) -> None:
     said = f"{path} could not be downloaded:\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=path.parent, prefix=".") as scratch:
-        for number, url in enumerate(urls):
-            how: dict[str, Any] = {"downloader": _copy}
-            if re.match("https?://", url):
-                how = {"progressbar": progress(f"downloading {path.name}", 1, unit="B")}
+        found = Path(scratch, "found")
+        for url in urls:
             try:
-                found = Path(pooch.retrieve(url, None, str(number), scratch, **how))
+                if re.match("https?://", url):
+                    bar = progress(f"downloading {path.name}", 1, unit="B")
+                    pooch.HTTPDownloader(progressbar=bar)(url, found, None)
+                else:
+                    shutil.copyfile(Path(url).expanduser(), found)
                 with (gzip.open if path.suffix == ".gz" else open)(found, "rb") as content:
                     md5 = hashlib.file_digest(content, "md5").hexdigest()
                 if md5 == known:
@@ -54,7 +55,3 @@ def _fetch(path: Path, urls: Sequence[str], known: str) -> None:
                 problem = str(error)
             said += shown(f"  {url}: {problem}\n")
     raise UserError(f"{said}Check the network, or name a folder that holds the files: paths.mirrors=[/that/folder]")
-
-
-def _copy(path: str, to: str, _: object) -> None:
-    shutil.copyfile(Path(path).expanduser(), to)

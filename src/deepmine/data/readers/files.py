@@ -177,7 +177,8 @@ def _from_database(db: duckdb.DuckDBPyConnection, table: str, file: File, path: 
             wanted = file.table or (names[0] if len(names) == 1 else "")
             if wanted not in names and not re.match(r"\s*(SELECT|WITH)\b", wanted, re.IGNORECASE):
                 raise UserError(f"{name} has no table `{wanted}`: set `table`, or SELECT. {nearest(wanted, names)}")
-            db.from_df(pd.read_sql(wanted, connection)).create(quoted(table))
+            rows = db.from_df(pd.read_sql(wanted, connection))
+            (rows if path else rows.order("ALL")).create(quoted(table))  # a server keeps no order of its own
     except (sqlalchemy.exc.SQLAlchemyError, ImportError, OSError, ValueError) as error:
         said = str(getattr(error, "orig", None) or error).splitlines()[0].replace(str(url), name)
         said = "a value does not have its column's type: SELECT CAST(...)" if isinstance(error, ValueError) else said

@@ -33,7 +33,7 @@ def read(
     kept = np.flatnonzero(~np.isin(y, list(leave_out)))
     if not len(kept) or (size is not None and (len(size) != 2 or min(size) < 1)):
         raise UserError("`leave_out` must leave a class, and `size` be a height and a width, such as [64, 64].")
-    images = (_upright(files[number]) for number in progress("reading images", of=kept))
+    images = (_upright(files[number]) for number in progress("reading images", iterable=kept))
     images = images if size is None else (image.resize((size[1], size[0]), reducing_gap=3.0) for image in images)
     X = _stacked(list(images))
     counts = ", ".join(f"{name} {count}" for name, count in sorted(Counter(y[kept]).items()))

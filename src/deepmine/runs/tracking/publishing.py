@@ -9,11 +9,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
 import mlflow
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 
 from deepmine import ROOT
 from deepmine.config import compose, trust
@@ -26,43 +27,42 @@ from deepmine.runs.record import Record
 from deepmine.runs.tracking import store
 
 PUBLISHED = "record_digest"  # digest of the record's files when they were last sent
-SHARED = ("experiment", "dataset", "model", "task", "mlflow.user")  # tags that children take from their parent
+SHARED = ("dataset", "model", "task", "mlflow.user")  # tags that children take from their parent
 LONGEST = 6000  # characters that MLflow keeps of a parameter's value
 
 
 def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) -> str:
-    """Send what the tracker at `uri` lacks of a record, at any stage of its life; the id of its MLflow run.
-
-    The file of the fitted model may hold `trusted` types alone. UserError: the tracker does not answer.
-    """
+    """Send what the tracker at `uri` lacks of a record; the id of its MLflow run. UserError: it does not answer."""
     client = store.connect(uri)
     try:
         with store.lock(record.provenance["record_id"]):
-            run_id = _find_or_create(client, record, uri)
+            run = _find_or_create(client, record, uri)
+            run_id = run.info.run_id
             try:
                 digest = digests.folder_digest(record.folder)
-                if client.get_run(run_id).data.tags.get(PUBLISHED) != digest:
+                if run.data.tags.get(PUBLISHED) != digest:
                     _send_scores(client, record, run_id)
                     _send_files(client, record, run_id)
                     if send_model and record.status["status"] == "FINISHED":
                         _send_model(client, record, run_id, trusted)
-                    _send_folds(client, record, run_id)
+                    _send_folds(client, record, run)
                     client.set_tag(run_id, PUBLISHED, digest)
             finally:
                 _set_status(client, record, run_id)
-                _conclude_sweep(client, run_id)
+                if above := run.data.tags.get(store.PARENT):
+                    _conclude_sweep(client, run.info.experiment_id, above, record.config["task"])
     except (mlflow.MlflowException, OSError) as error:  # OSError: of the network, or of a proxy that refuses an upload
         raise UserError(shown(f"MLflow at {uri} refused: {str(error).splitlines()[0]}")) from error
     return run_id
 
 
-def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> str:
+def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> Run:
     """The run of this record in the MLflow experiment of its data set."""
     settings, provenance = record.config, record.provenance
     git, choices = provenance["git"], settings["choices"]
     experiment = store.experiment(client, choices["data"], uri)
     store.share_view(client, experiment, settings["task"])
-    tags = {"experiment": settings["experiment"], "dataset": choices["data"], "model": choices["model"]}
+    tags = {"experiment": choices["experiment"], "dataset": choices["data"], "model": choices["model"]}
     tags |= {"task": settings["task"], "dirty": git.get("dirty", "no git"), "mlflow.user": provenance["user"]}
     tags |= {"mlflow.source.name": "deepmine.train", "mlflow.source.git.commit": git["commit"] or "none"}
     tags |= {"mlflow.source.git.branch": git.get("branch", "none"), "overrides": "\n".join(record.overrides)}
@@ -80,7 +80,7 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> st
         used = Dataset(choices["data"], data["digest"], "code", source)
         client.log_batch(run.info.run_id, params=[Param(key, value) for key, value in _flat(settings)])
         client.log_inputs(run.info.run_id, [DatasetInput(used, [InputTag("mlflow.data.context", "training")])])
-    return run.info.run_id
+    return run
 
 
 def _name(record: Record) -> str:
@@ -90,16 +90,13 @@ def _name(record: Record) -> str:
     return " ".join([re.sub(r"-\d{8}-\d{6}-\w{4}$", "", record.provenance["name"]), *short])
 
 
-def _conclude_sweep(client: mlflow.MlflowClient, trial: str) -> None:
-    """Bring the run above a trial up to date: it is FINISHED once every published trial is."""
-    run = client.get_run(trial)
-    if (above := run.data.tags.get(store.PARENT)) is None:
-        return
+def _conclude_sweep(client: mlflow.MlflowClient, experiment: str, above: str, task: str) -> None:
+    """Bring the run above the trials up to date: it is FINISHED once every published trial is."""
     with store.lock(above):  # the last to come has seen all trials
-        runs = client.search_runs([run.info.experiment_id], f"tags.`{store.PARENT}` = '{above}'")
+        runs = client.search_runs([experiment], f"tags.`{store.PARENT}` = '{above}'")
         all_data = [trial.data for trial in runs]
         trials = [ranking.Trial(int(d.tags["trial"]), d.tags["overrides"].splitlines(), d.metrics) for d in all_data]
-        if best := ranking.best(run.data.tags["task"], trials):
+        if best := ranking.best(task, trials):
             tags = {"best_trial": str(best.number), "overrides": "\n".join(best.overrides)}
             store.log_new(client, above, {key: value for key, value in best.metrics.items() if "/" in key}, tags)
         found = {trial.info.status for trial in runs}
@@ -123,10 +120,9 @@ def _send_files(client: mlflow.MlflowClient, record: Record, run_id: str) -> Non
     for path in record.folder.iterdir():
         if path.is_dir():
             client.log_artifacts(run_id, str(path), path.name)
-        elif path.name != "model.skops":
+        elif path.name not in ("model.skops", "model.pickle"):
             client.log_artifact(run_id, str(path))
-    prepared = _prepared(record)
-    if prepared is not None and (prepared / report.FILE).is_file():
+    if (prepared := _prepared(record)) and (prepared / report.FILE).is_file():
         client.log_artifact(run_id, str(prepared / report.FILE), "data")
 
 
@@ -152,7 +148,10 @@ def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, truste
         example = dataset.load(prepared).train.X[:5]
         said = pipeline.predict(example) if predicts else pipeline.transform(example)
         signature = mlflow.models.infer_signature(example, said)
-    versions = record.provenance["versions"]
+    types = trust.check_saved(skops.io.get_untrusted_types(file=path), trusted, path)
+    known = packages_distributions()
+    used = {name for type_ in types for name in known.get(type_.partition(".")[0], [])}  # `xgboost` is in xgboost-cpu
+    versions = record.provenance["versions"] | {name: version(name) for name in used}
     with mlflow.start_run(run_id=run_id):
         mlflow.sklearn.log_model(
             pipeline,
@@ -160,34 +159,32 @@ def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, truste
             signature=signature,
             input_example=example if predicts else None,
             serialization_format="skops",
-            skops_trusted_types=trust.check_saved(skops.io.get_untrusted_types(file=path), trusted, path),
+            skops_trusted_types=types,
             pip_requirements=[f"{n}=={v}" for n, v in versions.items() if v and n not in ("deepmine", "dvc")],
             code_paths=[str(ROOT / "src" / "deepmine")],
         )
 
 
-def _send_folds(client: mlflow.MlflowClient, record: Record, parent: str) -> None:
+def _send_folds(client: mlflow.MlflowClient, record: Record, parent: Run) -> None:
     """Each fold of a cross-validation as a child run, found again by its number."""
-    run = client.get_run(parent)
-    begin, end = run.info.start_time, _milliseconds(record.training.get("ended", record.training["started"]))
+    begin = record.training["started"]
+    tags = {key: parent.data.tags[key] for key in SHARED} | {"kind": "fold", store.PARENT: parent.info.run_id}
     for fold in record.cross_validation.get("folds", []):
-        number, identity = fold["fold"], f"{record.provenance['record_id']}-fold-{fold['fold']}"
-        tags = {**{key: run.data.tags[key] for key in SHARED}, "kind": "fold", store.PARENT: parent}
-        child = store.find_or_create_run(client, run.info.experiment_id, identity, tags, f"fold {number}", begin)
+        identity, name = f"{record.provenance['record_id']}-fold-{fold['fold']}", f"fold {fold['fold']}"
+        child = store.find_or_create_run(client, parent.info.experiment_id, identity, tags, name, _milliseconds(begin))
         scores = {f"cv/{key}": value for key, value in fold.items() if key not in ("fold", "rows")}
         store.log_new(client, child.info.run_id, scores)
-        client.set_terminated(child.info.run_id, "FINISHED", end)
+        client.set_terminated(child.info.run_id, "FINISHED", _milliseconds(record.training.get("ended", begin)))
 
 
 def _set_status(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
-    status = record.status
+    status, ended = record.status, record.training.get("ended")  # of the fit: an evaluation adds no duration
     if "reason" in status:
         client.set_tag(run_id, "reason", status["reason"][:LONGEST])
     if status["status"] == "RUNNING":
         client.update_run(run_id, "RUNNING")
     else:
-        ended = record.training.get("ended")  # of the fit: what is evaluated later adds nothing to its duration
-        client.set_terminated(run_id, status["status"], _milliseconds(ended) if ended else None)
+        client.set_terminated(run_id, status["status"], ended and _milliseconds(ended))
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -39,19 +39,14 @@ PATIENCE_LOCKED = 120  # seconds that another process may take to create a store
 
 def connect(uri: str) -> mlflow.MlflowClient:
     """A client of a tracker that is there and set up; UserError: it does not answer."""
-    if uri.startswith(SQLITE):
-        try:
+    try:
+        if uri.startswith(SQLITE):
             _create(Path(uri.removeprefix(SQLITE)))
-        except OSError as error:
-            raise UserError(f"The MLflow store {uri} cannot be created: {error.strerror}.") from None
-    elif uri.startswith("http"):
-        try:
-            for probe in PROBES:
-                _ask(f"{re.sub('://[^/]*@', '://', uri).rstrip('/')}/{probe}")  # urlopen takes no password in a URI
-        except OSError as error:
-            raise UserError(
-                f"The MLflow server {shown(uri)} does not answer: {getattr(error, 'reason', error)}."
-            ) from None
+        for probe in PROBES if uri.startswith("http") else ():
+            _ask(f"{re.sub('://[^/]*@', '://', uri).rstrip('/')}/{probe}")  # urlopen takes no password in a URI
+    except OSError as error:
+        failed = f"store {uri} cannot be created" if uri.startswith(SQLITE) else f"server {shown(uri)} does not answer"
+        raise UserError(f"The MLflow {failed}: {getattr(error, 'reason', error.strerror or error)}.") from None
     mlflow.set_tracking_uri(uri)
     return mlflow.MlflowClient(uri)
 

@@ -2,12 +2,10 @@
 
 make new-project name=... keep=titanic              says what it would remove
 make new-project name=... keep=titanic yes=true     does it
-
-git's history stays: `make update` finds there which version of the template the project began with.
 """
 
-from deepmine.commands import remove, rename
 from deepmine.config.errors import UserError, nearest
+from takeover import remove, rename
 
 RUNS = ("out", "dvc.lock", "mlflow.db*", "mlruns", "multirun")
 
@@ -18,9 +16,6 @@ def main(name: str = "", keep: str = "", yes: str = "") -> None:
     kept, sets = set(keep.split(",")), remove.files("data")
     if wrong := kept - sets:
         raise UserError(f"`keep` is {keep!r}. {nearest(min(wrong), sets)}")
-    if remove.remove({"data": sets - kept, "experiment": set(), "model": set()}, yes == "true", RUNS):
+    if remove.remove({("data", gone) for gone in sets - kept}, yes == "true", RUNS):
         rename.rename(name)
-        print(
-            f"This is {name}. Next: make check test repro, .venv/bin/dvc push data.dvc, commit; and if you cloned the"
-        )
-        print("template: git remote rename origin template, which `make update` asks for later versions.")
+        print("Next: make check test repro, commit, .venv/bin/dvc push; in a clone git remote rename origin template.")

@@ -7,10 +7,10 @@ The branch `template` holds the template's versions under the project's name, wi
 (`OWN`). What the project has deleted stays away.
 """
 
-from deepmine.commands.rename import NAME, git, renamed, require_clean
 from deepmine.config.errors import UserError
+from takeover.rename import NAME, git, renamed, require_clean
 
-OWN = (".dvc", "data.dvc", "dvc.lock", "out", "tests/test_template.py")
+OWN = (".dvc", "data.dvc", "dvc.lock", "out", "tests/test_template.py", "docs/reference/experiments.md")
 
 
 def main(began: str = "") -> None:
@@ -18,6 +18,9 @@ def main(began: str = "") -> None:
     require_clean()
     if "template" not in git("remote").split():
         raise UserError("There is no git remote `template`. git remote add template <where the template comes from>")
+    tip = git("log", "-1", "--format=%s", "refs/heads/template", "--", codes=(0, 128))
+    if tip and not tip.startswith("Template "):
+        raise UserError(f"An update needs the name of your branch `template` ({tip}): git branch -m template <another>")
     git("fetch", "--quiet", "--no-tags", "template", "HEAD")
     latest = git("rev-parse", "FETCH_HEAD")
     last = git("merge-base", "HEAD", latest, codes=(0, 1)) or (began and git("rev-parse", began))
@@ -25,7 +28,10 @@ def main(began: str = "") -> None:
         raise UserError("git's history holds no version of the template. Say which one was yours: began=<commit>")
     if last == latest:
         return print(f"The template has nothing newer than {last[:8]}.")
-    base = git("log", "-1", "--format=%H", f"--grep=^Template {last}$") or _begin(last)
+    base = git("log", "-1", "--format=%H", f"--grep=^Template {last}$")
+    if not base:  # the first time: note in the history which version the files came from; no file changes
+        base, note = _version(last), f"Began with the template at {last}"
+        git("merge", "-s", "ours", "--allow-unrelated-histories", "-m", note, base)
     git("branch", "--force", "template", _version(latest, base))
     _merge()
     print(f"Merged the template up to {latest[:8]}. Next: make check test repro, and .venv/bin/dvc metrics diff.")
@@ -37,13 +43,6 @@ def _version(commit: str, *before: str) -> str:
     return git("commit-tree", renamed(commit, NAME, OWN), *parents, "-m", f"Template {commit}")
 
 
-def _begin(commit: str) -> str:
-    """Note in the history which version of the template the files came from; no file changes."""
-    version = _version(commit)
-    git("merge", "-s", "ours", "--allow-unrelated-histories", "-m", f"Began with the template at {commit}", version)
-    return version
-
-
 def _merge() -> None:
     # without a close likeness, a data set deleted here and one added are not one file that was moved
     git("merge", "--no-edit", "-X", "find-renames=90%", "template", codes=(0, 1))
@@ -51,9 +50,7 @@ def _merge() -> None:
         if line.startswith("DU "):  # deleted here, changed there
             git("rm", "--quiet", "--", line[3:])
     if conflicts := git("diff", "--name-only", "--diff-filter=U"):
-        raise UserError(
-            f"The template and you changed the same lines of\n{conflicts}\nEdit them, then `git add` and `git commit`; "
-            "or take all of it back: git merge --abort"
-        )
+        said = f"The template and you changed the same lines of\n{conflicts}\nEdit, then `git add` and `git commit`"
+        raise UserError(f"{said}; or take all of it back: git merge --abort")
     if git("rev-parse", "--quiet", "--verify", "MERGE_HEAD", codes=(0, 1)):
         git("commit", "--quiet", "--no-edit")
