@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 import yaml
 
-import test_docs
 from checkout import REPOSITORY
 from conftest import stage
 from deepmine import commands
@@ -28,7 +27,6 @@ from deepmine.data.raw import Raw
 from deepmine.data.readers import baskets
 from deepmine.models.association_rules import AssociationRules
 from test_audit import declared
-from test_docs import DOCUMENTS, defined
 from test_mining import components_of
 from test_rules import by_mlxtend, compare
 
@@ -161,16 +159,3 @@ def test_the_committed_scores_come_out_again(name: str, tmp_path: Path) -> None:
     found = json.loads((tmp_path / "run/metrics.json").read_text())
     committed.pop("made_on", None)
     assert {key: found[key] for key in committed} == pytest.approx(committed, rel=0.02, abs=0.02)
-
-
-# ---- the documents
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
-def test_every_file_of_conf_named_exists(document: Path) -> None:
-    for name in re.findall(r"`(conf/[dem][\w./-]+)`", document.read_text()):
-        assert (REPOSITORY / name).exists() or Path(name).stem in defined(), name
-
-
-def test_the_sources_of_the_data_are_listed() -> None:
-    test_docs.test_every_link_leads_somewhere(REPOSITORY / "docs/reference/data-sources.md")
