@@ -280,7 +280,7 @@ def test_mlflow_gets_the_whole_record(finished: record.Record, uri: str) -> None
     experiment = client.get_experiment(run.info.experiment_id)
     view = json.loads(experiment.tags["mlflow.sharedViewState.classification"])
     assert experiment.name == "birds" and view["orderByKey"] == "attributes.start_time"  # else nothing is folded
-    _, overrides, *shown = view["selectedColumns"]
+    _, *shown, overrides = view["selectedColumns"]
     assert overrides == "tags.`overrides`" and {key[len("metrics.`") : -1] for key in shown} <= set(run.data.metrics)
     assert sum(view["columnWidths"].values()) <= 710  # pixels that a window of 1280 leaves for them
     assert [found.info.run_id for found in client.search_runs([experiment.experiment_id], view["searchFilter"])] == [

@@ -89,7 +89,7 @@ def log_new(client: mlflow.MlflowClient, run: str, scores: Mapping[str, float], 
 def share_view(client: mlflow.MlflowClient, experiment: str, task: str) -> None:
     """Add the view of one task's runs to an experiment, given by its id."""
     scores = [f"metrics.`{part}/{tasks.find(task).columns[0]}`" for part in ("val", "test")]
-    widths = {"attributes.`Run Name`": 350, "tags.`overrides`": 180, **dict.fromkeys(scores, 85)}
+    widths = {"attributes.`Run Name`": 290, **dict.fromkeys(scores, 85), "tags.`overrides`": 240}
     view = {
         "searchFilter": f"tags.task = '{task}'",
         "orderByKey": "attributes.start_time",
