@@ -74,7 +74,11 @@ def stage(name: str, *overrides: str, root: Path = PROJECT, **settings: object) 
 
 def environment(root: Path = PROJECT, **more: str) -> dict[str, str]:
     """This process's environment, without what make hands down, for a program that uses the code of `root`."""
-    kept = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MLFLOW_TRACKING_URI")}
+    kept = {
+        k: v
+        for k, v in os.environ.items()
+        if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MLFLOW_TRACKING_URI", "slow")
+    }
     return {**kept, "PYTHONPATH": str(root / "src"), **more}
 
 
