@@ -1,7 +1,7 @@
 """The run record: a run is a folder of plain files, and MLflow is published from it.
 
 config.yaml       what decided the numbers, resolved               train
-provenance.json   code, data, environment, seed; `record_id`       train
+provenance.json   code, data, environment; `record_id`             train
 patch.diff        uncommitted changes; empty if there were none    train
 metrics.jsonl     curves: one line per epoch                       train
 model.skops       the fitted pipeline; see pipelines.save          train
