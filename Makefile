@@ -8,7 +8,6 @@ DO = $(BIN)/deepmine $@ $(OVERRIDES)
 TAKE_OVER = $(BIN)/python -m takeover $@ $(OVERRIDES)
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_COMPILE_BYTECODE := 1
-export MLFLOW_SERVER_ENABLE_JOB_EXECUTION ?= false
 
 # The overrides as the shell should see them: what make was given as variables, special characters escaped.
 SPECIAL := ( ) [ ] { } < > ' " ` ; & | * ? ! ~

@@ -126,7 +126,7 @@ def test_a_repository_of_someone_else_costs_no_run(repository: Path, monkeypatch
 
 
 def test_a_user_without_a_name_costs_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("USER", raising=False)
+    monkeypatch.setattr("getpass.getuser", lambda: {}["no name"])
     (tmp_path / "raw").mkdir()
     assert provenance.collect(tmp_path, "some", tmp_path / "raw")[0]["user"] == str(os.getuid())
 

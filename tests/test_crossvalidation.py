@@ -15,7 +15,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from conftest import cut, prepared
 from deepmine import ROOT, tasks
-from deepmine.commands import evaluate
+from deepmine.commands import configure, evaluate
 from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data import dataset
@@ -193,3 +193,9 @@ def test_folds_are_children_in_mlflow_and_stay_as_many(finished: record.Record, 
     mean = np.mean([run.data.metrics["cv/accuracy"] for run in children])
     assert parent.data.metrics["cv/accuracy"] == pytest.approx(mean)
     assert {run.info.status for run in children} == {"FINISHED"}
+
+
+def test_the_pipeline_takes_no_folds_which_dvc_would_lose() -> None:
+    cfg = compose.compose("experiment=ferry_tree", "cv=3")
+    with pytest.raises(UserError, match="ferry_tree.yaml sets `cv`. DVC tracks no folds: set it on the command line"):
+        configure._check("ferry_tree", cfg, compose.pipeline())

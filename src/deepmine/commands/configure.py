@@ -40,6 +40,8 @@ def _check(name: str, composed: DictConfig, pipeline: dict) -> None:
     if listed != chosen or chosen not in pipeline["datasets"]:
         do = f"Write `data: {chosen}` there, and list {chosen} under `datasets`."
         raise UserError(f"conf/pipeline.yaml lists `data: {listed}` for {name}, but its file chooses {chosen}. {do}")
+    if composed.cv:
+        raise UserError(f"conf/experiment/{name}.yaml sets `cv`. DVC tracks no folds: set it on the command line.")
     if Path(composed.folders.dataset).name != chosen:
         why = f"so its scores would not compare with others on {chosen}"
         do = f"Give it a data set of its own: copy conf/data/{chosen}.yaml."

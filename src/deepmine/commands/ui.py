@@ -34,12 +34,7 @@ def main(cfg: DictConfig) -> None:
     for name, link in store.views(store.connect(uri), address):
         print(f"  {name}\n    {link}")
     sys.stdout.flush()
-    serve(uri, cfg.port)
-
-
-def serve(uri: str, port: int) -> None:
-    """Become MLflow's server, until Ctrl-C."""
-    options = ["--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    options = ["--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(cfg.port), "--workers", "1"]
     options += ["--uvicorn-opts", "--log-level critical"]  # else each request, and a traceback after Ctrl-C
     program = str(Path(sys.executable).with_name("mlflow"))
-    os.execve(program, [program, "ui", *options], os.environ | QUIET)
+    os.execve(program, [program, "ui", *options], os.environ | QUIET)  # it becomes the server, until Ctrl-C

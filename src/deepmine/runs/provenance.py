@@ -4,6 +4,7 @@ Uncommitted changes are a patch for `git apply --index`, without large files and
 object folder of its own, so neither .git nor what a person has staged changes.
 """
 
+import getpass
 import os
 import platform
 import re
@@ -54,8 +55,15 @@ def collect(dataset: Path, digest: str, raw: Path, trial: Any = None, name: str 
         "platform": platform.platform(),
         "cpu": cpu,
         "device": on,  # of a network, whose scores another kind of processor does not repeat
-        "user": os.environ.get("USER", str(os.getuid())),  # a user of a container may have a number alone
+        "user": _user(),
     }, patch
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user of a container may have a number alone
+        return str(os.getuid())
 
 
 def code() -> tuple[dict[str, Any], bytes]:

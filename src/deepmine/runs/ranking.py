@@ -52,8 +52,7 @@ def verdict(runs: Sequence[Record]) -> str:
         groups[run.config["choices"]["data"], run.config["task"]][run.provenance["trial"]["number"]] = run
     said = []
     for (data, task), found in sorted(groups.items()):
-        winner = best(task, [Trial(number, run.overrides, run.metrics) for number, run in found.items()])
-        if winner:
+        if winner := best(task, [Trial(number, run.overrides, run.metrics) for number, run in found.items()]):
             keys = [f"{part}/{tasks.find(task).columns[0]}" for part in ("val", "test")]
             scores = ", ".join(f"{key} {winner.metrics[key]:.4f}" for key in keys if key in winner.metrics)
             which = ": ".join(filter(None, [f"number {winner.number}", " ".join(winner.overrides)]))

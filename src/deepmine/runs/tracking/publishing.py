@@ -57,7 +57,6 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
 
 
 def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> Run:
-    """The run of this record in the MLflow experiment of its data set."""
     settings, provenance = record.config, record.provenance
     git, choices = provenance["git"], settings["choices"]
     experiment = store.experiment(client, choices["data"], uri)
