@@ -491,7 +491,7 @@ def test_the_ui_links_the_runs_of_each_data_set(
     number = store.experiment(client, "birds", uri)
     for task in ("decomposition", "clustering", "clustering"):
         store.share_view(client, number, task)
-    monkeypatch.setattr(ui, "serve", lambda *_: None)
+    monkeypatch.setattr(os, "execve", lambda *_: None)
     ui.main(compose.compose("port=5079", f"tracking.uri={uri}", trains=False))
     runs = f"    http://127.0.0.1:5079/#/experiments/{number}/runs?workflowType=machine_learning&viewStateShareKey="
     assert capsys.readouterr().out.splitlines()[1:] == [
