@@ -5,6 +5,7 @@ import gc
 import os
 import subprocess
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -71,6 +72,21 @@ def cut(dataset: Dataset, n: int = 120) -> Dataset:
     """At most `n` rows of each part, spread over it."""
     parts = (part.take(np.arange(0, len(part), max(1, len(part) // n))) for _, part in dataset.parts())
     return Dataset(dataset.info, *parts)
+
+
+@cache
+def _new_store() -> bytes:
+    from deepmine.runs.tracking import store
+
+    with tempfile.TemporaryDirectory() as folder:
+        store.connect(f"sqlite:///{folder}/mlflow.db")
+        return Path(folder, "mlflow.db").read_bytes()
+
+
+def local_store(folder: Path) -> str:
+    """The URI of a new MLflow store in a folder: a copy, because MLflow takes a second to create one."""
+    (folder / "mlflow.db").write_bytes(_new_store())
+    return f"sqlite:///{folder}/mlflow.db"
 
 
 def run(*command: str, root: Path = PROJECT, **settings: object) -> subprocess.CompletedProcess[str]:
