@@ -142,5 +142,6 @@ def _in_the_project() -> None:
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
-    """The numbers of a run are those of its thread count."""
-    compose.limit_threads(1)
+    """The numbers of a run are those of its thread count; to set it searches all libraries, so once is enough."""
+    if os.environ.get("OMP_NUM_THREADS") != "1":
+        compose.limit_threads(1)
