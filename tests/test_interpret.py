@@ -86,14 +86,6 @@ def test_the_rows_looked_at_are_limited() -> None:
     assert max(seen[1:]) == explain.MOST
 
 
-def test_partial_dependence_of_a_line_is_its_slope() -> None:
-    part = table()
-    line = make_pipeline(FunctionTransformer(), LinearRegression()).fit(part.X, 3 * part.X["tells"] + 1)
-    [axes] = explain.partial_dependence(line, part.X, ["tells"]).axes[-1:]
-    drawn = axes.lines[0].get_xydata()
-    np.testing.assert_allclose(drawn[:, 1], 3 * drawn[:, 0] + 1, atol=1e-6)
-
-
 def test_pixels_that_matter_are_found_and_add_up() -> None:
     """Integrated gradients are complete: they sum to the difference of the outputs of image and empty image."""
     from deepmine.models.lightning import LightningClassifier
@@ -176,11 +168,11 @@ def test_the_column_that_makes_a_row_strange_is_named_behind_any_step() -> None:
     assert "flat" not in first + second and "colour" not in first + second
 
 
-def test_a_regression_on_a_table_has_partial_dependence_too() -> None:
+def test_a_regression_on_a_table_has_importance_too() -> None:
     part = table()
     line = make_pipeline(StandardScaler(), LinearRegression())
     found = reported(regression, part_of(part.X, 3 * part.X["tells"].to_numpy()), {**TABLE, "target": "y"}, line)
-    assert {name for name, _ in found.figures} == {"predictions", "importance", "partial_dependence"}
+    assert {name for name, _ in found.figures} == {"predictions", "importance"}
     names = [*TABLE["columns"], "actual", "predicted", "residual"]
     assert list(found.tables["largest_errors"]) == ["row", *names]
 
@@ -205,7 +197,7 @@ STUMP = DecisionTreeClassifier(max_depth=1, max_features=1, random_state=0)
 @pytest.mark.parametrize(
     ("make", "step", "model", "pictures"),
     [
-        (table, SimpleImputer(), STUMP, {"importance", "tree", "partial_dependence"}),
+        (table, SimpleImputer(), STUMP, {"importance", "tree"}),
         (images, Flatten(), STUMP, {"tree", "confident_mistakes"}),
         (
             images,

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.inspection import PartialDependenceDisplay, permutation_importance
+from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 from sklearn.tree import BaseDecisionTree, plot_tree
 
@@ -18,7 +18,7 @@ from deepmine.data.dataset import Dataset, Part
 from deepmine.figures import EXAMPLES, image_figure
 from deepmine.tasks import Report
 
-DEPTH, CLASSES, BARS = 3, 6, 20  # of a tree's figure; lines of partial dependence; columns in the figure of importance
+DEPTH, BARS = 3, 20  # of a tree's figure; columns in the figure of importance
 REPEATS, MOST = 5, 1000  # shuffles of each column; rows that are looked at
 ROWS = {"train": "training", "val": "validation", "test": "test"}  # what a person calls the rows of a part
 STEPS = 32  # of the way from an empty input to the full one
@@ -34,10 +34,6 @@ def explain(pipeline: Pipeline, data: Dataset, predicted: NDArray, scoring: str)
             yield "importance", importance_figure(found, scoring)
         if isinstance(pipeline[-1], BaseDecisionTree):
             yield "tree", tree(pipeline[-1], feature_names(pipeline, data.train.X, data.info["columns"]))
-        if is_table:
-            numbers = found["column"].isin(data.test.X.select_dtypes("number")) & (found["importance"] > 0)
-            if columns := found[numbers].head(2)["column"].tolist():
-                yield "partial_dependence", partial_dependence(pipeline, data.test.X, columns)
         if len(getattr(pipeline[-1], "input_shape_", ())) > 1:  # a network on images, sequences or texts
             yield "attributions", attribution_figure(pipeline, data, predicted)
 
@@ -100,17 +96,6 @@ def tree(model: Any, names: list[str]) -> Figure:
     for box in plot_tree(model, feature_names=names, class_names=classes, **style):  # without counts of many classes
         box.set_text(re.sub(r"value = \[[^]]{25,}\]\n", "", box.get_text()))
     axes.set_title(f"Decision tree with {model.get_n_leaves()} leaves, {depth} of {model.get_depth()} levels")
-    return figure
-
-
-def partial_dependence(pipeline: Pipeline, X: pd.DataFrame, columns: list[str]) -> Figure:
-    """The mean prediction, were a column the same in all rows (Friedman 2001), of a few classes at most."""
-    classes = getattr(pipeline, "classes_", [None])
-    figure = Figure(figsize=(4.6 * len(columns), 3.6))
-    frames = figure.subplots(1, len(columns), squeeze=False, sharey=True)[0]
-    for name in classes[-1:] if len(classes) == 2 else classes[:CLASSES]:
-        style: Any = {"line_kw": {"label": str(name)}, "grid_resolution": 50, "percentiles": (0, 1), "ax": frames}
-        PartialDependenceDisplay.from_estimator(pipeline, X.dropna(subset=columns), columns, target=name, **style)
     return figure
 
 
