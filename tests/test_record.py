@@ -191,8 +191,8 @@ def test_evaluation_refuses_other_data_and_keeps_the_last_good_one(copied: recor
     ("error", "status", "reason"),
     [
         (ValueError("too cold"), "FAILED", "ValueError: too cold"),
-        (KeyboardInterrupt(), "KILLED", "Ctrl-C"),
-        (SystemExit(143), "KILLED", "exit: 143"),
+        (KeyboardInterrupt(), "KILLED", "SIGINT"),
+        (SystemExit(143), "KILLED", "SIGTERM"),
     ],
 )
 def test_a_status_tells_how_it_ended(tmp_path: Path, error: BaseException, status: str, reason: str) -> None:

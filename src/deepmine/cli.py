@@ -4,15 +4,19 @@
 """
 
 import ast
+import os
 import signal
 import sys
+import time
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
+from threading import Thread
 
 COMMANDS = Path(__file__).with_name("commands")
 TRAINING = {"train", "evaluate", "sweep"}  # verbs for which data and model must go together
 HELP = {"-h", "--help"}
+GRACE = 4  # seconds that a verb has to end after a signal
 USAGE = """usage: deepmine <verb> [key=value ...]
 
 {verbs}
@@ -29,6 +33,7 @@ def verbs(folder: Path = COMMANDS) -> dict[str, str]:
 
 def main() -> None:
     """Run the verb that the command line names; exit code 2 where there is none."""
+    end_by_signals()
     known, verb = verbs(), sys.argv[1] if len(sys.argv) > 1 else "--help"
     if verb in HELP:
         lines = [f"  {name:<10} {text.partition(chr(10))[0]}" for name, text in known.items()]
@@ -48,3 +53,23 @@ def main() -> None:
             compose.run(command.main, verb in TRAINING, getattr(command, "conclude", None))
         except KeyboardInterrupt:  # while it is imported
             sys.exit(128 + signal.SIGINT)
+
+
+def end_by_signals() -> None:
+    """Let SIGTERM and SIGHUP end the program as `sys.exit` does, and every signal within `GRACE` seconds."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told)
+    os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))  # what ends a worker does not end us
+    Thread(target=_insist, args=(heard,), daemon=True).start()
+
+
+def _insist(heard: int) -> None:
+    """Python sees a signal only between two steps of its own: not in compiled code, nor where an exit is caught."""
+    while (number := os.read(heard, 1)[0]) not in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        pass
+    time.sleep(GRACE)
+    os._exit(128 + number)

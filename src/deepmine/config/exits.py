@@ -72,7 +72,7 @@ def composing() -> Iterator[None]:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn the errors of a disk that is full or closed into a message: they are not bugs."""
+    """Turn the errors of a disk that is full or closed, or of a full memory, into a message: they are not bugs."""
     try:
         yield
     except OSError as error:
@@ -83,6 +83,8 @@ def explained() -> Iterator[None]:
             reason = f"{error.filename} cannot be used: {error.strerror}. Check its type, owner and permissions"
             raise UserError(f"{reason} (ls -ld), or write elsewhere: {ELSEWHERE}") from error
         raise
+    except MemoryError as error:
+        raise UserError(f"The memory is full ({error}). Use fewer rows, smaller batches or a smaller model.") from error
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Folders that a stage writes whole: by one process at a time, built beside their place, then renamed into it.
+"""Folders and files that a stage writes whole: by one process at a time, built beside their place, then renamed into it.
 
 Temporary names are `.<name>.deepmine-*`. The next writer clears away what a killed one left there.
 """
@@ -6,7 +6,7 @@ Temporary names are `.<name>.deepmine-*`. The next writer clears away what a kil
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from fnmatch import fnmatch
 from pathlib import Path
@@ -23,6 +23,8 @@ def locked(path: Path, patience: float = 3600, hint: str = "Try again later.") -
     file, old = _beside(path, "lock"), _beside(path, "old")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch()  # fails at once where filelock would try again until its time is up
+    with suppress(PermissionError):
+        file.chmod(0o666)  # if we are killed, the next one may be another user
     lock = FileLock(file, is_singleton=True)
     try:
         lock.acquire(timeout=patience)
@@ -52,6 +54,27 @@ def rebuilt(folder: Path, files: Mapping[str, str]) -> Iterator[Path]:
             replace(folder, new, files)
         finally:
             shutil.rmtree(new, ignore_errors=True)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """A new file to write, which takes the place of `path` if the block ends well: also a loss of power leaves one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = _beside(path, "new")
+    try:
+        yield new
+        sync(new)
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Bring a file to the disk, or all files below a folder."""
+    for file in [path] if path.is_file() else path.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as content:
+                os.fsync(content.fileno())
 
 
 def replace(folder: Path, new: Path, files: Mapping[str, str]) -> None:

@@ -19,18 +19,21 @@ import os
 import platform
 import re
 import shutil
+import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from secrets import token_hex
+from threading import Event, Thread
 from typing import Any
 
+import psutil
 import yaml
 
 from deepmine import ROOT
@@ -43,6 +46,8 @@ EVALUATION = {"status.json": STAGE, "*": ""}
 FILES = {"provenance.json": '"record_id"', "status.json": STAGE, "evaluation/status.json": STAGE}
 FILES |= dict.fromkeys(("config.yaml", "patch.diff", "metrics.json", "metrics.jsonl", "cv.csv", "cv.json"), "")
 FILES |= {"model.skops": "", "model.pickle": ""}
+BEAT, SILENCE = 30, 600  # seconds between two signs of life of a run, and without any until it counts as dead
+ROOM = 4096  # bytes of a status file that says RUNNING, so that a full disk has room for its end
 
 
 @dataclass
@@ -106,9 +111,19 @@ class Record:
         return pipelines.load(self.folder / "model.skops", may_hold), data
 
     def log(self, epoch: int, values: dict[str, float]) -> None:
-        """Append one epoch's values to the curves."""
-        with (self.folder / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps({"epoch": epoch, "time": time.time(), **values}) + "\n")
+        """Append one epoch's values to the curves, unless they hold it: a resumed run comes to some epochs again."""
+        if epoch not in self._logged:
+            with (self.folder / "metrics.jsonl").open("a") as file:
+                file.write(json.dumps({"epoch": epoch, "time": time.time(), **values}) + "\n")
+            self._logged.add(epoch)
+
+    @cached_property
+    def _logged(self) -> set[int]:
+        """The epochs of metrics.jsonl, after its last line is cut if a killed run left half of it."""
+        with (self.folder / "metrics.jsonl").open("a+b") as file:
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+        return {line["epoch"] for line in self.curves}
 
     def move(self, place: Path) -> None:
         """Take the place that `claimed` holds; an older record there is replaced."""
@@ -148,7 +163,9 @@ def claimed(place: Path, drafts: Path) -> Iterator[Path]:
         try:
             yield folder
         except BaseException:
-            if folder.exists() and not free:
+            if not (folder / "provenance.json").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+            elif not free:
                 print(f"The record of this run is {folder}; {place} is as it was before.", file=sys.stderr)
             raise
 
@@ -156,9 +173,11 @@ def claimed(place: Path, drafts: Path) -> Iterator[Path]:
 def start(folder: Path, settings: dict[str, Any], provenance: dict[str, Any], patch: bytes) -> Record:
     """A new record in a free folder; provenance.json comes last and makes it one."""
     write_json(folder / "status.json", _running("train"))
-    compose.dump(folder / "config.yaml", settings)
+    with folders.written(folder / "config.yaml") as new:
+        compose.dump(new, settings)
     (folder / "metrics.jsonl").touch()
-    (folder / "patch.diff").write_bytes(patch)
+    with folders.written(folder / "patch.diff") as new:
+        new.write_bytes(patch)
     write_json(folder / "provenance.json", provenance | {"config": digests.file_digest(folder / "config.yaml")})
     return Record(folder)
 
@@ -174,44 +193,77 @@ def evaluation(run: Record) -> Iterator[Path]:
     folder = folders.rebuilt(place, EVALUATION) if good else nullcontext(place)
     with folder as new, status(new / "status.json", "evaluate"):
         yield new
+        folders.sync(new)
 
 
 @contextmanager
 def status(path: Path, stage: str) -> Iterator[dict[str, Any]]:
     """Keep a status file true: RUNNING, then FINISHED, FAILED (error) or KILLED (signal), with what the block adds."""
-    now = _running(stage)
-    write_json(path, now)
+    now, over = _running(stage), Event()
+    write_json(path, now, ROOM)
+    Thread(target=_beat, args=(path, over), daemon=True).start()
     try:
         yield now
-        now["status"] = "FINISHED"
+        write_json(path, {**now, "status": "FINISHED", "ended": _now()})
     except BaseException as end:
-        now |= {"status": "FAILED", "reason": f"{type(end).__name__}: {end}", "traceback": traceback.format_exc()}
-        if not isinstance(end, Exception):
-            now |= {"status": "KILLED", "reason": "Ctrl-C" if isinstance(end, KeyboardInterrupt) else f"exit: {end}"}
+        with suppress(OSError):  # it says RUNNING then, of a process that is gone
+            _conclude(path, {**now, **_told(end), "ended": _now()})
         raise
     finally:
-        write_json(path, {**now, "ended": _now()})
+        over.set()
 
 
 def read_status(path: Path) -> dict[str, Any]:
     """The status of a stage; one that still says RUNNING although its process is gone was KILLED."""
     found = _read(path, keys=("status", "stage", "started", "pid", "host"))
-    if found["status"] == "RUNNING" and found["host"] == platform.node():
-        try:
-            os.kill(found["pid"], 0)
-        except ProcessLookupError:
-            found |= {"status": "KILLED", "reason": "its process ended without notice (killed, or out of memory)"}
-        except PermissionError:  # it is another user's, and alive
-            pass
+    if found["status"] == "RUNNING" and (reason := _dead(found, path.stat().st_mtime)):
+        found |= {"status": "KILLED", "reason": reason}
     return found
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.deepmine-new")
-    new.write_text(json.dumps(value, indent=2) + "\n")
-    new.replace(path)
+def write_json(path: Path, value: Any, room: int = 0) -> None:
+    """Write a JSON file, whole or not at all, with spaces up to `room` bytes."""
+    with folders.written(path) as new:
+        new.write_text(json.dumps(value, indent=2).ljust(room - 1) + "\n")
+
+
+def _conclude(path: Path, now: dict[str, Any]) -> None:
+    """Write the last status; where the disk is full, shortened, over the one before."""
+    try:
+        write_json(path, now)
+    except OSError:
+        with path.open("r+") as file:
+            file.write(json.dumps({**now, "reason": now["reason"][:200], "traceback": ""}).ljust(ROOM))
+
+
+def _told(end: BaseException) -> dict[str, str]:
+    """What a status says of a stage that did not end well: a signal comes as Ctrl-C, or as the exit code of a shell."""
+    signals = {128 + number: number.name for number in signal.Signals}
+    code = 128 + signal.SIGINT if isinstance(end, KeyboardInterrupt) else getattr(end, "code", None)
+    if not isinstance(end, Exception) and code in signals:
+        return {"status": "KILLED", "reason": signals[code]}
+    return {"status": "FAILED", "reason": f"{type(end).__name__}: {end}", "traceback": traceback.format_exc()}
+
+
+def _beat(path: Path, over: Event) -> None:
+    """Change the time of a status file now and then, by which another host sees that its process lives."""
+    while not over.wait(BEAT):
+        with suppress(OSError):
+            os.utime(path)
+
+
+def _dead(found: dict[str, Any], last_sign: float) -> str | None:
+    """Why a stage that says RUNNING does not; its process may be another by now, and clocks may have been set."""
+    silent = time.time() - last_sign
+    if found["host"] != platform.node():
+        since = f"{datetime.fromtimestamp(last_sign):%d %B %Y, %H:%M}"
+        return f"no sign of life since {since} from {found['host']}" if silent > SILENCE else None
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(found["pid"])
+        same = process.create_time() == found.get("create_time") or silent < 2 * BEAT
+        if same and process.status() != psutil.STATUS_ZOMBIE:
+            return None
+    return "its process ended without notice (killed, or out of memory)"
 
 
 def _read(path: Path, parse: Callable[[str], Any] = json.loads, keys: Sequence[str] = (), digest: str = "") -> Any:
@@ -231,7 +283,8 @@ def _epochs(text: str) -> dict[int, dict[str, Any]]:
 
 
 def _running(stage: str) -> dict[str, Any]:
-    return {"status": "RUNNING", "stage": stage, "started": _now(), "pid": os.getpid(), "host": platform.node()}
+    process = {"pid": os.getpid(), "create_time": psutil.Process().create_time(), "host": platform.node()}
+    return {"status": "RUNNING", "stage": stage, "started": _now(), **process}
 
 
 def _now() -> str:
