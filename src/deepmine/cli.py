@@ -11,7 +11,10 @@ import time
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
+from typing import Any
+
+from deepmine.config.errors import ended_by
 
 COMMANDS = Path(__file__).with_name("commands")
 TRAINING = {"train", "evaluate", "sweep"}  # verbs for which data and model must go together
@@ -32,8 +35,16 @@ def verbs(folder: Path = COMMANDS) -> dict[str, str]:
 
 
 def main() -> None:
+    """Run the verb that the command line names, and end as a program should."""
+    try:
+        end_by_signals()
+        run()
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+
+
+def run() -> None:
     """Run the verb that the command line names; exit code 2 where there is none."""
-    end_by_signals()
     known, verb = verbs(), sys.argv[1] if len(sys.argv) > 1 else "--help"
     if verb in HELP:
         lines = [f"  {name:<10} {text.partition(chr(10))[0]}" for name, text in known.items()]
@@ -46,13 +57,10 @@ def main() -> None:
     elif HELP & set(sys.argv[2:]):
         print(f"{known[verb]}\n\nAll keys and their values: deepmine {verb} --cfg job")
     else:
-        try:
-            from deepmine.config import compose
+        from deepmine.config import compose
 
-            command = import_module(f"deepmine.commands.{verb.replace('-', '_')}")
-            compose.run(command.main, verb in TRAINING, getattr(command, "conclude", None))
-        except KeyboardInterrupt:  # while it is imported
-            sys.exit(128 + signal.SIGINT)
+        command = import_module(f"deepmine.commands.{verb.replace('-', '_')}")
+        compose.run(command.main, verb in TRAINING, getattr(command, "conclude", None))
 
 
 def end_by_signals() -> None:
@@ -60,11 +68,20 @@ def end_by_signals() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, lambda number, _: sys.exit(128 + number))
+    sys.unraisablehook = _again
     heard, told = os.pipe()
     os.set_blocking(told, False)
     signal.set_wakeup_fd(told)
     os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))  # what ends a worker does not end us
     Thread(target=_insist, args=(heard,), daemon=True).start()
+
+
+def _again(ignored: Any) -> None:
+    """An end that came where Python ignores what is raised, as in the callback of a weak reference, comes once more."""
+    if number := ended_by(ignored.exc_value):
+        Timer(0.1, signal.raise_signal, [number]).start()
+    else:
+        sys.__unraisablehook__(ignored)
 
 
 def _insist(heard: int) -> None:

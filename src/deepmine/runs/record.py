@@ -19,7 +19,6 @@ import os
 import platform
 import re
 import shutil
-import signal
 import sys
 import time
 import traceback
@@ -38,7 +37,7 @@ import yaml
 
 from deepmine import ROOT
 from deepmine.config import compose
-from deepmine.config.errors import UserError
+from deepmine.config.errors import UserError, ended_by
 from deepmine.data import digests, folders
 
 STAGE = '"stage"'  # in every status.json
@@ -237,11 +236,9 @@ def _conclude(path: Path, now: dict[str, Any]) -> None:
 
 
 def _told(end: BaseException) -> dict[str, str]:
-    """What a status says of a stage that did not end well: a signal comes as Ctrl-C, or as the exit code of a shell."""
-    signals = {128 + number: number.name for number in signal.Signals}
-    code = 128 + signal.SIGINT if isinstance(end, KeyboardInterrupt) else getattr(end, "code", None)
-    if not isinstance(end, Exception) and code in signals:
-        return {"status": "KILLED", "reason": signals[code]}
+    """What a status says of a stage that did not end well."""
+    if number := ended_by(end):
+        return {"status": "KILLED", "reason": number.name}
     return {"status": "FAILED", "reason": f"{type(end).__name__}: {end}", "traceback": traceback.format_exc()}
 
 
