@@ -143,7 +143,7 @@ def find(folder: Path) -> Record:
 def find_all(out: Path, kinds: Sequence[str] = ("runs", "adhoc")) -> list[Record]:
     """The records below `out`, pipeline's runs first, by name; damaged ones are named on stderr and left out."""
     found = []
-    for path in [path for kind in kinds for path in sorted(out.glob(f"{kind}/*/provenance.json"))]:
+    for path in [path for kind in kinds for path in sorted(out.glob(f"{kind}/[!.]*/provenance.json"))]:
         try:
             found.append(find(path.parent))
         except UserError as error:
@@ -155,6 +155,7 @@ def find_all(out: Path, kinds: Sequence[str] = ("runs", "adhoc")) -> list[Record
 def claimed(place: Path, drafts: Path) -> Iterator[Path]:
     """Where to build the record of a run that will end in `place`; UserError: another run or other files are there."""
     folders.require_ours(place, FILES)
+    folders.sweep(place.parent)
     hint = f"Wait for it, or give this run a folder of its own: run={drafts / place.name}-2"
     with folders.locked(place, 0, hint):
         free = not place.exists() or not any(place.iterdir())
