@@ -175,7 +175,8 @@ def other_holds(path: Path, user: int | None = None) -> Iterator[subprocess.Pope
 
 def test_one_process_at_a_time_and_the_other_is_named(tmp_path: Path) -> None:
     with other_holds(tmp_path / "set") as other:
-        with pytest.raises(UserError, match=rf"is being written by process {other.pid} since .*run=out/adhoc/set-2"):
+        says = rf"is being written by process {other.pid} since .*run=out/adhoc/set-2"
+        with pytest.raises(UserError, match=says):
             enter(record.claimed(tmp_path / "set", Path("out/adhoc")))
     with folders.locked(tmp_path / "set", patience=0), folders.locked(tmp_path / "set", patience=0):
         pass  # who holds it may take it again

@@ -23,7 +23,7 @@ from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data import dataset, digests, folders
 from deepmine.models import pipelines
-from deepmine.runs import provenance, record
+from deepmine.runs import provenance, record, status
 from deepmine.runs.tracking import publishing, store
 
 
@@ -234,7 +234,7 @@ def test_a_process_elsewhere_lives_while_it_gives_signs(tmp_path: Path, monkeypa
     assert running(tmp_path, silent=300, host="elsewhere") == "RUNNING"
     assert running(tmp_path, silent=3600, host="elsewhere") == "KILLED"
     assert "no sign of life since" in record.read_status(tmp_path / "status.json")["reason"]
-    monkeypatch.setattr(record, "BEAT", 0.01)
+    monkeypatch.setattr(status, "BEAT", 0.01)
     with record.status(tmp_path / "status.json", "train"):
         os.utime(tmp_path / "status.json", (0, 0))
         wait_for(lambda: (tmp_path / "status.json").stat().st_mtime > 0)

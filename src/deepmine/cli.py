@@ -4,22 +4,16 @@
 """
 
 import ast
-import os
-import signal
 import sys
-import time
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from threading import Thread, Timer
-from typing import Any
 
-from deepmine.config.errors import ended_by
+from deepmine.config import signals
 
 COMMANDS = Path(__file__).with_name("commands")
 TRAINING = {"train", "evaluate", "sweep"}  # verbs for which data and model must go together
 HELP = {"-h", "--help"}
-GRACE = 4  # seconds that a verb has to end after a signal
 USAGE = """usage: deepmine <verb> [key=value ...]
 
 {verbs}
@@ -35,16 +29,8 @@ def verbs(folder: Path = COMMANDS) -> dict[str, str]:
 
 
 def main() -> None:
-    """Run the verb that the command line names, and end as a program should."""
-    try:
-        end_by_signals()
-        run()
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
-
-
-def run() -> None:
     """Run the verb that the command line names; exit code 2 where there is none."""
+    signals.watch()
     known, verb = verbs(), sys.argv[1] if len(sys.argv) > 1 else "--help"
     if verb in HELP:
         lines = [f"  {name:<10} {text.partition(chr(10))[0]}" for name, text in known.items()]
@@ -61,32 +47,3 @@ def run() -> None:
 
         command = import_module(f"deepmine.commands.{verb.replace('-', '_')}")
         compose.run(command.main, verb in TRAINING, getattr(command, "conclude", None))
-
-
-def end_by_signals() -> None:
-    """Let SIGTERM and SIGHUP end the program as `sys.exit` does, and every signal within `GRACE` seconds."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-            signal.signal(number, lambda number, _: sys.exit(128 + number))
-    sys.unraisablehook = _again
-    heard, told = os.pipe()
-    os.set_blocking(told, False)
-    signal.set_wakeup_fd(told)
-    os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))  # what ends a worker does not end us
-    Thread(target=_insist, args=(heard,), daemon=True).start()
-
-
-def _again(ignored: Any) -> None:
-    """An end that came where Python ignores what is raised, as in the callback of a weak reference, comes once more."""
-    if number := ended_by(ignored.exc_value):
-        Timer(0.1, signal.raise_signal, [number]).start()
-    else:
-        sys.__unraisablehook__(ignored)
-
-
-def _insist(heard: int) -> None:
-    """Python sees a signal only between two steps of its own: not in compiled code, nor where an exit is caught."""
-    while (number := os.read(heard, 1)[0]) not in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        pass
-    time.sleep(GRACE)
-    os._exit(128 + number)

@@ -126,8 +126,8 @@ def test_a_signal_may_come_while_all_is_imported(tmp_path: Path, number: int) ->
 
 STUCK = """
 import hashlib, sys, time
-from deepmine import cli
-cli.end_by_signals()
+from deepmine.config import signals
+signals.watch()
 if sys.argv[1] == "compiled":
     print("ready", flush=True)
     hashlib.pbkdf2_hmac("sha256", b"a", b"b", 10**9)
@@ -151,7 +151,7 @@ def test_what_does_not_let_a_stage_end_does_not_keep_it() -> None:
 
 def test_the_end_of_a_worker_is_not_ours() -> None:
     """A forked process has our handlers, and must not wake what ends us."""
-    code = "import os, signal, time; from deepmine import cli; cli.GRACE = 0.5; cli.end_by_signals()\n" + (
+    code = "import os, signal, time; from deepmine.config import signals; signals.GRACE = 0.5; signals.watch()\n" + (
         "if (worker := os.fork()) == 0:\n    time.sleep(60)\n"
         "time.sleep(0.2); os.kill(worker, signal.SIGTERM); os.wait(); time.sleep(1.5); print('well')"
     )

@@ -1,7 +1,6 @@
 """Errors for people: what was found, what it must be, what to do."""
 
 import re
-import signal
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -21,10 +20,3 @@ def shown(text: str) -> str:
     """A URI, or a text with URIs and settings in it, without the passwords."""
     text = re.sub(r"://[^/\s]*@", "://***@", text)
     return re.sub(r"(?i)\b(password|passwd|secret|token|api_?key)=[^&\s]+", r"\1=***", text)
-
-
-def ended_by(end: BaseException | None) -> signal.Signals | None:
-    """The signal that ends a program, which comes as Ctrl-C or as an exit with the code that a shell gives it."""
-    code = 128 + signal.SIGINT if isinstance(end, KeyboardInterrupt) else getattr(end, "code", None)
-    found = [number for number in signal.Signals if number + 128 == code]
-    return found[0] if found and not isinstance(end, Exception) else None

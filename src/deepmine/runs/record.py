@@ -15,38 +15,32 @@ when it has ended well: one that fails or is killed stays there.
 """
 
 import json
-import os
-import platform
 import re
 import shutil
 import sys
 import time
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from secrets import token_hex
-from threading import Event, Thread
 from typing import Any
 
-import psutil
 import yaml
 
 from deepmine import ROOT
 from deepmine.config import compose
-from deepmine.config.errors import UserError, ended_by
+from deepmine.config.errors import UserError
 from deepmine.data import digests, folders
+from deepmine.runs.status import read, read_status, running, status, write_json
 
 STAGE = '"stage"'  # in every status.json
 EVALUATION = {"status.json": STAGE, "*": ""}
 FILES = {"provenance.json": '"record_id"', "status.json": STAGE, "evaluation/status.json": STAGE}
 FILES |= dict.fromkeys(("config.yaml", "patch.diff", "metrics.json", "metrics.jsonl", "cv.csv", "cv.json"), "")
 FILES |= {"model.skops": "", "model.pickle": ""}
-BEAT, SILENCE = 30, 600  # seconds between two signs of life of a run, and without any until it counts as dead
-ROOM = 4096  # bytes of a status file that says RUNNING, so that a full disk has room for its end
 
 
 @dataclass
@@ -58,12 +52,12 @@ class Record:
     @cached_property
     def config(self) -> dict[str, Any]:
         """What decided the numbers, with `choices`, the file taken in each group of conf/."""
-        return _read(self.folder / "config.yaml", yaml.safe_load, digest=self.provenance["config"])
+        return read(self.folder / "config.yaml", yaml.safe_load, digest=self.provenance["config"])
 
     @property
     def provenance(self) -> dict[str, Any]:
         """Where the run comes from."""
-        return _read(self.folder / "provenance.json", keys=("record_id", "config", "data"))
+        return read(self.folder / "provenance.json", keys=("record_id", "config", "data"))
 
     @property
     def overrides(self) -> list[str]:
@@ -74,17 +68,17 @@ class Record:
     @property
     def metrics(self) -> dict[str, float]:
         """Final scores, `{"test/accuracy": ...}`; empty before `evaluate`."""
-        return _read(self.folder / "metrics.json") if (self.folder / "metrics.json").exists() else {}
+        return read(self.folder / "metrics.json") if (self.folder / "metrics.json").exists() else {}
 
     @property
     def curves(self) -> list[dict[str, Any]]:
         """One dict for each epoch: `epoch`, `time` (seconds since 1970) and its values."""
-        return list(_read(self.folder / "metrics.jsonl", _epochs).values())
+        return list(read(self.folder / "metrics.jsonl", _epochs).values())
 
     @property
     def cross_validation(self) -> dict[str, Any]:
         """`folds`, a dict for each, and `scores`, their means and deviations; empty without."""
-        return _read(self.folder / "cv.json") if (self.folder / "cv.json").exists() else {}
+        return read(self.folder / "cv.json") if (self.folder / "cv.json").exists() else {}
 
     @property
     def status(self) -> dict[str, Any]:
@@ -172,7 +166,7 @@ def claimed(place: Path, drafts: Path) -> Iterator[Path]:
 
 def start(folder: Path, settings: dict[str, Any], provenance: dict[str, Any], patch: bytes) -> Record:
     """A new record in a free folder; provenance.json comes last and makes it one."""
-    write_json(folder / "status.json", _running("train"))
+    write_json(folder / "status.json", running("train"))
     with folders.written(folder / "config.yaml") as new:
         compose.dump(new, settings)
     (folder / "metrics.jsonl").touch()
@@ -196,94 +190,5 @@ def evaluation(run: Record) -> Iterator[Path]:
         folders.sync(new)
 
 
-@contextmanager
-def status(path: Path, stage: str) -> Iterator[dict[str, Any]]:
-    """Keep a status file true: RUNNING, then FINISHED, FAILED (error) or KILLED (signal), with what the block adds."""
-    now, over = _running(stage), Event()
-    write_json(path, now, ROOM)
-    Thread(target=_beat, args=(path, over), daemon=True).start()
-    try:
-        yield now
-        write_json(path, {**now, "status": "FINISHED", "ended": _now()})
-    except BaseException as end:
-        with suppress(OSError):  # it says RUNNING then, of a process that is gone
-            _conclude(path, {**now, **_told(end), "ended": _now()})
-        raise
-    finally:
-        over.set()
-
-
-def read_status(path: Path) -> dict[str, Any]:
-    """The status of a stage; one that still says RUNNING although its process is gone was KILLED."""
-    found = _read(path, keys=("status", "stage", "started", "pid", "host"))
-    if found["status"] == "RUNNING" and (reason := _dead(found, path.stat().st_mtime)):
-        found |= {"status": "KILLED", "reason": reason}
-    return found
-
-
-def write_json(path: Path, value: Any, room: int = 0) -> None:
-    """Write a JSON file, whole or not at all, with spaces up to `room` bytes."""
-    with folders.written(path) as new:
-        new.write_text(json.dumps(value, indent=2).ljust(room - 1) + "\n")
-
-
-def _conclude(path: Path, now: dict[str, Any]) -> None:
-    """Write the last status; where the disk is full, shortened, over the one before."""
-    try:
-        write_json(path, now)
-    except OSError:
-        with path.open("r+") as file:
-            file.write(json.dumps({**now, "reason": now["reason"][:200], "traceback": ""}).ljust(ROOM))
-
-
-def _told(end: BaseException) -> dict[str, str]:
-    """What a status says of a stage that did not end well."""
-    if number := ended_by(end):
-        return {"status": "KILLED", "reason": number.name}
-    return {"status": "FAILED", "reason": f"{type(end).__name__}: {end}", "traceback": traceback.format_exc()}
-
-
-def _beat(path: Path, over: Event) -> None:
-    """Change the time of a status file now and then, by which another host sees that its process lives."""
-    while not over.wait(BEAT):
-        with suppress(OSError):
-            os.utime(path)
-
-
-def _dead(found: dict[str, Any], last_sign: float) -> str | None:
-    """Why a stage that says RUNNING does not; its process may be another by now, and clocks may have been set."""
-    silent = time.time() - last_sign
-    if found["host"] != platform.node():
-        since = f"{datetime.fromtimestamp(last_sign):%d %B %Y, %H:%M}"
-        return f"no sign of life since {since} from {found['host']}" if silent > SILENCE else None
-    with suppress(psutil.NoSuchProcess):
-        process = psutil.Process(found["pid"])
-        same = process.create_time() == found.get("create_time") or silent < 2 * BEAT
-        if same and process.status() != psutil.STATUS_ZOMBIE:
-            return None
-    return "its process ended without notice (killed, or out of memory)"
-
-
-def _read(path: Path, parse: Callable[[str], Any] = json.loads, keys: Sequence[str] = (), digest: str = "") -> Any:
-    """A file that holds a mapping, with these keys and this md5 where they are given."""
-    try:
-        found = parse(path.read_text(encoding="utf-8"))
-        if digest not in ("", digests.file_digest(path)) or not set(keys) <= set(dict(found)):
-            raise ValueError("it is not as the run wrote it")
-    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
-        why = str(error).splitlines()[0]
-        raise UserError(f"{path} is damaged ({why}). Train that run again, or delete its folder.") from None
-    return found
-
-
 def _epochs(text: str) -> dict[int, dict[str, Any]]:
     return dict(enumerate(map(json.loads, text.rpartition("\n")[0].splitlines())))  # the last may be half-written
-
-
-def _running(stage: str) -> dict[str, Any]:
-    process = {"pid": os.getpid(), "create_time": psutil.Process().create_time(), "host": platform.node()}
-    return {"status": "RUNNING", "stage": stage, "started": _now(), **process}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
