@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import mlflow
 import psutil
 import pytest
 
-from conftest import PROJECT, environment
+from conftest import PROJECT, environment, stage
 from deepmine.runs import record
 
 pytestmark = pytest.mark.slow
@@ -219,3 +220,41 @@ def test_two_runs_of_one_experiment_at_once_are_two_records_or_a_message(out: Pa
         assert process.returncode == 0 or (process.returncode == 1 and "is being written by process" in text), text
     runs = record.find_all(out)
     assert [run.status["status"] for run in runs] == ["FINISHED"] and record.find(out / "runs/ferry_tree").metrics
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_a_sweep_that_is_killed_ends_with_its_trials(out: Path, launcher: str) -> None:
+    uri = f"sqlite:///{out}/mlflow.db"
+    settings = ["experiment=ferry_mlp", "trainer.max_epochs=100000", "model.patience=null", f"paths.out={out}"]
+    sweep = [*settings, "seed=1,2", f"tracking.uri={uri}", "tracking.model=false", f"hydra/launcher={launcher}"]
+    process = start(sys.executable, "-m", "deepmine", "sweep", *sweep)
+    wait_for(lambda: [path for path in out.rglob("metrics.jsonl") if path.stat().st_size])
+    begin = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 143 and "Traceback" not in said, said
+    assert time.monotonic() - begin < PATIENCE
+    runs = record.find_all(out)
+    assert {run.status["status"] for run in runs} == {"KILLED"} and len(runs) == 1 + (launcher == "joblib")
+    assert stage("publish", f"paths.out={out}", f"tracking.uri={uri}", "tracking.model=false").returncode == 0
+    client = mlflow.MlflowClient(uri)
+    sent = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    assert len(sent) == 1 + len(runs) and not {"RUNNING", "FINISHED"} & {run.info.status for run in sent}
+
+
+def test_ctrl_c_reaches_a_stage_through_make(out: Path) -> None:
+    words = ["experiment=ferry_mlp", "trainer.max_epochs=100000", "model.patience=null", f"paths.out={out}"]
+    process = start("make", "-o", "setup", "train", *words, "tracking=none")
+    wait_for(lambda: [path for path in out.rglob("metrics.jsonl") if path.stat().st_size])
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode in (2, -signal.SIGINT) and "Traceback" not in said, said
+    [run] = record.find_all(out)
+    assert (run.status["status"], run.status["reason"]) == ("KILLED", "SIGINT")
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.1)
