@@ -167,11 +167,10 @@ def claimed(place: Path, drafts: Path) -> Iterator[Path]:
 def start(folder: Path, settings: dict[str, Any], provenance: dict[str, Any], patch: bytes) -> Record:
     """A new record in a free folder; provenance.json comes last and makes it one."""
     write_json(folder / "status.json", running("train"))
-    with folders.written(folder / "config.yaml") as new:
-        compose.dump(new, settings)
+    compose.dump(folder / "config.yaml", settings)
     (folder / "metrics.jsonl").touch()
-    with folders.written(folder / "patch.diff") as new:
-        new.write_bytes(patch)
+    (folder / "patch.diff").write_bytes(patch)
+    folders.sync(folder)
     write_json(folder / "provenance.json", provenance | {"config": digests.file_digest(folder / "config.yaml")})
     return Record(folder)
 
