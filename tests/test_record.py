@@ -21,9 +21,9 @@ from deepmine.commands import evaluate, train
 from deepmine.commands import publish as sending
 from deepmine.config import compose
 from deepmine.config.errors import UserError
-from deepmine.data import dataset, digests
+from deepmine.data import dataset, digests, folders
 from deepmine.models import pipelines
-from deepmine.runs import provenance, record
+from deepmine.runs import provenance, record, status
 from deepmine.runs.tracking import publishing, store
 
 
@@ -191,8 +191,11 @@ def test_evaluation_refuses_other_data_and_keeps_the_last_good_one(copied: recor
     ("error", "status", "reason"),
     [
         (ValueError("too cold"), "FAILED", "ValueError: too cold"),
-        (KeyboardInterrupt(), "KILLED", "Ctrl-C"),
-        (SystemExit(143), "KILLED", "exit: 143"),
+        (KeyboardInterrupt(), "KILLED", "SIGINT"),
+        (SystemExit(143), "KILLED", "SIGTERM"),
+        (SystemExit(129), "KILLED", "SIGHUP"),
+        (SystemExit(1), "FAILED", "SystemExit: 1"),  # of a package that ends the program
+        (MemoryError("of 3 TiB"), "FAILED", "MemoryError: of 3 TiB"),
     ],
 )
 def test_a_status_tells_how_it_ended(tmp_path: Path, error: BaseException, status: str, reason: str) -> None:
@@ -203,21 +206,83 @@ def test_a_status_tells_how_it_ended(tmp_path: Path, error: BaseException, statu
     assert (found["status"], found["reason"]) == (status, reason)
 
 
+def running(folder: Path, silent: float = 0, **facts: object) -> str:
+    """What is read of a status that says RUNNING, with other facts, without a sign of life for some seconds."""
+    path = folder / "status.json"
+    with record.status(path, "train"):
+        found = json.loads(path.read_text())
+    record.write_json(path, {**found, **facts})
+    os.utime(path, (time.time() - silent,) * 2)
+    return record.read_status(path)["status"]
+
+
 def test_a_process_that_vanished_was_killed(tmp_path: Path) -> None:
     ended = subprocess.Popen(["true"])
+    assert running(tmp_path) == "RUNNING"
+    wait_for(lambda: running(tmp_path, pid=ended.pid) == "KILLED")  # nobody has asked yet how it ended
     ended.wait()
+    assert running(tmp_path, pid=ended.pid) == "KILLED"
+
+
+def test_another_process_of_the_same_number_is_another(tmp_path: Path) -> None:
+    assert running(tmp_path, silent=3600) == "RUNNING"  # it has been stopped, perhaps
+    assert running(tmp_path, silent=3600, create_time=1.5) == "KILLED"
+    assert running(tmp_path, create_time=1.5) == "RUNNING"  # the clock has been set
+
+
+def test_a_process_elsewhere_lives_while_it_gives_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert running(tmp_path, silent=300, host="elsewhere") == "RUNNING"
+    assert running(tmp_path, silent=3600, host="elsewhere") == "KILLED"
+    assert "no sign of life since" in record.read_status(tmp_path / "status.json")["reason"]
+    monkeypatch.setattr(status, "BEAT", 0.01)
     with record.status(tmp_path / "status.json", "train"):
-        running = json.loads((tmp_path / "status.json").read_text())
-    record.write_json(tmp_path / "status.json", {**running, "pid": ended.pid})
-    assert record.read_status(tmp_path / "status.json")["status"] == "KILLED"
+        os.utime(tmp_path / "status.json", (0, 0))
+        wait_for(lambda: (tmp_path / "status.json").stat().st_mtime > 0)
 
 
-def test_a_half_written_line_is_no_epoch(tmp_path: Path) -> None:
-    run = record.Record(tmp_path)
-    run.log(1, {"train_loss": 0.5})
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), SystemExit(143)])
+def test_a_full_disk_keeps_no_status_from_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """However long the reason is: the file has room for it before."""
+    error.args = (*error.args[:1], "№" * 9999) if isinstance(error, OSError) else error.args
+    with pytest.raises(type(error)), record.status(tmp_path / "status.json", "train"):
+        before = (tmp_path / "status.json").stat().st_size
+
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(folders, "sync", full)
+        raise error
+    found = record.read_status(tmp_path / "status.json")
+    assert found["status"] == ("FAILED" if isinstance(error, OSError) else "KILLED") and found["ended"]
+    assert (tmp_path / "status.json").stat().st_size == before
+
+
+def test_an_end_that_cannot_be_written_is_no_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"), record.status(tmp_path / "status.json", "train"):
+        monkeypatch.setattr(folders, "sync", full)
+    assert record.read_status(tmp_path / "status.json")["reason"] == "OSError: [Errno 28] No space left on device"
+
+
+def test_a_half_written_line_is_no_epoch_and_the_next_one_is_whole(tmp_path: Path) -> None:
+    record.Record(tmp_path).log(1, {"train_loss": 0.5})
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"epoch": 2, "train')
+    run = record.Record(tmp_path)
     assert [line["epoch"] for line in run.curves] == [1]
+    run.log(2, {"train_loss": 0.25})
+    assert [line["train_loss"] for line in run.curves] == [0.5, 0.25]
+
+
+def test_an_epoch_that_comes_again_is_logged_once(tmp_path: Path) -> None:
+    for run in (record.Record(tmp_path), record.Record(tmp_path)):
+        for epoch in (1, 2, 2):
+            run.log(epoch, {"train_loss": 0.5})
+    assert [line["epoch"] for line in run.curves] == [1, 2]
 
 
 def test_a_missing_record_is_named(tmp_path: Path) -> None:

@@ -30,9 +30,9 @@ def main(cfg: DictConfig) -> None:
 
 def evaluate(run: record.Record, trusted: Sequence[str]) -> None:
     """Score the model of a record on the data that it was trained on (UserError: they changed), and report."""
-    from deepmine import figures
-
     with record.evaluation(run) as folder:
+        from deepmine import figures
+
         task, seed = tasks.find(run.config["task"]), run.config["seed"]
         pipeline, data = run.opened(trusted)
         parts = {name: task.predict(pipeline, part) for name, part in data.parts()}

@@ -3,7 +3,6 @@
 import os
 import re
 import secrets
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -37,9 +36,6 @@ def run(main: Main, trains: bool = True, after: Callable[[Any, str], None] | Non
     `trains`: data and model must fit. `after` makes it a sweep, and ends it with the trials' config and its name.
     """
     os.chdir(ROOT)
-    for end in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(end) is not signal.SIG_IGN:  # as under nohup
-            signal.signal(end, lambda number, _: sys.exit(128 + number))
     given = sys.argv[2:]
     with exits.of_program():
         if "--cfg" in given:
