@@ -383,9 +383,9 @@ def test_a_killed_run_is_killed_in_the_record_and_in_mlflow(tmp_path: Path, sign
         process.kill()
     [run] = record.find_all(tmp_path / "out")
     assert run.status["status"] == "KILLED"
-    client = mlflow.MlflowClient(uri)
-    wait_for(lambda: [run.info.status for run in store.all_runs(client)] == ["KILLED"])  # nobody waits for the publisher
-    [published] = runs_of(client)
+    wait_for((tmp_path / "mlflow.db").exists)  # nobody waits for the publisher
+    wait_for(lambda: [run.info.status for run in runs_of(uri)] == ["KILLED"])
+    [published] = runs_of(uri)
     assert published.data.metrics["train_loss"] > 0
 
 
@@ -397,9 +397,13 @@ def test_an_error_in_fit_is_failed_in_the_record_and_in_mlflow(tmp_path: Path) -
     assert done.returncode == 1 and "8-true" in done.stderr
     [run] = record.find_all(tmp_path / "out")
     assert run.status["status"] == "FAILED" and "8-true" in run.status["reason"]
-    client = mlflow.MlflowClient(uri)
-    [published] = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    [published] = runs_of(uri)
     assert published.info.status == "FAILED" and "8-true" in published.data.tags["reason"]
+
+
+def runs_of(uri: str) -> list[mlflow.entities.Run]:
+    client = mlflow.MlflowClient(uri)
+    return list(client.search_runs([found.experiment_id for found in client.search_experiments()]))
 
 
 def wait_for(condition, seconds: float = 60) -> None:

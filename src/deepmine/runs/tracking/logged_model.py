@@ -4,6 +4,7 @@ The package is not sent with each model: the run names the commit, and its patch
 """
 
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +18,7 @@ from deepmine.config import trust
 from deepmine.data import dataset
 from deepmine.models import pipelines
 from deepmine.runs.record import Record
+from deepmine.runs.tracking import store
 
 NAME = "model"
 
@@ -47,6 +49,8 @@ def _create(client: mlflow.MlflowClient, record: Record, run: Run, trusted: Sequ
         described.artifact_path = model.artifact_location
         described.save(files / "MLmodel")
         client.log_model_artifacts(model.model_id, str(files))
+        listed = partial(client.list_logged_model_artifacts, model.model_id)
+        store.require_kept(listed, {path.name: path for path in files.iterdir()})
     return client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
 
 

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import mlflow
@@ -26,6 +27,7 @@ from deepmine.runs.record import Record
 from deepmine.runs.tracking import logged_model, store
 
 PUBLISHED = "record_digest"  # digest of the record's files when all of them were last sent, and whether the model was
+KEPT_HERE = ("model.skops", "model.pickle", "checkpoint.skops")
 LOG = "publish.log"  # in the record: the traceback of a defect in this code
 SHARED = ("dataset", "model", "task", "mlflow.user")  # tags that children take from their parent
 LONGEST = 6000  # characters that MLflow keeps of a parameter's value
@@ -156,13 +158,13 @@ def _send_scores(client: mlflow.MlflowClient, record: Record, run_id: str, model
 
 def _send_files(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
     """Every file but the model, which goes as a model, as an artifact; the data's report."""
-    for path in record.folder.iterdir():
-        if path.is_dir():
-            client.log_artifacts(run_id, str(path), path.name)
-        elif path.name not in ("model.skops", "model.pickle", "checkpoint.skops"):
-            client.log_artifact(run_id, str(path))
+    paths = [path for path in record.folder.rglob("[!.]*") if path.is_file() and path.name not in KEPT_HERE]
+    files = {path.relative_to(record.folder).as_posix(): path for path in paths}
     if (prepared := logged_model.prepared(record)) and (prepared / report.FILE).is_file():
-        client.log_artifact(run_id, str(prepared / report.FILE), "data")
+        files[f"data/{report.FILE}"] = prepared / report.FILE
+    for name, path in files.items():
+        client.log_artifact(run_id, str(path), name.rpartition("/")[0] or None)
+    store.require_kept(partial(client.list_artifacts, run_id), files)
 
 
 def _send_folds(client: mlflow.MlflowClient, record: Record, parent: Run) -> None:

@@ -11,7 +11,7 @@ import os
 import re
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import mlflow
-from mlflow.entities import LoggedModel, Metric, Run
+from mlflow.entities import FileInfo, LoggedModel, Metric, Run
 
 from deepmine import tasks
 from deepmine.config.errors import UserError, shown
@@ -95,6 +95,18 @@ def log_new(
     linked = {(metric.key, metric.value) for metric in model.metrics or []} if model else set()
     new = [(k, x) for k, x in scores.items() if known.get(k) != x or (model and (k, x) not in linked)]
     client.log_batch(run, [Metric(key, value, at, 0, model_id, *data) for key, value in new])
+
+
+def require_kept(listed: Callable[[str | None], list[FileInfo]], files: Mapping[str, Path]) -> None:
+    """A UserError unless all files that were sent are there: a proxy's page also says that all is well."""
+
+    def below(folder: str | None) -> Iterator[tuple[str, int]]:
+        for found in listed(folder):
+            yield from below(found.path) if found.is_dir else [(found.path, found.file_size or 0)]
+
+    kept = dict(below(None))
+    if lost := sorted(name for name, path in files.items() if kept.get(name) != path.stat().st_size):
+        raise UserError(f"MLflow said that it has taken these files, but has not kept them: {', '.join(lost)}")
 
 
 def share_view(client: mlflow.MlflowClient, experiment: str, task: str) -> None:
