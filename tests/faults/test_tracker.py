@@ -7,28 +7,35 @@ in each way; every kind of sick tracker is tried, and 32 runs at once. In CI a s
 import os
 import secrets
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pytest
 
+from conftest import ROOT, environment
 from deepmine.commands import publish as sending
 from deepmine.commands import train
 from deepmine.config import compose
 from deepmine.config.errors import UserError
-from deepmine.runs import record
+from deepmine.runs import provenance, record
 from deepmine.runs.tracking import follower, publishing, store
 from faults import sick
-from test_team import free_port, mlflow_server
+from test_team import free_port, mlflow_server, wait_until
 
 pytestmark = pytest.mark.slow
 FAULTS = int(os.environ.get("FAULTS", 12))
 ALL = FAULTS > 12
 ENDLESS = range(1, 10**9)
+RUNS, POINTS = (32, 200) if ALL else (4, 100)
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +68,8 @@ def copy(trained: record.Record, folder: Path) -> record.Record:
     return run
 
 
-def publish(run: record.Record, uri: str) -> None:
-    publishing.publish(run, uri, True, [])
+def publish(run: record.Record, uri: str) -> str:
+    return publishing.publish(run, uri, True, [])
 
 
 def require_whole(run: record.Record, uri: str) -> None:
@@ -130,8 +137,10 @@ def test_publishing_twice_or_twice_at_once_changes_nothing(trained: record.Recor
     require_whole(run, uri)
 
 
-@pytest.mark.parametrize("kind", [*sick.KINDS, "absent"] if ALL else ["hang", "slow"])
-@pytest.mark.parametrize("healthy", [0, 12])
+SICK = [(kind, healthy) for kind in (*sick.KINDS, "absent") for healthy in (0, 12)]
+
+
+@pytest.mark.parametrize(("kind", "healthy"), SICK if ALL else [("hang", 12), ("slow", 0)])
 def test_a_sick_tracker_costs_ten_seconds_in_all(
     trained: record.Record, proxy: sick.Proxy, tmp_path: Path, capsys: pytest.CaptureFixture, kind: str, healthy: int
 ) -> None:
@@ -149,3 +158,96 @@ def test_a_sick_tracker_costs_ten_seconds_in_all(
     proxy.sends("", range(0))
     publish(run, f"http://127.0.0.1:{proxy.port}")
     require_whole(run, f"http://127.0.0.1:{proxy.port}")
+
+
+def long_training(out: Path, uri: str) -> subprocess.Popen[str]:
+    """A training in a process of its own that would not end."""
+    settings = ["trainer.max_epochs=100000", f"paths.out={out}", f"tracking.uri={uri}"]
+    command = [sys.executable, "-m", "deepmine", "train", "experiment=digits_mlp", *settings]
+    return subprocess.Popen(command, env=environment(), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+
+def points(uri: str) -> tuple[str, list[int]]:
+    """The status of the only run in MLflow, and the epochs that it has."""
+    client = mlflow.MlflowClient(uri)
+    found = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    if not found:
+        return "", []
+    steps = [point.step for point in client.get_metric_history(found[0].info.run_id, "train_loss")]
+    return (found[0].info.status, steps) if len(found) == 1 else ("several", [])
+
+
+def test_a_run_is_seen_while_it_lasts_and_called_killed_after_kill_9(tmp_path: Path) -> None:
+    with mlflow_server(tmp_path / "server", free_port()) as uri:
+        training = long_training(tmp_path / "out", uri)
+        try:
+            wait_until(lambda: len(points(uri)[1]) > 5, 90, lambda: str(points(uri)))
+            assert points(uri)[0] == "RUNNING"
+        finally:
+            training.kill()
+            training.wait()
+        wait_until(lambda: points(uri)[0] == "KILLED", 60, lambda: str(points(uri)))
+        [run] = record.find_all(tmp_path / "out")
+        assert points(uri)[1] == [line["epoch"] for line in run.curves]
+
+
+def test_a_server_that_stops_in_the_middle_and_hangs_holds_up_no_signal(proxy: sick.Proxy, tmp_path: Path) -> None:
+    uri = f"http://joe:hunter2@127.0.0.1:{proxy.port}"
+    training = long_training(tmp_path / "out", uri)
+    try:
+        wait_until(lambda: proxy.seen > 15, 90, lambda: str(proxy.seen))
+        proxy.sends("hang", ENDLESS)
+        [publisher] = Path(f"/proc/{training.pid}/task/{training.pid}/children").read_text().split()
+        assert b"hunter2" not in Path(f"/proc/{publisher}/cmdline").read_bytes()
+        wait_until(lambda: proxy.seen > 0, 30, lambda: "no request")
+        begin = time.monotonic()
+        training.send_signal(signal.SIGTERM)
+        assert training.wait(timeout=30) == 143 and time.monotonic() - begin < follower.WAIT - 1  # on a busy machine
+    finally:
+        training.kill()
+        os.kill(int(publisher), signal.SIGKILL)
+    [run] = record.find_all(tmp_path / "out")
+    assert run.status["status"] == "KILLED"
+    proxy.sends("", range(0))
+    publish(run, uri)
+    publish(run, uri)
+    client = store.connect(uri)
+    found = client.get_run(publish(run, uri))
+    steps = [point.step for point in client.get_metric_history(found.info.run_id, "train_loss")]
+    assert found.info.status == "KILLED" and sorted(steps) == [line["epoch"] for line in run.curves]
+
+
+def many(folder: Path, number: int, uri: str) -> str:
+    """Write and follow a run of `POINTS` epochs in this process, without a model."""
+    settings = compose.compose("experiment=digits_mlp", f"tracking.uri={uri}", "tracking.model=false")
+    origin = provenance.collect(folder / "data", "some", ROOT / "data/digits", name=f"run {number}")
+    run = record.start(
+        folder / f"run-{number}", {"choices": dict(settings.choices), **compose.decisive(settings)}, *origin
+    )
+    with sending.following(run, settings), record.status(run.folder / "status.json", "train"):
+        for epoch in range(POINTS):
+            run.log(epoch, {"train_loss": 1 / (epoch + 1)})
+            time.sleep(0.02)
+    return run.provenance["record_id"]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "server"])
+def test_many_runs_at_once_lose_no_point(kind: str, port: int, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db" if kind == "sqlite" else f"http://127.0.0.1:{port}"
+    begin = time.monotonic()
+    with ProcessPoolExecutor(RUNS, get_context("spawn")) as pool:
+        ids = list(pool.map(many, [tmp_path] * RUNS, range(RUNS), [uri] * RUNS))
+    client = store.connect(uri)
+    experiments = [found.experiment_id for found in client.search_experiments()]
+
+    def whole(identity: str) -> bool:
+        found = client.search_runs(experiments, f"tags.record_id = '{identity}'")
+        return [run.info.status for run in found] == ["FINISHED"]
+
+    wait_until(lambda: all(map(whole, ids)), 120, lambda: "not all are there")
+    counts = set()
+    for identity in ids:
+        [run] = client.search_runs(experiments, f"tags.record_id = '{identity}'")
+        counts.add(len(client.get_metric_history(run.info.run_id, "train_loss")))
+    assert len(set(ids)) == RUNS and counts == {POINTS}
+    print(f"\n{RUNS} runs of {POINTS} points, {kind}: {time.monotonic() - begin:.0f} s")
