@@ -13,6 +13,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.entities import LoggedModelOutput
 from omegaconf import DictConfig
 
 from conftest import cut, environment, local_store, prepared, stage
@@ -362,6 +363,41 @@ def test_a_tracker_that_hangs_costs_a_message(finished: record.Record, monkeypat
         server.over.set()
         server.shutdown()
         server.server_close()
+
+
+def test_a_defect_of_ours_is_told_as_one_and_kept_until_it_is_mended(
+    copied: record.Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("http://joe:hunter2@host")
+
+    uri, log = local_store(tmp_path), copied.folder / "publish.log"
+    with monkeypatch.context() as patched, pytest.raises(UserError, match="A defect of ours, .* KeyError") as told:
+        patched.setattr(publishing, "_send_files", fail)
+        publish(copied, uri)
+    assert "Traceback" in log.read_text() and "hunter2" not in log.read_text() + str(told.value)
+    run = publish(copied, uri)
+    files = {file.path for file in mlflow.MlflowClient(uri).list_artifacts(run.info.run_id)}
+    assert "config.yaml" in files and "publish.log" not in files and not log.exists()
+
+
+def test_a_model_that_was_begun_and_a_second_run_of_a_lost_answer_are_deleted(
+    copied: record.Record, tmp_path: Path
+) -> None:
+    uri = local_store(tmp_path)
+    client = mlflow.MlflowClient(uri)
+    publishing.publish(copied, uri, False, [])
+    [first] = runs_of(uri)
+    client.create_run(first.info.experiment_id, 0, first.data.tags)
+    torn = client.create_logged_model(first.info.experiment_id, "model", first.info.run_id)
+    client.log_outputs(first.info.run_id, [LoggedModelOutput(torn.model_id, step=0)])
+    run = publish(copied, uri)
+    assert [run.info.run_id for run in runs_of(uri)] == [first.info.run_id]
+    [model] = client.search_logged_models([run.info.experiment_id])
+    assert model.status == "READY" and model.model_id != torn.model_id
+    assert {metric.key: metric.value for metric in model.metrics} == copied.metrics | {"fit_seconds": 1.5}
+    assert {metric.dataset_digest for metric in model.metrics} == {copied.provenance["data"]["digest"]}
+    assert mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model").input_example is not None
 
 
 @pytest.mark.slow

@@ -49,14 +49,14 @@ def following(run: record.Record, cfg: DictConfig, only_failures: bool = False) 
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        follower.leave()  # it sends the rest, and nobody waits for that
+        follower.wait(cfg.tracking.uri, 0)  # it sends the rest by itself
         raise
     finally:
         later = only_failures and run.training["status"] == "FINISHED"
         follower.ended(None if later else run.folder)
         if later:
-            follower.leave()
-        elif not cfg.trial or parent_process():  # `sweep` waits for its trials, but for those of other processes
+            follower.wait(cfg.tracking.uri, 0)
+        elif not cfg.trial or parent_process():  # else `sweep` waits for all trials of this process
             wait(cfg, run.folder)
 
 

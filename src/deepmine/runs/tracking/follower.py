@@ -20,8 +20,6 @@ from typing import Any
 
 from deepmine.config.errors import UserError, shown
 
-Message = tuple[str, str]  # what happened, and to which folder
-
 WAIT = 10  # seconds in all that a run waits for a server when it has ended; for a local store as long as it takes
 LAST = 60  # seconds for each record once the run's process is gone
 PAUSE, LONGEST_PAUSE = 3.0, 60.0  # seconds between two batches; twice as long after one that failed
@@ -35,46 +33,36 @@ def follow(folder: Path, delay: float, **settings: Any) -> None:
     """Have a record published while it is written, but not before `delay` seconds; `settings` as for `publish`."""
     global _process
     if _process is None:
-        command = [sys.executable, "-P", "-m", __name__]
-        pipe, no = subprocess.PIPE, subprocess.DEVNULL  # in a session of its own it outlives Ctrl-C and the terminal
+        command, pipe, no = [sys.executable, "-P", "-m", __name__], subprocess.PIPE, subprocess.DEVNULL
+        # in a session of its own it outlives Ctrl-C and the terminal
         _process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=no, text=True, start_new_session=True)
         _tell(settings | {"delay": delay})
-    _tell(("run", os.path.abspath(folder)))
+    _tell(["run", os.path.abspath(folder)])
 
 
 def ended(folder: Path | None) -> None:
     """Have the rest of a record sent; None: another process will send it."""
-    _tell(("ended", os.path.abspath(folder) if folder else ""))
+    _tell(["ended", os.path.abspath(folder) if folder else ""])
 
 
-def leave() -> None:
-    """Let the publisher send the rest by itself."""
-    global _process
-    if _process and _process.stdin:
-        with suppress(BrokenPipeError):
-            _process.stdin.close()
-    _process = None
-
-
-def wait(uri: str) -> str:
-    """Wait until everything is sent; else say why it is not."""
+def wait(uri: str, patience: float = WAIT) -> str:
+    """Wait until everything is sent, then say what could not be; the publisher goes on by itself."""
     global _process
     process, _process = _process, None
     if process is None:
         return ""
     try:
-        said, _ = process.communicate(timeout=None if uri.startswith("sqlite:") else WAIT)
+        said, _ = process.communicate(timeout=None if patience and uri.startswith("sqlite:") else patience)
     except subprocess.TimeoutExpired:
-        return f"MLflow at {shown(uri)} has not taken everything within {WAIT} seconds. It gets another minute."
+        return f"MLflow at {shown(uri)} has not taken everything within {patience} seconds. It gets another minute."
     ended_early = f"The process that publishes to {shown(uri)} ended early ({process.returncode})."
     return said.strip() or (ended_early if process.returncode else "")
 
 
-def _tell(message: Message | Mapping[str, Any]) -> None:
+def _tell(message: Any) -> None:
     if _process and _process.stdin:
         with suppress(BrokenPipeError):  # `wait` says that it ended
-            _process.stdin.write(json.dumps(message) + "\n")
-            _process.stdin.flush()
+            print(json.dumps(message), file=_process.stdin, flush=True)
 
 
 # In the publisher
@@ -84,11 +72,10 @@ def main() -> None:
     """Publish what the input names; at its end say why the first record that was not sent was not."""
     os.nice(10)  # the run comes first
     settings = json.loads(sys.stdin.readline())
-    messages: SimpleQueue[Message] = SimpleQueue()
+    messages: SimpleQueue[list[str]] = SimpleQueue()
     Thread(target=_read, args=(messages,), daemon=True).start()
-    batches: Iterator[float] = iter(())
+    batches, failed = iter([0.0]), list[str]()
     delay, pause, running, happened = settings.pop("delay"), None, "", ""
-    failed: list[str] = []
     while happened != "gone":
         try:
             happened, folder = messages.get(timeout=pause)
@@ -104,11 +91,11 @@ def main() -> None:
     print(*failed[:1])
 
 
-def _read(messages: SimpleQueue[Message]) -> None:
+def _read(messages: SimpleQueue[list[str]]) -> None:
     for line in sys.stdin:
         messages.put(json.loads(line))
     signal.alarm(LAST)  # it ends the process, even one that hangs in a request
-    messages.put(("gone", ""))
+    messages.put(["gone", ""])
 
 
 def _batches(folder: str, uri: str) -> Iterator[float]:
