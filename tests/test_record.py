@@ -388,7 +388,7 @@ def test_a_model_that_was_begun_and_a_second_run_of_a_lost_answer_are_deleted(
     client = mlflow.MlflowClient(uri)
     publishing.publish(copied, uri, False, [])
     [first] = runs_of(uri)
-    client.create_run(first.info.experiment_id, 0, first.data.tags)
+    client.create_run(first.info.experiment_id, 1, first.data.tags)
     torn = client.create_logged_model(first.info.experiment_id, "model", first.info.run_id)
     client.log_outputs(first.info.run_id, [LoggedModelOutput(torn.model_id, step=0)])
     run = publish(copied, uri)
