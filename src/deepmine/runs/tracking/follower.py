@@ -2,7 +2,7 @@
 
 Its input is JSON lines, so nothing secret is on its command line: the settings, then `["run", folder]` when a run begins
 and `["ended", folder]` when it has ended. The end of the input is the end of the run's process, also by kill -9. From
-then on each record has a minute, whatever the tracker does.
+then on each record has a minute, whatever a server does.
 """
 
 import json
@@ -21,7 +21,8 @@ from typing import Any
 from deepmine.config.errors import UserError, shown
 
 WAIT = 10  # seconds in all that a run waits for a server when it has ended; for a local store as long as it takes
-LAST = 60  # seconds for each record once the run's process is gone
+LAST, LAST_LOCAL = 60, 600  # seconds for each record once the input has ended: with a server, with a local store
+LOCAL = "sqlite:"
 PAUSE, LONGEST_PAUSE = 3.0, 60.0  # seconds between two batches; twice as long after one that failed
 _process: subprocess.Popen[str] | None = None  # one for all trials of a sweep
 
@@ -52,7 +53,7 @@ def wait(uri: str, patience: float = WAIT) -> str:
     if process is None:
         return ""
     try:
-        said, _ = process.communicate(timeout=None if patience and uri.startswith("sqlite:") else patience)
+        said, _ = process.communicate(timeout=None if patience and uri.startswith(LOCAL) else patience)
     except subprocess.TimeoutExpired:
         return f"MLflow at {shown(uri)} has not taken everything within {patience} seconds. It gets another minute."
     ended_early = f"The process that publishes to {shown(uri)} ended early ({process.returncode})."
@@ -73,7 +74,8 @@ def main() -> None:
     os.nice(10)  # the run comes first
     settings = json.loads(sys.stdin.readline())
     messages: SimpleQueue[list[str]] = SimpleQueue()
-    Thread(target=_read, args=(messages,), daemon=True).start()
+    last = LAST_LOCAL if settings["uri"].startswith(LOCAL) else LAST
+    Thread(target=_read, args=(messages, last), daemon=True).start()
     batches, failed = iter([0.0]), list[str]()
     delay, pause, running, happened = settings.pop("delay"), None, "", ""
     while happened != "gone":
@@ -85,16 +87,18 @@ def main() -> None:
         if happened == "run":
             running, pause, batches = folder, delay, _batches(folder, settings["uri"])
         else:
-            last = folder if happened == "ended" else running  # which has had no time to say that it ends
-            failed += _send(last, settings) if last else []
+            if signal.getitimer(signal.ITIMER_REAL)[0]:
+                signal.alarm(last)
+            rest = folder if happened == "ended" else running  # which has had no time to say that it ends
+            failed += _send(rest, settings) if rest else []
             running, pause = "", None
     print(*failed[:1])
 
 
-def _read(messages: SimpleQueue[list[str]]) -> None:
+def _read(messages: SimpleQueue[list[str]], last: int) -> None:
     for line in sys.stdin:
         messages.put(json.loads(line))
-    signal.alarm(LAST)  # it ends the process, even one that hangs in a request
+    signal.alarm(last)  # it ends the process, even one that hangs in a request
     messages.put(["gone", ""])
 
 
@@ -117,8 +121,6 @@ def _send(folder: str, settings: Mapping[str, Any]) -> list[str]:
     from deepmine.runs.tracking import publishing
 
     run = Record(Path(folder))
-    if signal.getitimer(signal.ITIMER_REAL)[0]:
-        signal.alarm(LAST)
     end = time.monotonic() + 5
     try:
         while run.status["status"] == "RUNNING" and time.monotonic() < end:
