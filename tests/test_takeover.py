@@ -4,7 +4,9 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from checkout import REPOSITORY as ROOT
 from checkout import copy_checkout
@@ -401,15 +403,98 @@ def test_a_renamed_copy_passes_its_checks_and_tests(copy: Path) -> None:
     take_over(copy, "make", "-o", "setup", "check", "test")
 
 
-@pytest.mark.slow
-def test_a_copy_with_own_data_alone_passes_its_tests(copy: Path, tmp_path: Path) -> None:
+OWN = {  # what a person writes by hand: a data set, a scikit-learn model, a network, experiments, a page
+    "conf/data/visits.yaml": """# Visits to a clinic, some on the same day.
+kind: table
+task: regression
+folder: visits
+source:
+  _target_: deepmine.data.readers.table.read
+  files:
+    visits: visits.csv
+  row_id: number
+  target: minutes
+split:
+  strategy: time
+  time: day
+  val: 0.2
+  test: 0.2
+  seed: 0
+""",
+    "conf/model/neighbours.yaml": """_takes_: matrix
+_tasks_:
+  - classification
+_target_: sklearn.neighbors.KNeighborsClassifier
+""",
+    "src/deepmine/models/patches.py": '''"""A network of images."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+
+class Patches(nn.Module):
+    """Learns from patches of 2 x 2 pixels."""
+
+    def __init__(self, input_shape: Sequence[int], n_outputs: int) -> None:
+        super().__init__()
+        self.look = nn.LazyConv2d(8, 2, stride=2)
+        self.say = nn.LazyLinear(n_outputs)
+        self(Tensor(2, *input_shape).zero_())
+
+    def forward(self, X: Tensor) -> Tensor:
+        """`(n, height, width)` or `(n, channels, height, width)` to `(n, n_outputs)`."""
+        return self.say(self.look(X if X.ndim == 4 else X[:, None]).relu().flatten(1))
+''',
+    "conf/model/patches.yaml": """# A network without dropout.
+defaults:
+  - shared/net@_here_
+_takes_: image
+_tasks_:
+  - classification
+_target_: deepmine.models.lightning.LightningClassifier
+net: deepmine.models.patches.Patches
+""",
+    "conf/experiment/members_neighbours.yaml": "defaults:\n  - override /data: members\n  - override /model: neighbours\n",
+    "conf/experiment/pictures_patches.yaml": "defaults:\n  - override /data: pictures\n  - override /model: patches\n",
+    "docs/guides/ours.md": "# Ours\n\n```sh\n# a comment without a command\n```\n",
+}
+
+
+def own_files(folder: Path) -> list[list[str]]:
+    """A table, images, baskets, texts and visits by day; what `new-data` is told of the first four."""
     rows = [f"{n},{n * 37 % 50},{'abc'[n % 3]},{'yes' if n % 7 < 3 else 'no'}" for n in range(120)]
-    (tmp_path / "members.csv").write_text("\n".join(["id,age,plan,churned", *rows]) + "\n")
-    take_over(copy, "deepmine", "new-data", f"path={tmp_path}/members.csv", "target=churned")
-    save = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qam", "saved"]
+    texts = [f"{'fine' if n % 2 else 'bad'} {n} {n * 7 % 31},{'praise' if n % 2 else 'complaint'}" for n in range(60)]
+    visits = [f"{n},2026-01-{1 + n // 9:02},{20 + n * 13 % 17}" for n in range(90)]
+    write(
+        folder,
+        {
+            "members.csv": "\n".join(["id,age,plan,churned", *rows]),
+            "shop.txt": "\n".join("milk,bread" if n % 3 else "bread,beer,tea" for n in range(60)),
+            "letters.csv": "\n".join(["letter,kind", *texts]),
+            "visits.csv": "\n".join(["number,day,minutes", *visits]),
+        },
+    )
+    for n in range(40):
+        (folder / f"pictures/{'ab'[n % 2]}").mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(n).integers(0, 128, (8, 8), np.uint8) + np.uint8(n % 2 * 100)
+        Image.fromarray(pixels).save(folder / f"pictures/{'ab'[n % 2]}/{n}.png")
+    told = ["members.csv target=churned", "pictures", "shop.txt read={baskets:true}", "letters.csv target=kind"]
+    return [f"path={folder}/{words}".split() for words in told]
+
+
+@pytest.mark.slow
+def test_a_copy_with_files_of_ones_own_alone_passes_its_checks_and_tests(copy: Path, tmp_path: Path) -> None:
+    for words in own_files(tmp_path):
+        take_over(copy, "deepmine", "new-data", *words)
+    write(copy, OWN | {"data/visits/visits.csv": (tmp_path / "visits.csv").read_text()})
+    take_over(copy, "deepmine", "contract", "data=visits")
     take_over(copy, "git", "add", "-A")
-    take_over(copy, *save)
-    sets = ",".join(sorted(path.stem for path in (copy / "conf/data").glob("*.yaml") if path.stem != "members"))
-    take_over(copy, "make", "-o", "setup", "remove", f"data={sets}", "yes=true")
-    take_over(copy, "make", "-o", "setup", "configure", "test")
-    assert "members" in take_over(copy, "deepmine", "train", "tracking=none")
+    take_over(copy, "git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "saved")
+    ours = {"members", "pictures", "shop", "letters", "visits"}
+    others = {path.stem for path in (copy / "conf/data").glob("*.yaml")} - ours
+    take_over(copy, "make", "-o", "setup", "remove", f"data={','.join(sorted(others))}", "yes=true")
+    take_over(copy, "make", "-o", "setup", "configure", "check", "test")
+    for experiment in ("members_neighbours", "pictures_patches"):
+        assert experiment in take_over(copy, "deepmine", "train", f"experiment={experiment}", "tracking=none")
+    assert "visits" in take_over(copy, "deepmine", "train", "data=visits", "model=ridge", "tracking=none")
