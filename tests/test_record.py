@@ -13,12 +13,12 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.entities import LoggedModelOutput
 from omegaconf import DictConfig
 
 from conftest import cut, environment, local_store, prepared, stage
 from deepmine import ROOT
 from deepmine.commands import evaluate, train
-from deepmine.commands import publish as sending
 from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data import dataset, digests, folders
@@ -414,23 +414,55 @@ class Hanging(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_tracker_that_hangs_costs_a_message(
-    finished: record.Record, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
+def test_a_tracker_that_hangs_costs_a_message(finished: record.Record, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "PATIENCE", 0.5)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hanging)
     server.over = threading.Event()
     threading.Thread(target=server.serve_forever).start()
     uri, begin = f"http://127.0.0.1:{server.server_port}", time.monotonic()
     try:
-        with sending.afterwards(finished, compose.compose(f"tracking.uri={uri}")):
-            pass
+        with pytest.raises(UserError, match=f"The MLflow server {uri} does not answer: timed out"):
+            publishing.publish(finished, uri, True, [])
         assert time.monotonic() - begin < 20  # a client that waits for an answer takes 4 minutes
     finally:
         server.over.set()
         server.shutdown()
         server.server_close()
-    assert f"The MLflow server {uri} does not answer: timed out" in capsys.readouterr().err
+
+
+def test_a_defect_of_ours_is_told_as_one_and_kept_until_it_is_mended(
+    copied: record.Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("http://joe:hunter2@host")
+
+    uri, log = local_store(tmp_path), copied.folder / "publish.log"
+    with monkeypatch.context() as patched, pytest.raises(UserError, match="A defect of ours, .* KeyError") as told:
+        patched.setattr(publishing, "_send_files", fail)
+        publish(copied, uri)
+    assert "Traceback" in log.read_text() and "hunter2" not in log.read_text() + str(told.value)
+    run = publish(copied, uri)
+    files = {file.path for file in mlflow.MlflowClient(uri).list_artifacts(run.info.run_id)}
+    assert "config.yaml" in files and "publish.log" not in files and not log.exists()
+
+
+def test_a_model_that_was_begun_and_a_second_run_of_a_lost_answer_are_deleted(
+    copied: record.Record, tmp_path: Path
+) -> None:
+    uri = local_store(tmp_path)
+    client = mlflow.MlflowClient(uri)
+    publishing.publish(copied, uri, False, [])
+    [first] = runs_of(uri)
+    client.create_run(first.info.experiment_id, 1, first.data.tags)
+    torn = client.create_logged_model(first.info.experiment_id, "model", first.info.run_id)
+    client.log_outputs(first.info.run_id, [LoggedModelOutput(torn.model_id, step=0)])
+    run = publish(copied, uri)
+    assert [run.info.run_id for run in runs_of(uri)] == [first.info.run_id]
+    [model] = client.search_logged_models([run.info.experiment_id])
+    assert model.status == "READY" and model.model_id != torn.model_id
+    assert {metric.key: metric.value for metric in model.metrics} == copied.metrics | {"fit_seconds": 1.5}
+    assert {metric.dataset_digest for metric in model.metrics} == {copied.provenance["data"]["digest"]}
+    assert mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model").input_example is not None
 
 
 @pytest.mark.slow
@@ -452,10 +484,10 @@ def test_a_killed_run_is_killed_in_the_record_and_in_mlflow(tmp_path: Path, sign
         process.kill()
     [run] = record.find_all(tmp_path / "out")
     assert run.status["status"] == "KILLED"
-    [published] = mlflow.MlflowClient(uri).search_runs(
-        [e.experiment_id for e in mlflow.MlflowClient(uri).search_experiments()]
-    )
-    assert published.info.status == "KILLED" and published.data.metrics["train_loss"] > 0
+    wait_for((tmp_path / "mlflow.db").exists)  # nobody waits for the publisher
+    wait_for(lambda: [run.info.status for run in runs_of(uri)] == ["KILLED"])
+    [published] = runs_of(uri)
+    assert published.data.metrics["train_loss"] > 0
 
 
 @pytest.mark.slow
@@ -466,9 +498,13 @@ def test_an_error_in_fit_is_failed_in_the_record_and_in_mlflow(tmp_path: Path) -
     assert done.returncode == 1 and "8-true" in done.stderr
     [run] = record.find_all(tmp_path / "out")
     assert run.status["status"] == "FAILED" and "8-true" in run.status["reason"]
-    client = mlflow.MlflowClient(uri)
-    [published] = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    [published] = runs_of(uri)
     assert published.info.status == "FAILED" and "8-true" in published.data.tags["reason"]
+
+
+def runs_of(uri: str) -> list[mlflow.entities.Run]:
+    client = mlflow.MlflowClient(uri)
+    return list(client.search_runs([found.experiment_id for found in client.search_experiments()]))
 
 
 def wait_for(condition, seconds: float = 60) -> None:

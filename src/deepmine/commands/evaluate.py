@@ -21,7 +21,7 @@ from deepmine.runs import ranking, record
 def main(cfg: DictConfig) -> None:
     """Write metrics.json and evaluation/ into the record; in the pipeline also the scores that git keeps."""
     run = record.find(Path(cfg.folders.run))
-    with folders.locked(run.folder, patience=0), exits.refusals(), publish.afterwards(run, cfg):
+    with folders.locked(run.folder, patience=0), exits.refusals(), publish.following(run, cfg):
         evaluate(run, cfg.trusted)
         show(run)
     if not cfg.chain:

@@ -40,7 +40,7 @@ def train(cfg: DictConfig) -> Path:
     with record.claimed(place, Path(cfg.paths.out, "adhoc")) as folder:
         origin = provenance.collect(data_folder, info["digest"], raw, cfg.trial, place.name)
         run = record.start(folder, {"choices": dict(cfg.choices), **settings}, *origin)
-        with exits.refusals(), publish.afterwards(run, cfg, only_failures=not cfg.chain):
+        with exits.refusals(), publish.following(run, cfg, only_failures=not cfg.chain):
             with record.status(run.folder / "status.json", "train") as status:
                 data = dataset.load(data_folder)
                 if cfg.cv:

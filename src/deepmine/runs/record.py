@@ -9,6 +9,7 @@ cv.csv, cv.json   the scores of each fold, if asked for            train
 status.json       RUNNING, FINISHED, FAILED or KILLED, and why     train
 metrics.json      final scores, by part                            evaluate
 evaluation/       predictions, figures, curves, status.json        evaluate
+publish.log       a defect of ours while it was published          publish
 
 A run is built in its folder if that is free. Else it is built in out/adhoc/<name>-<time>, and replaces the older record
 when it has ended well: one that fails or is killed stays there.
@@ -40,7 +41,7 @@ STAGE = '"stage"'  # in every status.json
 EVALUATION = {"status.json": STAGE, "*": ""}
 FILES = {"provenance.json": '"record_id"', "status.json": STAGE, "evaluation/status.json": STAGE}
 FILES |= dict.fromkeys(("config.yaml", "patch.diff", "metrics.json", "metrics.jsonl", "cv.csv", "cv.json"), "")
-FILES |= {"model.skops": "", "model.pickle": ""}
+FILES |= {"model.skops": "", "model.pickle": "", "publish.log": ""}
 
 
 @dataclass
