@@ -85,6 +85,7 @@ class Config(Strict):
     chain: bool
     run: Text | None
     overwrite: bool
+    mend: bool
     port: int = Field(ge=1, lt=2**16)
     path: str | None
     target: str | None
