@@ -41,8 +41,8 @@ def main(cfg: DictConfig) -> None:
 
 def leftovers(out: Path) -> Iterator[Finding]:
     """What stages that were killed left beside their places."""
-    for place in folders.left_by_killed(out):
-        yield f"{place} has temporary files of a killed stage beside it", "sweeps them", partial(folders.sweep, place)
+    for place in folders.leftovers(out):
+        yield f"{place} has temporary files of a killed stage beside it", "sweeps them", partial(folders.clear, place)
 
 
 def of_record(folder: Path) -> Iterator[Finding]:

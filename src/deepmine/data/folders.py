@@ -80,14 +80,14 @@ def require_ours(folder: Path, files: Mapping[str, str]) -> None:
         raise UserError(f"{folder} is not replaced: Deepmine did not write {found}. Name another folder.")
 
 
-def left_by_killed(root: Path) -> list[Path]:
+def leftovers(root: Path) -> list[Path]:
     """The places below a folder beside which a killed writer left something; of one at work there is nothing."""
     found = [path for path in root.rglob(".*.deepmine-*") if time.time() - path.stat().st_mtime > YOUNG]
     places = {path.with_name(path.name[1:].rpartition(".deepmine-")[0]) for path in found}
     return sorted(place for place in places if not _held(_beside(place, "lock")))
 
 
-def sweep(place: Path) -> None:
+def clear(place: Path) -> None:
     """Remove what a killed writer left beside a place, and bring back what it had put aside."""
     with locked(place, 0):
         new = _beside(place, "new")
