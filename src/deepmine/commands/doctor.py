@@ -18,9 +18,7 @@ from deepmine.config.errors import UserError, shown
 from deepmine.data import folders
 from deepmine.runs import record
 
-Finding = tuple[
-    str, str, Callable[[], object] | None
-]  # what is not well, what to do, and what does it without a person
+Finding = tuple[str, str, Callable[[], object] | None]  # what is not well, what to do, what does it if it can be done
 AGAIN = "train it again (make repro, if it is the pipeline's)"
 
 

@@ -85,8 +85,8 @@ class Config(Strict):
     chain: bool
     run: Text | None
     overwrite: bool
-    mend: bool
     port: int = Field(ge=1, lt=2**16)
+    mend: bool
     path: str | None
     target: str | None
     name: str | None
