@@ -18,7 +18,7 @@ def compare(records: Sequence[Record], uri: str) -> tuple[list[Record], list[str
     lacking = []
     for record in records:
         run = runs.pop(record.provenance["record_id"], None)
-        sent = run.data.tags.get(publishing.PUBLISHED) if run else None
-        if sent != digests.folder_digest(record.folder):
+        sent = run.data.tags.get(publishing.PUBLISHED, "") if run else ""
+        if not sent.startswith(digests.folder_digest(record.folder)):
             lacking.append(record)
     return lacking, [f"{run.info.run_name} ({run.info.status}, {run.info.run_id})" for run in runs.values()]
