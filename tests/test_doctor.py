@@ -103,6 +103,7 @@ def test_a_torn_line_is_cut(out: Path, capsys: pytest.CaptureFixture) -> None:
         ("config.yaml", truncate, "config.yaml is damaged"),
         ("provenance.json", Path.unlink, "is no record"),
         ("status.json", truncate, "status.json is damaged"),
+        ("status.json", Path.unlink, "status.json is damaged"),
     ],
 )
 def test_what_is_damaged_needs_a_person(
@@ -121,6 +122,13 @@ def test_a_run_at_work_is_left_alone(out: Path, capsys: pytest.CaptureFixture) -
         (out / "adhoc/net/model.skops").unlink()
         (out / "adhoc/net/metrics.jsonl").write_text('{"epo')
         assert examine(out, capsys, mend=True) == ([f"All is well in {out}."], True)
+
+
+def test_an_evaluation_at_work_is_left_alone(out: Path, capsys: pytest.CaptureFixture) -> None:
+    with record.evaluation(record.find(out / "adhoc/tree")) as new:
+        assert new.name == ".evaluation.deepmine-new"
+        assert examine(out, capsys, mend=True) == ([f"All is well in {out}."], True)
+    assert record.find(out / "adhoc/tree").status["status"] == "FINISHED"
 
 
 def leave_behind(place: Path) -> None:
@@ -172,6 +180,21 @@ def test_the_tracker_gets_what_it_lacks(out: Path, tmp_path: Path, capsys: pytes
     shutil.rmtree(out / "adhoc/net")
     [head, line, _], well = examine(out, capsys, uri=uri)
     assert "not here" in head and "net" in line and "KILLED" in line and well
+
+
+def test_what_cannot_be_sent_does_not_keep_the_others_from_it(
+    out: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, sent = publishing.publish, []
+
+    def refuse(run: record.Record, *more: object) -> None:
+        if run.folder.name == "net":
+            raise UserError("it is refused")
+        sent.append(send(run, *more))
+
+    monkeypatch.setattr(publishing, "publish", refuse)
+    lines, well = examine(out, capsys, mend=True, uri=f"sqlite:///{tmp_path}/mlflow.db")
+    assert "it is refused" in lines and len(sent) == 1 and not well
 
 
 def test_a_tracker_that_is_away_is_told_after_the_records(out: Path, capsys: pytest.CaptureFixture) -> None:

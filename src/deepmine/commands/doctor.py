@@ -18,20 +18,25 @@ from deepmine.config.errors import UserError, shown
 from deepmine.data import folders
 from deepmine.runs import record
 
-Finding = tuple[str, str, Callable[[], object] | None]  # what is not well, what to do, what does it if it can be done
+Finding = tuple[str, str, Callable[[], object] | None]  # what is wrong, what to do, and what does it
 AGAIN = "train it again (make repro, if it is the pipeline's)"
 
 
 def main(cfg: DictConfig) -> None:
     """Print the findings, with `mend` after mending what needs no person; UserError: something is left to do."""
     out, left = Path(cfg.paths.out), 0
-    runs = sorted(path.parent for kind in ("runs", "adhoc") for path in out.glob(f"{kind}/[!.]*/status.json"))
+    files = [path for kind in ("runs", "adhoc") for path in out.glob(f"{kind}/[!.]*/*.json")]
+    runs = sorted({path.parent for path in files if path.name in ("status.json", "provenance.json")})
     for what, do, mend in chain(leftovers(out), *map(of_record, runs), of_tracker(cfg, out)):
         print(f"{what}: {'mend=true ' if mend else ''}{do}", flush=True)
-        if cfg.mend and mend:
-            mend()
-        else:
+        try:
+            if not cfg.mend or mend is None:
+                left += 1
+            else:
+                mend()
+        except UserError as error:
             left += 1
+            print(error)
     if left:
         raise UserError(f"{left} of these are left to do.")
     print(f"All is well in {out}.")
@@ -56,9 +61,9 @@ def of_record(folder: Path) -> Iterator[Finding]:
     if run is None:
         yield f"{folder} is no record, for its run was killed when it began", "delete it, or " + AGAIN, None
         return
-    for path in folder.rglob("status.json"):
+    for path in (folder / "status.json", *folder.glob("evaluation/status.json")):
         now = record.read_status(path)
-        if "ended" not in now:
+        if now["status"] == "KILLED" and "ended" not in now:  # its last sign of life is the time of the file
             now["ended"] = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="milliseconds")
             close = partial(record.write_json, path, now)
             yield f"{path} says RUNNING, but {now['reason']}", "closes it as KILLED", close
