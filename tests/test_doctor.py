@@ -172,7 +172,9 @@ def test_the_tracker_gets_what_it_lacks(out: Path, tmp_path: Path, capsys: pytes
     [line], _ = examine(out, capsys, uri=uri)
     assert str(out / "adhoc/net") in line
     examine(out, capsys, mend=True, uri=uri)
-    assert examine(out, capsys, uri=uri)[1]
+    assert examine(out, capsys, uri=uri) == ([f"All is well in {out}."], True)
+    with record.status(out / "adhoc/tree/evaluation/status.json", "evaluate"):  # another digest, and it is here
+        assert examine(out, capsys, uri=uri) == ([f"All is well in {out}."], True)
     set_status(out / "adhoc/net/status.json", **vanished())
     assert examine(out, capsys, mend=True, uri=uri)[1]
     found = mlflow.search_runs(search_all_experiments=True, output_format="list")

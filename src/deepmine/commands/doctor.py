@@ -83,9 +83,9 @@ def of_tracker(cfg: DictConfig, out: Path) -> Iterator[Finding]:
         return
     from deepmine.runs.tracking import comparing, publishing
 
-    uri, runs = cfg.tracking.uri, [run for run in record.find_all(out) if run.status["status"] != "RUNNING"]
+    uri = cfg.tracking.uri
     try:
-        lacking, elsewhere = comparing.compare(runs, uri)
+        lacking, elsewhere = comparing.compare(record.find_all(out), uri)
     except UserError as error:
         yield "no tracker", str(error), None
         return

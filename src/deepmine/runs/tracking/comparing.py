@@ -10,7 +10,7 @@ from deepmine.runs.tracking import publishing, store
 
 
 def compare(records: Sequence[Record], uri: str) -> tuple[list[Record], list[str]]:
-    """The records that the tracker lacks, or has only in part; what it has and these are not, a line each."""
+    """The records that the tracker lacks, or has in part, but for running ones; and its other runs, a line each."""
     store.connect(uri)
     every = f"tags.{store.RECORD_ID} LIKE '%'"
     found = mlflow.search_runs(search_all_experiments=True, filter_string=every, output_format="list")
@@ -19,6 +19,6 @@ def compare(records: Sequence[Record], uri: str) -> tuple[list[Record], list[str
     for record in records:
         run = runs.pop(record.provenance["record_id"], None)
         sent = run.data.tags.get(publishing.PUBLISHED, "") if run else ""
-        if not sent.startswith(digests.folder_digest(record.folder)):
+        if record.status["status"] != "RUNNING" and not sent.startswith(digests.folder_digest(record.folder)):
             lacking.append(record)
     return lacking, [f"{run.info.run_name} ({run.info.status}, {run.info.run_id})" for run in runs.values()]
