@@ -39,6 +39,7 @@ FILES = {
     "out/runs/birds_tree/metrics.json": "{}\n",
     "out/scores/birds_tree.json": "{}\n",
     "tests/test_template.py": "",
+    "tests/records/2026-11/net/config.yaml": "model: deepmine.models.Tree\n",
 }
 STAMPED = ("datasets/birds/x", "datasets/birds-0123abcd/x", "adhoc/birds-tree-20260131-120000-0a1b/x")
 
@@ -96,6 +97,7 @@ def test_a_renamed_project_has_the_name_everywhere_and_nothing_else_changed(proj
     assert (project / "tests/test_cli.py").read_text() == "import blue_heron\nimport conftest\n"  # in order again
     assert "_target_: blue_heron.models.Tree" in (project / "conf/model/tree.yaml").read_text()
     assert "s3://deepmine" in (project / ".dvc/config").read_text()  # where the data are
+    assert "deepmine." in (project / "tests/records/2026-11/net/config.yaml").read_text()  # as the run wrote it
     assert (project / "README.md").read_text().startswith("# Blue heron\n")
     assert "data: birds" in (project / "docs/reference/all.md").read_text()  # written again
     assert (
@@ -255,7 +257,7 @@ def test_a_new_project_has_a_name_one_data_set_and_no_runs(project: Path, data: 
     assert (project / "src/blue_heron").is_dir() and not (project / "out").exists()
     assert (
         not (project / "dvc.lock").exists()
-        and rename.git("grep", "-liE", "birds|deepmine\\b", codes=(0, 1)) == ".dvc/config"
+        and rename.git("grep", "-liE", "birds|deepmine\\b", "--", ":!tests/records", codes=(0, 1)) == ".dvc/config"
     )
 
 

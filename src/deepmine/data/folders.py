@@ -3,8 +3,10 @@
 Temporary names are `.<name>.deepmine-*`. The next writer in the same folder clears away what a killed one left there.
 """
 
+import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -15,6 +17,8 @@ from filelock import FileLock, Timeout
 
 from deepmine import ROOT
 from deepmine.config.errors import UserError
+
+YOUNG = 60  # seconds: a file that is being written has its temporary name for less
 
 
 @contextmanager
@@ -111,6 +115,31 @@ def require_ours(folder: Path, files: Mapping[str, str]) -> None:
     if folder.is_symlink() or ROOT.is_relative_to(folder.resolve()) or others or not (marked or empty):
         found = ", ".join(others[:3]) or "it"
         raise UserError(f"{folder} is not replaced: Deepmine did not write {found}. Name another folder.")
+
+
+def leftovers(root: Path) -> list[Path]:
+    """The places below a folder beside which a killed writer left something; of one at work there is nothing."""
+    found = [path for path in root.rglob(".*.deepmine-*") if time.time() - path.stat().st_mtime > YOUNG]
+    places = {path.with_name(path.name[1:].rpartition(".deepmine-")[0]) for path in found}
+    return sorted(place for place in places if not _held(_beside(place, "lock")))
+
+
+def clear(place: Path) -> None:
+    """Remove what a killed writer left beside a place, and bring back what it had put aside."""
+    with locked(place, 0):
+        new = _beside(place, "new")
+        shutil.rmtree(new) if new.is_dir() else new.unlink(missing_ok=True)
+
+
+def _held(lock: Path) -> bool:
+    try:
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        pass
+    return False
 
 
 def _beside(path: Path, ending: str) -> Path:

@@ -86,6 +86,7 @@ class Config(Strict):
     run: Text | None
     overwrite: bool
     port: int = Field(ge=1, lt=2**16)
+    mend: bool
     path: str | None
     target: str | None
     name: str | None
