@@ -49,7 +49,7 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
                     client.set_tag(run_id, PUBLISHED, digest)
             finally:
                 _set_status(client, record, run_id)
-                if above := run.data.tags.get(store.PARENT):
+                if (above := run.data.tags.get(store.PARENT)) and record.provenance.get("trial"):
                     _conclude_sweep(client, run.info.experiment_id, above, record.config["task"])
     except (mlflow.MlflowException, OSError) as error:  # OSError: of the network, or of a proxy that refuses an upload
         raise UserError(shown(f"MLflow at {uri} refused: {str(error).splitlines()[0]}")) from error
@@ -72,6 +72,9 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> Ru
             name = f"sweep {trial['sweep']}"
             above = store.find_or_create_run(client, experiment, trial["sweep"], shared, name, start)
         tags |= {"trial": trial["number"], store.PARENT: above.info.run_id}
+    if first := provenance.get("reproduces"):
+        found = client.search_runs([experiment], f"tags.`{store.RECORD_ID}` = '{first}'", max_results=1)
+        tags |= {"reproduces": first, "kind": "rebuilt"} | {store.PARENT: above.info.run_id for above in found}
     run = store.find_or_create_run(client, experiment, provenance["record_id"], tags, _name(record), start)
     if not run.data.params:
         data = provenance["data"]

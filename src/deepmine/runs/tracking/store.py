@@ -12,7 +12,7 @@ import re
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,20 @@ def find_or_create_run(
         return found[0]
     text = {key: str(value) for key, value in {RECORD_ID: identity, **tags}.items()}
     return client.create_run(experiment, start, text, run_name=name)
+
+
+def fetch(uri: str, name: str, out: Path, files: Iterable[str]) -> Path | None:
+    """The record of a run, which MLflow's id or its record id names, in a folder below `out`; None: it has none."""
+    client = connect(uri)
+    everywhere = [found.experiment_id for found in client.search_experiments()]
+    for query in (f"attributes.run_id = '{name}'", f"tags.`{RECORD_ID}` = '{name}'") if name.isalnum() else ():
+        for run in client.search_runs(everywhere, query, max_results=1):
+            folder = out / run.data.tags[RECORD_ID]
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in {file.path for file in client.list_artifacts(run.info.run_id)} & {*files}:
+                client.download_artifacts(run.info.run_id, path, str(folder))
+            return folder
+    return None
 
 
 def log_new(client: mlflow.MlflowClient, run: str, scores: Mapping[str, float], tags: Any = None) -> None:
