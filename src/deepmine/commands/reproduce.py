@@ -1,79 +1,63 @@
-"""Build a run again from its record, here, and compare every score: exit code 0 if all are identical or close enough.
+"""Build a run again from its record and compare every score: exit code 0 if each is identical or within the tolerance.
 
 make reproduce run=out/runs/titanic_tree
 """
 
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
 
+import numpy as np
+import pandas as pd
 from omegaconf import DictConfig
 
 from deepmine.commands import publish
 from deepmine.config.errors import UserError
-from deepmine.runs import rebuild, record
-from deepmine.runs.record import Record
+from deepmine.runs import provenance, rebuild, record
 
-NET, OTHER = 0.02, 5e-4  # how far scores may move on another kind of processor: a net's, and any other model's
-KIND = ("cpu", "vector_units", "device")
-
-
-class Verdict(NamedTuple):
-    """A score then and now; `differs` in which way."""
-
-    score: str
-    then: float
-    now: float
-    differs: str
+KIND = ("cpu", "vector_units", "device")  # of processor; on the same, scores are the same to the bit
+NET, OTHER = 0.02, 5e-4  # tolerance on another: of a network's scores, and of any other model's
 
 
 def main(cfg: DictConfig) -> None:
-    """Rebuild the run; its record is kept in out/reproduced/, and is a child of the first one in MLflow."""
+    """Build the run; the new record is kept in out/reproduced/, and in MLflow below the first run."""
     run = rebuild.find(cfg.run, cfg)
     rebuild.agree(run, cfg.yes)
-    if cfg.env == "here":
-        print(*(f"environment: {line}" for line in rebuild.differences(run)), sep="\n")
+    for line in rebuild.differences(run.provenance, provenance.environment()) if cfg.env == "here" else ():
+        print(f"environment, then and here: {line}")
     place = Path(cfg.paths.out, "reproduced", f"{run.provenance['name']}-{datetime.now():%Y%m%d-%H%M%S}")
     with rebuild.environment(run, cfg.env) as python:
         built = rebuild.rebuild(place, python, run, run, run.config, cfg.trusted)
-    record.write_json(place / "provenance.json", built.provenance | {"reproduces": run.provenance["record_id"]})
-    _publish(built, cfg)
-    _judge(run, built, cfg.tolerance)
+    first, now = run.provenance, built.provenance
+    record.write_json(place / "provenance.json", now | {"reproduces": first["record_id"]})
+    same_kind = all(first.get(key) == now.get(key) for key in KIND)
+    usual = 0.0 if same_kind else NET if now["device"] else OTHER
+    tolerance = usual if cfg.tolerance is None else cfg.tolerance
+    cells = verdicts(run.metrics, built.metrics, tolerance)
+    print(cells.to_string(float_format="{:.6g}".format))
+    if first["data"]["digest"] != now["data"]["digest"]:
+        print("The prepared data differ: another key for pseudonyms, or other versions.")
+    _publish(place, cfg)
+    counts = "; ".join(f"{number} {name}" for name, number in cells["verdict"].value_counts().items())
+    on = "the same kind of processor" if same_kind else "another kind of processor"
+    said = f"{run.folder}, built again in {place}: {counts} (tolerance {tolerance:g}, on {on})."
+    if "different" in set(cells["verdict"]):
+        raise UserError(said)
+    print(said)
 
 
-def _judge(run: Record, built: Record, given: float | None) -> None:
-    """Print a verdict for each score; UserError: one differs."""
-    same_kind = all(run.provenance.get(key) == built.provenance[key] for key in KIND)
-    expected = 0.0 if same_kind else NET if built.provenance["device"] else OTHER
-    tolerance = expected if given is None else given
-    found = verdicts(run.metrics, built.metrics, tolerance)
-    for one in found:
-        print(f"{one.score:<40} {one.then:>12.6g} {one.now:>12.6g}   {one.differs}")
-    stated = f"{tolerance:g} ({'given' if given is not None else 'the same' if same_kind else 'another'} processor)"
-    if run.provenance["data"]["digest"] != built.provenance["data"]["digest"]:
-        print("The prepared data differ: another key for pseudonyms, or other versions (see above).")
-    different = [one.score for one in found if one.differs == "different"]
-    if different:
-        raise UserError(f"{len(different)} of {len(found)} scores of {run.folder} differ by more than {stated}.")
-    identical = sum(one.differs == "identical" for one in found)
-    print(f"{run.folder}: {identical} of {len(found)} scores are identical, the others within {stated}: {built.folder}")
+def verdicts(then: dict[str, float], now: dict[str, float], tolerance: float) -> pd.DataFrame:
+    """For each score: identical, within the tolerance (times the score, where that is above 1), or different."""
+    cells = pd.DataFrame({"then": then, "now": now}, dtype=float)
+    same = (cells["then"] == cells["now"]) | cells.isna().all(axis=1)
+    near = (cells["then"] - cells["now"]).abs() <= tolerance * cells["then"].abs().clip(lower=1)
+    return cells.assign(verdict=np.select([same, near], ["identical", "within the tolerance"], "different"))
 
 
-def verdicts(then: dict[str, float], now: dict[str, float], tolerance: float) -> list[Verdict]:
-    """Is each score identical, within the tolerance (of its size, where that is above 1), or different?"""
-    found = []
-    for score in {**then, **now}:
-        before, after = then.get(score, float("nan")), now.get(score, float("nan"))
-        near = abs(before - after) <= tolerance * max(1, abs(before))
-        same = repr(before) == repr(after) and (score in then) == (score in now)
-        found.append(Verdict(score, before, after, "identical" if same else "close" if near else "different"))
-    return found
-
-
-def _publish(built: Record, cfg: DictConfig) -> None:
-    if cfg.tracking.uri is not None:
-        cfg.run, cfg.tracking.model = str(built.folder), False  # the first run has the model
-        try:
+def _publish(place: Path, cfg: DictConfig) -> None:
+    """In MLflow, too, if there is one; the model is that of the first run."""
+    cfg.run, cfg.tracking.model = str(place), False
+    try:
+        if cfg.tracking.uri is not None:
             publish.main(cfg)
-        except UserError as error:
-            print(f"{error} Later: make publish run={built.folder}")
+    except UserError as error:
+        print(f"{error} Later: make publish run={place}")

@@ -119,8 +119,14 @@ def _why_left_out(name: str) -> str | None:
 
 
 def git(
-    *command: str, at: Path | None = None, settings: dict[str, str] | None = None, stdin: bytes = b"", check: bool = True
+    *command: str,
+    at: Path | None = None,
+    settings: dict[str, str] | None = None,
+    stdin: bytes = b"",
+    check: bool = True,
 ) -> bytes:
     """What a git command says in a checkout."""
     env = {**os.environ, "LC_ALL": "C", **(settings or {})}
-    return subprocess.run(["git", *command], cwd=at or ROOT, env=env, input=stdin, capture_output=True, check=check).stdout
+    return subprocess.run(
+        ["git", *command], cwd=at or ROOT, env=env, input=stdin, capture_output=True, check=check
+    ).stdout

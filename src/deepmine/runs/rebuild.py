@@ -1,7 +1,7 @@
-"""Build a run again from its record, in a git worktree of its own: its code, data, settings, and if asked environment.
+"""Build a run again from its record, in a git worktree: its code, raw data, settings and, if asked, its environment.
 
-What is missing is named, with who could supply it. The code of a run may come from a tracker, so `agree` shows what of it
-is not in this branch, and asks; git and DVC remotes are always those of this checkout.
+What is missing is named, with who could supply it. A record may come from a tracker: `agree` shows what of its code is
+not in this branch, and asks; remotes of git and DVC are always those of this checkout.
 """
 
 import os
@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from configparser import ConfigParser
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,63 +28,62 @@ from deepmine.runs.record import Record
 
 
 def find(name: str | None, cfg: DictConfig) -> Record:
-    """A run that ended well, by the folder of its record, its record id or MLflow's run id; UserError: it cannot be built.
+    """The run of a record's folder, a record id or MLflow's run id; UserError: there is none that can be built again.
 
-    What a tracker has of it is kept in out/fetched/.
+    What only the tracker has is kept in out/fetched/.
     """
     if name is None:
-        raise UserError("Which run? Give the folder of its record, its record id, or MLflow's run id.")
-    out = Path(cfg.paths.out)
-    here = [path.parent for path in out.glob("*/*/provenance.json") if f'"record_id": "{name}"' in path.read_text()]
-    folder = Path(name) if (Path(name) / "provenance.json").is_file() else next(iter(here), None)
-    if folder is None and cfg.tracking.uri is not None:
-        from deepmine.runs.tracking import store
-
-        folder = store.fetch(cfg.tracking.uri, name, out / "fetched", record.FILES)
-    if folder is None:
-        raise UserError(f"There is no run {name} in {out}/, nor in the tracker. Whoever trained it: make publish")
+        raise UserError("Which run? Give the folder of its record, its record id or MLflow's run id.")
+    out, folder = Path(cfg.paths.out), Path(name)
+    if not (folder / "provenance.json").is_file():
+        its = [path for path in out.glob("*/*/provenance.json") if f'"record_id": "{name}"' in path.read_text()]
+        folder = its[0].parent if its else _fetch(name, cfg, out / "fetched")
     run = record.find(folder)
-    _require(run)
+    git = run.provenance["git"]
+    if not run.metrics:
+        raise UserError(f"{folder} has no scores to compare with: it is {run.status['status']}.")
+    if not re.fullmatch("[0-9a-f]{40,64}", str(git["commit"])):
+        raise UserError(f"{folder} was made without git ({git.get('note')}), so nobody knows its code.")
+    if not provenance.git("rev-parse", "--quiet", "--verify", f"{git['commit']}^{{commit}}", check=False):
+        ask = f"ask {run.provenance['user']}, who ran it on branch {git['branch']}, to push it"
+        raise UserError(f"Commit {git['commit'][:10]} of {folder} is not in this clone: git fetch, or {ask}.")
     for _ in check.named(run.config, cfg.trusted):
         pass
     return run
 
 
-def _require(run: Record) -> None:
-    git = run.provenance["git"]
-    if not run.metrics:
-        raise UserError(f"{run.folder} has no scores to compare with: it is {run.status['status']}.")
-    if not re.fullmatch(r"[0-9a-f]{40,64}", str(git["commit"])):
-        raise UserError(f"{run.folder} was made without git ({git.get('note')}), so its code is not known.")
-    if subprocess.run(["git", "cat-file", "-e", f"{git['commit']}^{{commit}}"], cwd=ROOT, capture_output=True).returncode:
-        ask = f"ask {run.provenance['user']}, who ran it on branch {git['branch']}, to push it"
-        raise UserError(f"Commit {git['commit'][:10]} of {run.folder} is not in this clone: git fetch, or {ask}.")
+def _fetch(name: str, cfg: DictConfig, place: Path) -> Path:
+    if cfg.tracking.uri is not None:
+        from deepmine.runs.tracking import store
+
+        if found := store.fetch(cfg.tracking.uri, name, place, record.FILES):
+            return found
+    raise UserError(
+        f"No run {name} is in {cfg.paths.out}/ or in the tracker. Whoever trained it can send it: make publish"
+    )
 
 
 def agree(run: Record, yes: bool) -> None:
-    """Show the code of a run that this branch does not have, and ask whether to run it; UserError: no."""
+    """Show what of a run's code this branch does not have, and ask whether to run it; UserError: no."""
     commit, patch = run.provenance["git"]["commit"], _patch(run)
-    ours = subprocess.run(["git", "merge-base", "--is-ancestor", commit, "HEAD"], cwd=ROOT, capture_output=True)
-    if not patch and ours.returncode == 0:
+    foreign = provenance.git("rev-list", "-1", commit, "^HEAD")
+    if not patch and not foreign:
         return
     shown = (provenance.git("apply", "--stat", stdin=patch) + b"\n" + patch).decode(errors="replace") if patch else ""
-    print("".join(sign if sign.isprintable() or sign in "\n\t" else "�" for sign in shown))  # nothing may hide
-    print(f"{run.folder}: commit {commit}" + " and the uncommitted changes above" * bool(patch))
-    if ours.returncode:
-        print("This commit is not in the history of your branch.")
+    print("".join(sign if sign.isprintable() or sign in "\n\t" else "?" for sign in shown))  # nothing hides itself
+    print(f"{run.folder} has " + f"commit {commit}, which is not in your branch" * bool(foreign), end="")
+    print(" and " * bool(foreign and patch) + "the uncommitted changes above" * bool(patch) + ".")
     if not yes and not sys.stdin.isatty():
-        raise UserError("This code would run with your rights. Read it, and allow it with yes=true.")
-    if not yes and input("Run this code with your rights? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise UserError("This code would run as you. Read it, then allow it: yes=true")
+    if not yes and input("Run this code as you? [y/N] ").strip().lower() not in ("y", "yes"):
         raise UserError("Nothing was run.")
 
 
-def differences(run: Record) -> list[str]:
-    """What is installed here but was not there, or the other way round, and the processor."""
-    there, here = run.provenance, provenance.environment()
-    names = {**there["versions"], **here["versions"]}
-    pairs = [(f"{name} ", there["versions"].get(name), here["versions"].get(name)) for name in names]
-    pairs += [(f"{key} ", there.get(key), here[key]) for key in here if key != "versions"]
-    return [f"{name}{before} then, {now} here" for name, before, now in pairs if before != now]
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """How the lock, what was installed and the processor differ, by the provenance of two runs."""
+    old, new = ({**its, **its["versions"]} for its in (before, after))
+    keys = ("lock", "python", "platform", "cpu", "vector_units", *(before["versions"] | after["versions"]))
+    return [f"{key} {old.get(key)} -> {new.get(key)}" for key in keys if old.get(key) != new.get(key)]
 
 
 @contextmanager
@@ -94,14 +93,13 @@ def environment(run: Record, kind: str) -> Iterator[str]:
         yield sys.executable
         return
     with worktree(run) as tree:
-        _use_our_data_remote(tree)
-        if subprocess.run(["sh", ".ci/setup", sys.executable], cwd=tree, env=_settings(tree)).returncode:
+        if subprocess.run(["sh", ".ci/setup", sys.executable], cwd=tree).returncode:
             raise UserError(f"The environment of {run.folder} could not be built, see above.")
         yield str(tree / ".venv/bin/python")
 
 
 def rebuild(place: Path, python: str, code: Record, data: Record, settings: Mapping[str, Any], trusted: Any) -> Record:
-    """Prepare, train and evaluate with the code of one run, the raw data of one and some settings; its record."""
+    """Prepare, train and evaluate with the code of one run, the raw data of one, and settings; its record."""
     with worktree(code) as tree:
         _restore(tree, data, settings["data"])
         compose.dump(tree.parent / "config.yaml", settings)
@@ -109,20 +107,21 @@ def rebuild(place: Path, python: str, code: Record, data: Record, settings: Mapp
         if not re.search("^config:", (tree / "conf/config.yaml").read_text(), re.MULTILINE):  # an older version
             given = code.overrides
         command = [python, "-m", "deepmine", "train", *given, "tracking=none", f"run={place.resolve()}"]
-        ended = subprocess.run(command, cwd=tree, env=_settings(tree), stdout=subprocess.DEVNULL)
-    if ended.returncode:
+        around = {**os.environ, "PYTHONPATH": str(tree / "src")}
+        failed = subprocess.run(command, cwd=tree, env=around, stdout=subprocess.DEVNULL).returncode
+    if failed:
         left = "".join(f"\n  {name}: {why}" for name, why in code.provenance["git"]["left_out"].items())
-        ask = f" These files of {code.provenance['user']} were left out of its patch, and may be needed:" if left else ""
-        raise UserError(f"{code.folder} could not be built again, see above.{ask}{left}")
+        ask = f" {code.provenance['user']} has files that are not in its patch:{left}" if left else ""
+        raise UserError(f"{code.folder} could not be built again, see above.{ask}")
     built = record.find(place)
-    if {**built.config, "choices": ""} != {**settings, "choices": ""}:
-        raise UserError(f"{place} has other settings than asked for: its code is older than `config=`.")
+    if {**built.config, "choices": None} != {**settings, "choices": None}:
+        raise UserError(f"{code.folder} is of a version without `config=`, and its command gives other settings now.")
     return built
 
 
 @contextmanager
 def worktree(run: Record) -> Iterator[Path]:
-    """The code of a run in a temporary folder: its commit and what was not committed."""
+    """The code of a run in a temporary folder: its commit, and what was not committed."""
     git = run.provenance["git"]
     with tempfile.TemporaryDirectory(prefix="deepmine-") as folder:
         tree = Path(folder, "checkout")
@@ -131,7 +130,8 @@ def worktree(run: Record) -> Iterator[Path]:
             if patch := _patch(run):
                 provenance.git("apply", "--index", "--whitespace=nowarn", at=tree, stdin=patch)
             if provenance.git("write-tree", at=tree).decode().strip() != git["tree"]:
-                raise UserError(f"{run.folder}/patch.diff is damaged: with it the code is not what the run had.")
+                raise UserError(f"{run.folder}/patch.diff is not what the run had.")
+            _use_our_data(tree)
             yield tree
         except subprocess.CalledProcessError as error:
             said = error.stderr.decode(errors="replace").strip()
@@ -141,7 +141,7 @@ def worktree(run: Record) -> Iterator[Path]:
 
 
 def changed_code(a: Record, b: Record) -> list[str]:
-    """The files of the code that differ between two runs."""
+    """The files of src/ that differ between two runs."""
     with worktree(a), worktree(b):  # for git to have both trees
         trees = [run.provenance["git"]["tree"] for run in (a, b)]
         return os.fsdecode(provenance.git("diff", "--name-only", *trees, "--", "src")).splitlines()
@@ -151,9 +151,17 @@ def _patch(run: Record) -> bytes:
     return (run.folder / "patch.diff").read_bytes()
 
 
-def _settings(tree: Path) -> dict[str, str]:
-    found = {"UV_FIND_LINKS": links} if (links := os.environ.get("PIP_FIND_LINKS")) else {}
-    return {**found, **os.environ, "PYTHONPATH": str(tree / "src")}
+def _use_our_data(tree: Path) -> None:
+    """Where data come from is never taken from a run: its worktree gets this checkout's DVC settings and cache."""
+    ours = ConfigParser(interpolation=None)
+    ours.read([ROOT / ".dvc/config", ROOT / ".dvc/config.local"])
+    for section in [name for name in ours.sections() if "://" not in ours.get(name, "url", fallback="://")]:
+        ours[section]["url"] = str((ROOT / ".dvc" / ours[section]["url"]).resolve())
+    cache = ROOT / ".dvc" / ours.get("cache", "dir", fallback="cache")
+    ours.remove_section("cache")
+    (tree / ".dvc/cache").symlink_to(cache.resolve())
+    with (tree / ".dvc/config.local").open("w") as file:
+        ours.write(file)
 
 
 def _restore(tree: Path, run: Record, settings: Mapping[str, Any]) -> None:
@@ -162,33 +170,15 @@ def _restore(tree: Path, run: Record, settings: Mapping[str, Any]) -> None:
     here, there = require_inside(data / settings["folder"], data), tree / "data" / settings["folder"]
     if here.is_dir() and folder_digest(here) == facts["raw"]:
         copytree(here, there)
-    elif facts["data.dvc"] and not settings.get("download"):  # which `train` does by itself
-        print(f"{here} is not what {run.folder} saw; DVC restores it.", file=sys.stderr)
-        _use_our_data_remote(tree)
+    elif settings.get("download"):
+        return  # by `train`, which checks it
+    else:
         compose.dump(tree / "data.dvc", {"outs": [{"md5": facts["data.dvc"], "path": "data"}]})
         target = f"data/{settings['folder']}"
-        subprocess.run([sys.executable, "-m", "dvc", "pull", "-q", "--force", target], cwd=tree)
-    if there.is_dir() and folder_digest(there) == facts["raw"]:
-        _name_changes(here, there)
-    elif not settings.get("download"):
-        ask = f"Ask {run.provenance['user']}, who has them: .venv/bin/dvc add data, and dvc push data.dvc"
-        raise UserError(f"The raw data of {run.folder} are neither in {here} nor in the data remote. {ask}.")
-
-
-def _name_changes(here: Path, there: Path) -> None:
-    found, wanted = (file_digests(folder) if folder.is_dir() else {} for folder in (here, there))
-    for name in sorted({name for name, _ in found.items() ^ wanted.items()}):
-        how = "added" if name not in wanted else "changed" if name in found else "missing"
-        print(f"{here / name} is {how} here; the run gets the file that it saw.", file=sys.stderr)
-
-
-def _use_our_data_remote(tree: Path) -> None:
-    """Where data come from is never taken from a run: its worktree gets this checkout's DVC settings and cache."""
-    ours = ConfigParser(interpolation=None)
-    ours.read([ROOT / ".dvc/config", ROOT / ".dvc/config.local"])
-    ours.read_dict({"cache": {"dir": ours.get("cache", "dir", fallback="cache")}})
-    for key, section in [("dir", "cache"), *(("url", name) for name in ours.sections() if "remote" in name)]:
-        if "://" not in ours.get(section, key, fallback="://"):
-            ours[section][key] = str((ROOT / ".dvc" / ours[section][key]).resolve())
-    with (tree / ".dvc/config.local").open("w") as file:
-        ours.write(file)
+        subprocess.run([sys.executable, "-m", "dvc", "pull", "--quiet", "--force", target], cwd=tree)
+        if not there.is_dir() or folder_digest(there) != facts["raw"]:
+            ask = f"Ask {run.provenance['user']}, who had them: .venv/bin/dvc add data, and .venv/bin/dvc push data.dvc"
+            raise UserError(f"The raw data of {run.folder} are neither in {here} nor in the data remote. {ask}.")
+        changed = file_digests(here).items() ^ file_digests(there).items()
+        names = ", ".join(sorted({name for name, _ in changed}))
+        print(f"{here} is not what {run.folder} saw ({names}); DVC restored that.", file=sys.stderr)

@@ -74,7 +74,7 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> Ru
         tags |= {"trial": trial["number"], store.PARENT: above.info.run_id}
     if first := provenance.get("reproduces"):
         found = client.search_runs([experiment], f"tags.`{store.RECORD_ID}` = '{first}'", max_results=1)
-        tags |= {"reproduces": first, "kind": "rebuilt"} | {store.PARENT: above.info.run_id for above in found}
+        tags |= {"reproduces": first, "kind": "rebuilt", **({store.PARENT: found[0].info.run_id} if found else {})}
     run = store.find_or_create_run(client, experiment, provenance["record_id"], tags, _name(record), start)
     if not run.data.params:
         data = provenance["data"]
