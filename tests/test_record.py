@@ -52,7 +52,7 @@ def test_a_record_is_whole(finished: record.Record) -> None:
         "evaluation/status.json", "evaluation/predictions.csv", "evaluation/curves/loss.csv",
         "evaluation/curves/accuracy.csv", "evaluation/figures/confusion_matrix.png",
         "evaluation/figures/learning_curves.png", "evaluation/figures/roc_pr_calibration.png",
-        "evaluation/figures/importance.png", "evaluation/figures/partial_dependence.png",
+        "evaluation/figures/importance.png",
         "evaluation/knowledge/importance.csv", "evaluation/knowledge/knowledge.md",
         "evaluation/knowledge/classes.csv", "evaluation/knowledge/confident_mistakes.csv",
     }  # fmt: skip
