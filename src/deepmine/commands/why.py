@@ -95,8 +95,10 @@ def moved(a: Record, b: Record, found: Collection[str], build: Build) -> pd.Data
     """A row for each thing: how far the scores are from those of `a` built now, and what that says."""
     first = next(iter(tasks.find(a.config["task"]).directions))
     keys = [key for key in (f"val/{first}", f"test/{first}") if key in a.metrics]
-    seeds = [build(None, more) for more in range(SEEDS)]
-    start, noise = seeds[0], {key: max(run[key] for run in seeds) - min(run[key] for run in seeds) for key in keys}
+    start = build(None, 0)
+    built = {name: build(name, 0) for name in found}
+    seeds = [start, *(build(None, more) for more in range(1, SEEDS))]
+    noise = {key: max(run[key] for run in seeds) - min(run[key] for run in seeds) for key in keys}
 
     def row(scores: Scores, said: str = "") -> dict[str, str]:
         return {key: f"{scores[key] - start[key]:+.4f}" for key in keys} | {"": said}
@@ -109,7 +111,7 @@ def moved(a: Record, b: Record, found: Collection[str], build: Build) -> pd.Data
         near = all(abs(scores[key] - start[key]) <= noise[key] for key in keys)
         return "within the noise of the seed" if near else "moves the scores"
 
-    rows = {name: row(scores, judged(scores)) for name in found for scores in [build(name, 0)]}
+    rows = {name: row(scores, judged(scores)) for name, scores in built.items()}
     rows["a, as recorded"] = row(a.metrics, "" if a.metrics == start else "not repeated here: environment, processor")
     rows["b, as recorded"] = row(b.metrics)
     rows[f"{SEEDS} seeds of a"] = {key: f"±{noise[key]:.4f}" for key in keys} | {"": "the noise"}

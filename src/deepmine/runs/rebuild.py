@@ -158,6 +158,7 @@ def _use_our_data(tree: Path) -> None:
     for section in [name for name in ours.sections() if "://" not in ours.get(name, "url", fallback="://")]:
         ours[section]["url"] = str((ROOT / ".dvc" / ours[section]["url"]).resolve())
     cache = ROOT / ".dvc" / ours.get("cache", "dir", fallback="cache")
+    cache.mkdir(parents=True, exist_ok=True)
     ours.remove_section("cache")
     (tree / ".dvc/cache").symlink_to(cache.resolve())
     with (tree / ".dvc/config.local").open("w") as file:
@@ -167,18 +168,19 @@ def _use_our_data(tree: Path) -> None:
 def _restore(tree: Path, run: Record, settings: Mapping[str, Any]) -> None:
     """The raw data that a run saw, copied from here or by DVC; UserError: they are in neither place."""
     facts, data = run.provenance["data"], ROOT / "data"
-    here, there = require_inside(data / settings["folder"], data), tree / "data" / settings["folder"]
+    here, target = require_inside(data / settings["folder"], data), f"data/{settings['folder']}"
+    there = tree / target
     if here.is_dir() and folder_digest(here) == facts["raw"]:
         copytree(here, there)
     elif settings.get("download"):
         return  # by `train`, which checks it
     else:
-        compose.dump(tree / "data.dvc", {"outs": [{"md5": facts["data.dvc"], "path": "data"}]})
-        target = f"data/{settings['folder']}"
-        subprocess.run([sys.executable, "-m", "dvc", "pull", "--quiet", "--force", target], cwd=tree)
+        compose.dump(tree / "data.dvc", {"outs": [{"md5": facts["data.dvc"], "hash": "md5", "path": "data"}]})
+        command = [sys.executable, "-m", "dvc", "pull", "--force", target]
+        subprocess.run(command, cwd=tree, stdout=subprocess.DEVNULL)
         if not there.is_dir() or folder_digest(there) != facts["raw"]:
             ask = f"Ask {run.provenance['user']}, who had them: .venv/bin/dvc add data, and .venv/bin/dvc push data.dvc"
-            raise UserError(f"The raw data of {run.folder} are neither in {here} nor in the data remote. {ask}.")
+            raise UserError(f"The raw data of {run.folder} are neither in {target} nor in the data remote. {ask}.")
         changed = file_digests(here).items() ^ file_digests(there).items()
         names = ", ".join(sorted({name for name, _ in changed}))
-        print(f"{here} is not what {run.folder} saw ({names}); DVC restored that.", file=sys.stderr)
+        print(f"{target} is not what {run.folder} saw ({names}); DVC restored that.", file=sys.stderr)
