@@ -21,7 +21,6 @@ from conftest import environment, make_clone, run, stage
 from deepmine.runs.record import Record
 
 pytestmark = pytest.mark.slow
-CODE = "src/deepmine/data/preparing/split.py"
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +28,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rebuilt") / "deepmine"
     make_clone(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def first(root: Path) -> Record:
+    return train(root, "tracking=none", f"run={root}/out/adhoc/first")
 
 
 @pytest.fixture(autouse=True)
@@ -64,39 +68,31 @@ def identical(done: subprocess.CompletedProcess[str]) -> bool:
     return done.returncode == 0 and bool(re.search(r": \d+ identical \(tolerance", done.stdout))
 
 
-def test_a_dirty_tree_with_settings_of_its_own_after_consent_and_its_child_in_mlflow(root: Path) -> None:
-    code = root / CODE
+def test_a_trial_of_a_dirty_tree_after_consent_and_its_child_in_mlflow(root: Path) -> None:
+    code, uri = root / "src/deepmine/data/preparing/split.py", f"sqlite:///{root}/mlflow.db"
     code.write_text(code.read_text() + "\nraise_nothing = 1\n")
-    (root / "src/deepmine/models/mine.py").write_bytes(
-        "# Gr\xfc\xdfe\r\nfrom sklearn.tree import *\r\n".encode("latin-1")
-    )
+    (root / "src/deepmine/models/mine.py").write_bytes(b"# Gr\xfc\xdfe\r\nfrom sklearn.tree import *\r\n")
     (root / "some.bin").write_bytes(bytes(range(256)))
-    first = train(root, "model.max_depth=3", f"tracking.uri=sqlite:///{root}/mlflow.db", "tracking.model=false")
+    words = ["experiment=ferry_tree", "model.max_depth=2,3", f"tracking.uri={uri}", "tracking.model=false"]
+    assert stage("sweep", *words, root=root).returncode == 0
+    trial = newest(root)
+    assert trial.provenance["trial"]["number"] == 1
     as_it_was(root)
 
-    asked = reproduce(root, first.folder, "tracking=none")
+    asked = reproduce(root, trial.folder, "tracking=none")
     assert asked.returncode == 1 and "yes=true" in asked.stderr and "+raise_nothing = 1" in asked.stdout
     assert "mine.py" in asked.stdout and not list(root.glob("out/reproduced/*"))
 
-    told = reproduce(root, first.provenance["record_id"], "yes=true", f"tracking.uri=sqlite:///{root}/mlflow.db")
-    assert identical(told), told.stdout + told.stderr
-    client = mlflow.MlflowClient(f"sqlite:///{root}/mlflow.db")
-    runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
-    [child] = [each for each in runs if "reproduces" in each.data.tags]
-    [parent] = [each for each in runs if each is not child]
-    assert child.data.tags["reproduces"] == first.provenance["record_id"]
-    assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
-    assert first.metrics.items() <= child.data.metrics.items()
-
-
-def test_a_trial_of_a_sweep(root: Path) -> None:
-    done = stage("sweep", "experiment=ferry_tree", "model.max_depth=1,2", "tracking=none", root=root)
-    assert done.returncode == 0, done.stderr
-    trial = newest(root)
-    assert trial.provenance["trial"]["number"] == 1
-    told = reproduce(root, trial.folder, "tracking=none")
+    told = reproduce(root, trial.provenance["record_id"], "yes=true", f"tracking.uri={uri}")
     assert identical(told), told.stdout + told.stderr
     assert newest(root).config == trial.config
+    client = mlflow.MlflowClient(uri)
+    runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
+    [child] = [each for each in runs if "reproduces" in each.data.tags]
+    [parent] = [each for each in runs if each.data.tags["record_id"] == trial.provenance["record_id"]]
+    assert child.data.tags["reproduces"] == trial.provenance["record_id"]
+    assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert trial.metrics.items() <= child.data.metrics.items()
 
 
 def test_a_net_that_only_the_tracker_has(root: Path) -> None:
@@ -115,8 +111,8 @@ def test_a_net_that_only_the_tracker_has(root: Path) -> None:
     assert [{**line, "time": 0} for line in newest(root).curves] == [{**line, "time": 0} for line in curves]
 
 
-def test_a_changed_byte_is_named_and_the_data_come_from_the_remote(root: Path) -> None:
-    first, raw = train(root, "tracking=none"), root / "data/ferry/passengers.csv"
+def test_a_changed_byte_is_named_and_the_data_come_from_the_remote(root: Path, first: Record) -> None:
+    raw = root / "data/ferry/passengers.csv"
     before = raw.read_bytes()
     assert run(".venv/bin/dvc", "push", "-q", "data.dvc", root=root).returncode == 0
     shutil.move(root / ".dvc/cache", root / ".dvc/tmp/cache")
@@ -124,7 +120,7 @@ def test_a_changed_byte_is_named_and_the_data_come_from_the_remote(root: Path) -
         raw.unlink()  # it may be a link to the cache
         raw.write_bytes(before.replace(b"female", b"femala", 1))
         told = reproduce(root, first.folder, "tracking=none")
-        assert identical(told) and "ferry_tree saw (passengers.csv)" in told.stderr, told.stderr
+        assert identical(told) and "first saw (passengers.csv)" in told.stderr, told.stderr
         shutil.rmtree(root / ".dvc/cache")
         shutil.rmtree(root / ".dvc/starter")
         gone = reproduce(root, first.folder, "tracking=none")
@@ -135,8 +131,7 @@ def test_a_changed_byte_is_named_and_the_data_come_from_the_remote(root: Path) -
         shutil.move(root / ".dvc/tmp/cache", root / ".dvc/cache")
 
 
-def test_scores_that_differ_and_what_cannot_be_built_end_with_1(root: Path) -> None:
-    first = train(root, "tracking=none")
+def test_scores_that_differ_and_what_cannot_be_built_end_with_1(root: Path, first: Record) -> None:
     changed = root / "out/adhoc/changed"
     shutil.copytree(first.folder, changed)
     scores = json.loads((changed / "metrics.json").read_text())
@@ -144,8 +139,6 @@ def test_scores_that_differ_and_what_cannot_be_built_end_with_1(root: Path) -> N
     told = reproduce(root, changed, "tracking=none")
     assert told.returncode == 1 and "43 identical; 1 different (tolerance 0," in told.stderr
     assert re.search(r"^test/accuracy .* different$", told.stdout, re.MULTILINE)
-    told = reproduce(root, changed, "tracking=none", "tolerance=0.01")
-    assert told.returncode == 0 and "1 within the tolerance (tolerance 0.01" in told.stdout
     origin = json.loads((changed / "provenance.json").read_text())
     origin["git"]["commit"] = "0" * 40
     (changed / "provenance.json").write_text(json.dumps(origin))
@@ -153,8 +146,7 @@ def test_scores_that_differ_and_what_cannot_be_built_end_with_1(root: Path) -> N
     assert told.returncode == 1 and "git fetch" in told.stderr and origin["user"] in told.stderr
 
 
-def test_one_that_is_ended_leaves_no_worktree(root: Path, tmp_path: Path) -> None:
-    first = train(root, "tracking=none")
+def test_one_that_is_ended_leaves_no_worktree(root: Path, first: Record, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "deepmine", "reproduce", f"run={first.folder}", "tracking=none"]
     process = subprocess.Popen(command, cwd=root, env=environment(root, TMPDIR=str(tmp_path)))
     while not list(tmp_path.glob("deepmine-*/config.yaml")):
@@ -194,7 +186,7 @@ def plant(root: Path, causes: list[str]) -> Record:
             (root / "data/ferry/outcomes.csv").write_text(before)
 
 
-FOREST = ["model=forest", "model.n_estimators=2"]
+FOREST = ["model=forest", "model.n_estimators=25"]
 SPOILT = """
 
 _fit = fit

@@ -69,10 +69,11 @@ def agree(run: Record, yes: bool) -> None:
     foreign = provenance.git("rev-list", "-1", commit, "^HEAD")
     if not patch and not foreign:
         return
-    shown = (provenance.git("apply", "--stat", stdin=patch) + b"\n" + patch).decode(errors="replace") if patch else ""
-    print("".join(sign if sign.isprintable() or sign in "\n\t" else "?" for sign in shown))  # nothing hides itself
-    print(f"{run.folder} has " + f"commit {commit}, which is not in your branch" * bool(foreign), end="")
-    print(" and " * bool(foreign and patch) + "the uncommitted changes above" * bool(patch) + ".")
+    if patch:
+        text = (provenance.git("apply", "--stat", stdin=patch) + b"\n" + patch).decode(errors="replace")
+        print("".join(sign if sign.isprintable() or sign in "\n\t" else "?" for sign in text))  # nothing hides itself
+    what = [f"commit {commit}, which is not in your branch"] if foreign else []
+    print(f"{run.folder} has {' and '.join([*what, *(['the uncommitted changes above'] if patch else [])])}.")
     if not yes and not sys.stdin.isatty():
         raise UserError("This code would run as you. Read it, then allow it: yes=true")
     if not yes and input("Run this code as you? [y/N] ").strip().lower() not in ("y", "yes"):
