@@ -137,7 +137,7 @@ def test_scores_that_differ_and_what_cannot_be_built_end_with_1(root: Path, firs
     scores = json.loads((changed / "metrics.json").read_text())
     (changed / "metrics.json").write_text(json.dumps(scores | {"test/accuracy": scores["test/accuracy"] + 0.001}))
     told = reproduce(root, changed, "tracking=none")
-    assert told.returncode == 1 and "43 identical; 1 different (tolerance 0," in told.stderr
+    assert told.returncode == 1 and "43 identical, 1 different (tolerance 0," in told.stderr
     assert re.search(r"^test/accuracy .* different$", told.stdout, re.MULTILINE)
     origin = json.loads((changed / "provenance.json").read_text())
     origin["git"]["commit"] = "0" * 40

@@ -27,19 +27,18 @@ def main(cfg: DictConfig) -> None:
     place = Path(cfg.paths.out, "reproduced", f"{run.provenance['name']}-{datetime.now():%Y%m%d-%H%M%S}")
     with rebuild.environment(run, cfg.env) as python:
         built = rebuild.rebuild(place, python, run, run, run.config, cfg.trusted)
-    first, now = run.provenance, built.provenance
-    record.write_json(place / "provenance.json", now | {"reproduces": first["record_id"]})
-    same_kind = all(first.get(key) == now.get(key) for key in KIND)
-    usual = 0.0 if same_kind else NET if now["device"] else OTHER
-    tolerance = usual if cfg.tolerance is None else cfg.tolerance
+    then, now = run.provenance, built.provenance
+    record.write_json(place / "provenance.json", now | {"reproduces": then["record_id"]})
+    _publish(place, cfg)
+    same_kind = all(then.get(key) == now.get(key) for key in KIND)
+    tolerance = (0.0 if same_kind else NET if now["device"] else OTHER) if cfg.tolerance is None else cfg.tolerance
     cells = verdicts(run.metrics, built.metrics, tolerance)
     print(cells.to_string(float_format="{:.6g}".format))
-    if first["data"]["digest"] != now["data"]["digest"]:
+    if then["data"]["digest"] != now["data"]["digest"]:
         print("The prepared data differ: another key for pseudonyms, or other versions.")
-    _publish(place, cfg)
-    counts = "; ".join(f"{number} {name}" for name, number in cells["verdict"].value_counts().items())
-    on = "the same kind of processor" if same_kind else "another kind of processor"
-    said = f"{run.folder}, built again in {place}: {counts} (tolerance {tolerance:g}, on {on})."
+    counts = ", ".join(f"{number} {name}" for name, number in cells["verdict"].value_counts().items())
+    said = f"{run.folder}, built again in {place}: {counts} (tolerance {tolerance:g}"
+    said += ", on the same kind of processor)." if same_kind else ", on another kind of processor)."
     if "different" in set(cells["verdict"]):
         raise UserError(said)
     print(said)

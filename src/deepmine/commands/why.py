@@ -4,7 +4,7 @@ make why a=out/runs/titanic_tree b=out/adhoc/titanic-tree-20260101-120000-abcd
 """
 
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from deepmine.runs.record import Record
 SEEDS = 3
 TAKES = {"random_state": "seed", "n_jobs": "threads"}  # where a model takes the settings of a run
 Scores = Mapping[str, float]
-Build = Callable[[str | None, int], Scores]  # the scores of `a` with one thing of `b`, and with another seed
 
 
 def main(cfg: DictConfig) -> None:
@@ -47,17 +46,19 @@ def main(cfg: DictConfig) -> None:
         rebuild.environment(b, cfg.env) as second,
     ):
 
-        def build(taken: str | None, more: int) -> Scores:
+        def build(taken: str = "", more: int = 0) -> Scores:
             def of(name: str) -> Record:
                 return b if name == taken else a
 
             settings = numbered(of("config").config, of("seed").config["seed"] + more, of("threads").config["threads"])
             place = Path(folder, f"{taken}-{more}")
-            print(f"building a with {f'the {taken} of b' if taken else 'seed ' + str(settings['seed'])}", flush=True)
+            print(f"building a with {taken and f'the {taken} of b, '}seed {settings['seed']}", flush=True)
             python = second if taken == "environment" else first
             return rebuild.rebuild(place, python, of("code"), of("data"), settings, cfg.trusted).metrics
 
-        table = moved(a, b, found, build)
+        start, built = build(), {name: build(name) for name in found}
+        seeds = [start, *(build(more=more) for more in range(1, SEEDS))]
+    table = moved(a, b, built, seeds)
     evaluate.print_table("What is taken from b, and how far that alone moves the scores of a", table)
 
 
@@ -91,17 +92,11 @@ def numbered(settings: Any, seed: int, threads: int) -> Any:
     return follow(settings) | after
 
 
-def moved(a: Record, b: Record, found: Collection[str], build: Build) -> pd.DataFrame:
-    """A row for each thing: how far the scores are from those of `a` built now, and what that says."""
-    first = next(iter(tasks.find(a.config["task"]).directions))
-    keys = [key for key in (f"val/{first}", f"test/{first}") if key in a.metrics]
-    start = build(None, 0)
-    built = {name: build(name, 0) for name in found}
-    seeds = [start, *(build(None, more) for more in range(1, SEEDS))]
+def moved(a: Record, b: Record, built: Mapping[str, Scores], seeds: Sequence[Scores]) -> pd.DataFrame:
+    """A row for each thing: how far the scores are from those of `a` built now, `seeds[0]`, and what that says."""
+    first, start = next(iter(tasks.find(a.config["task"]).directions)), seeds[0]
+    keys = [key for key in (f"val/{first}", f"test/{first}") if key in start]
     noise = {key: max(run[key] for run in seeds) - min(run[key] for run in seeds) for key in keys}
-
-    def row(scores: Scores, said: str = "") -> dict[str, str]:
-        return {key: f"{scores[key] - start[key]:+.4f}" for key in keys} | {"": said}
 
     def judged(scores: Scores) -> str:
         if scores == start:
@@ -111,8 +106,9 @@ def moved(a: Record, b: Record, found: Collection[str], build: Build) -> pd.Data
         near = all(abs(scores[key] - start[key]) <= noise[key] for key in keys)
         return "within the noise of the seed" if near else "moves the scores"
 
-    rows = {name: row(scores, judged(scores)) for name, scores in built.items()}
-    rows["a, as recorded"] = row(a.metrics, "" if a.metrics == start else "not repeated here: environment, processor")
-    rows["b, as recorded"] = row(b.metrics)
-    rows[f"{SEEDS} seeds of a"] = {key: f"±{noise[key]:.4f}" for key in keys} | {"": "the noise"}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("taken")
+    said = {name: judged(scores) for name, scores in built.items()}
+    said["a, as recorded"] = "" if a.metrics == start else "not repeated here: another environment or processor"
+    all_scores = {**built, "a, as recorded": a.metrics, "b, as recorded": b.metrics}
+    rows = {name: {key: f"{scores[key] - start[key]:+.4f}" for key in keys} for name, scores in all_scores.items()}
+    rows[f"{len(seeds)} seeds of a"] = {key: f"±{noise[key]:.4f}" for key in keys}
+    return pd.DataFrame.from_dict(rows, orient="index").assign(says=pd.Series(said)).fillna("").rename_axis("taken")

@@ -118,15 +118,8 @@ def _why_left_out(name: str) -> str | None:
     return "it holds what looks like a secret" if SECRETS.search(added) else None
 
 
-def git(
-    *command: str,
-    at: Path | None = None,
-    settings: dict[str, str] | None = None,
-    stdin: bytes = b"",
-    check: bool = True,
-) -> bytes:
-    """What a git command says in a checkout."""
-    env = {**os.environ, "LC_ALL": "C", **(settings or {})}
-    return subprocess.run(
-        ["git", *command], cwd=at or ROOT, env=env, input=stdin, capture_output=True, check=check
-    ).stdout
+def git(*command: str, at: Path | None = None, settings: Any = (), stdin: bytes = b"", check: bool = True) -> bytes:
+    """What git says in this checkout or another; `settings` are added to its environment."""
+    env = {**os.environ, "LC_ALL": "C", **dict(settings)}
+    told = subprocess.run(["git", *command], cwd=at or ROOT, env=env, input=stdin, capture_output=True, check=check)
+    return told.stdout

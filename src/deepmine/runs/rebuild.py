@@ -104,7 +104,7 @@ def rebuild(place: Path, python: str, code: Record, data: Record, settings: Mapp
     with worktree(code) as tree:
         _restore(tree, data, settings["data"])
         compose.dump(tree.parent / "config.yaml", settings)
-        given = [f"config={tree.parent}/config.yaml", f"trusted={[*trusted]}"]
+        given = [f"config={tree.parent}/config.yaml", *([f"trusted={[*trusted]}"] if trusted else [])]
         if not re.search("^config:", (tree / "conf/config.yaml").read_text(), re.MULTILINE):  # an older version
             given = code.overrides
         command = [python, "-m", "deepmine", "train", *given, "tracking=none", f"run={place.resolve()}"]
@@ -112,7 +112,7 @@ def rebuild(place: Path, python: str, code: Record, data: Record, settings: Mapp
         failed = subprocess.run(command, cwd=tree, env=around, stdout=subprocess.DEVNULL).returncode
     if failed:
         left = "".join(f"\n  {name}: {why}" for name, why in code.provenance["git"]["left_out"].items())
-        ask = f" {code.provenance['user']} has files that are not in its patch:{left}" if left else ""
+        ask = f" {code.provenance['user']} has files that its patch left out:{left}" if left else ""
         raise UserError(f"{code.folder} could not be built again, see above.{ask}")
     built = record.find(place)
     if {**built.config, "choices": None} != {**settings, "choices": None}:
