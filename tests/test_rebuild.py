@@ -102,6 +102,44 @@ def test_a_seed_is_followed_to_where_models_take_it() -> None:
     assert why.numbered(new, 0, 1) == settings
 
 
+def test_each_thing_is_judged_by_all_scores_and_by_the_noise_of_the_seed(run: Record) -> None:
+    def scores(val: float, loss: float = 0.1) -> dict[str, float]:
+        return {"val/accuracy": val, "test/accuracy": 0.5, "test/log_loss": loss}
+
+    record.write_json(run.folder / "metrics.json", scores(0.9))
+    built = {"same": scores(0.7), "whole": scores(0.9), "noise": scores(0.72, 0.2), "part": scores(0.75)}
+    said = why.moved(run, run, built, [scores(0.7), scores(0.72), scores(0.69)])
+    assert said["says"].to_dict() == {
+        "same": "changes nothing",
+        "whole": "alone gives the scores of b",
+        "noise": "within the noise of the seed",
+        "part": "moves the scores",
+        "a, as recorded": "not repeated here: another environment or processor",
+        "b, as recorded": "",
+        "3 seeds of a": "",
+    }
+    assert said["val/accuracy"].to_list() == [
+        "+0.0000",
+        "+0.2000",
+        "+0.0200",
+        "+0.0500",
+        "+0.2000",
+        "+0.2000",
+        "±0.0300",
+    ]
+
+
+def test_what_can_be_taken_is_named_and_how_it_differs(run: Record, tmp_path: Path) -> None:
+    other = shutil.copytree(run.folder, tmp_path / "out/adhoc/two")
+    settings = {**run.config, "threads": 2, "model": {**run.config["model"], "max_depth": 8, "random_state": 0}}
+    compose.dump(other / "config.yaml", settings)
+    origin = run.provenance | {"config": record.digests.file_digest(other / "config.yaml")}
+    record.write_json(other / "provenance.json", origin | {"data": origin["data"] | {"raw": "other"}})
+    found = dict(why.differences(run, Record(other)))
+    assert list(found) == ["threads", "config", "data"]
+    assert found["config"] == "model.max_depth 3 -> 8" and found["threads"] == "1 -> 2"
+
+
 def test_a_run_is_found_by_its_folder_or_its_id(run: Record) -> None:
     cfg = compose.compose("tracking=none", f"paths.out={run.folder.parents[1]}")
     for name in (str(run.folder), run.provenance["record_id"]):
