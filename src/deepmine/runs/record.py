@@ -63,7 +63,8 @@ class Record:
     @property
     def overrides(self) -> list[str]:
         """The settings of its command line, but not where it is written and sent; those chosen by name come last."""
-        words = [word for word in self.provenance["command"][2:] if not re.match(r"(paths|run|chain|tracking)\b", word)]
+        elsewhere = r"(paths|run|config|chain|tracking)\b"
+        words = [word for word in self.provenance["command"][2:] if not re.match(elsewhere, word)]
         return sorted(words, key=lambda word: word.startswith(("experiment=", "data=", "model=")))
 
     @property

@@ -84,6 +84,12 @@ class Config(Strict):
     cv: int | None = Field(ge=2)
     chain: bool
     run: Text | None
+    config: Text | None
+    a: Text | None
+    b: Text | None
+    tolerance: float | None = Field(ge=0)
+    env: Literal["here", "exact"]
+    yes: bool
     overwrite: bool
     port: int = Field(ge=1, lt=2**16)
     mend: bool

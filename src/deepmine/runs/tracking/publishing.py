@@ -49,7 +49,7 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
             _send_files(client, record, run_id)
             _send_folds(client, record, run)
         _set_status(client, record, run_id)
-        if above := run.data.tags.get(store.PARENT):
+        if (above := run.data.tags.get(store.PARENT)) and record.provenance.get("trial"):
             _conclude_sweep(client, run.info.experiment_id, above, record.config["task"])
         if run.data.tags.get(PUBLISHED) != digest:
             if send_model and finished:
@@ -105,6 +105,9 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> Ru
             name = f"sweep {trial['sweep']}"
             above = store.find_or_create_run(client, experiment, trial["sweep"], shared, name, start)
         tags |= {"trial": trial["number"], store.PARENT: above.info.run_id}
+    if first := provenance.get("reproduces"):
+        found = client.search_runs([experiment], f"tags.`{store.RECORD_ID}` = '{first}'", max_results=1)
+        tags |= {"reproduces": first, "kind": "rebuilt", **({store.PARENT: found[0].info.run_id} if found else {})}
     run = store.find_or_create_run(client, experiment, provenance["record_id"], tags, _name(record), start)
     if missing := [Param(key, value) for key, value in _flat(settings) if key not in run.data.params]:
         client.log_batch(run.info.run_id, params=missing)

@@ -11,7 +11,7 @@ import os
 import re
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,20 @@ def require_kept(listed: Callable[[str | None], list[FileInfo]], files: Mapping[
     kept = dict(below(None))
     if lost := sorted(name for name, path in files.items() if kept.get(name) != path.stat().st_size):
         raise UserError(f"MLflow said that it has taken these files, but has not kept them: {', '.join(lost)}")
+
+
+def fetch(uri: str, name: str, out: Path, files: Iterable[str]) -> Path | None:
+    """The record of a run, which MLflow's id or its record id names, in a folder below `out`; None: it has none."""
+    client = connect(uri)
+    everywhere = [found.experiment_id for found in client.search_experiments()]
+    for query in (f"attributes.run_id = '{name}'", f"tags.`{RECORD_ID}` = '{name}'") if name.isalnum() else ():
+        for run in client.search_runs(everywhere, query, max_results=1):
+            folder = out / run.data.tags[RECORD_ID]
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in {file.path for file in client.list_artifacts(run.info.run_id)} & {*files}:
+                client.download_artifacts(run.info.run_id, path, str(folder))
+            return folder
+    return None
 
 
 def share_view(client: mlflow.MlflowClient, experiment: str, task: str) -> None:
