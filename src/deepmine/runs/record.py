@@ -7,6 +7,7 @@ metrics.jsonl     curves: one line per epoch                       train
 model.skops       the fitted pipeline; see pipelines.save          train
 cv.csv, cv.json   the scores of each fold, if asked for            train
 status.json       RUNNING, FINISHED, FAILED or KILLED, and why     train
+checkpoint.skops  how far a network is, until it is fitted         train
 metrics.json      final scores, by part                            evaluate
 evaluation/       predictions, figures, curves, status.json        evaluate
 
@@ -42,7 +43,8 @@ STAGE = '"stage"'  # in every status.json
 EVALUATION = {"status.json": STAGE, "*": ""}
 FILES = {"provenance.json": '"record_id"', "status.json": STAGE, "evaluation/status.json": STAGE}
 FILES |= dict.fromkeys(("config.yaml", "patch.diff", "metrics.json", "metrics.jsonl", "cv.csv", "cv.json"), "")
-FILES |= {"model.skops": "", "model.pickle": ""}
+CHECKPOINT = "checkpoint.skops"
+FILES |= {"model.skops": "", "model.pickle": "", CHECKPOINT: ""}
 
 
 @dataclass
@@ -64,7 +66,11 @@ class Record:
     @property
     def overrides(self) -> list[str]:
         """The settings of its command line, but not where it is written and sent; those chosen by name come last."""
-        words = [word for word in self.provenance["command"][2:] if not re.match(r"(paths|run|chain|tracking)\b", word)]
+        words = [
+            word
+            for word in self.provenance["command"][2:]
+            if not re.match(r"(paths|run|chain|tracking|resume)\b", word)
+        ]
         return sorted(words, key=lambda word: word.startswith(("experiment=", "data=", "model=")))
 
     @property
@@ -105,10 +111,16 @@ class Record:
         may_hold = compose.compose(trains=False).trusted if trusted is None else trusted
         return pipelines.load(self.folder / "model.skops", may_hold), data
 
+    @cached_property
+    def logged(self) -> int:
+        """Epochs in the curves before the first call of `log`, which a run that goes on may repeat."""
+        return len(self.curves)
+
     def log(self, epoch: int, values: dict[str, float]) -> None:
-        """Append one epoch's values to the curves."""
-        with (self.folder / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps({"epoch": epoch, "time": time.time(), **values}) + "\n")
+        """Append one epoch's values to the curves, unless they are there."""
+        if epoch > self.logged:
+            with (self.folder / "metrics.jsonl").open("a") as file:
+                file.write(json.dumps({"epoch": epoch, "time": time.time(), **values}) + "\n")
 
     def move(self, place: Path) -> None:
         """Take the place that `claimed` holds; an older record there is replaced."""
@@ -138,13 +150,17 @@ def find_all(out: Path, kinds: Sequence[str] = ("runs", "adhoc")) -> list[Record
 
 
 @contextmanager
-def claimed(place: Path, drafts: Path) -> Iterator[Path]:
-    """Where to build the record of a run that will end in `place`; UserError: another run or other files are there."""
+def claimed(place: Path, drafts: Path, begun: Path | None = None) -> Iterator[Path]:
+    """Where to build the record of a run that will end in `place`: the folder where it has `begun`, or a free one.
+
+    UserError: another run or other files are there.
+    """
     folders.require_ours(place, FILES)
     hint = f"Wait for it, or give this run a folder of its own: run={drafts / place.name}-2"
     with folders.locked(place, 0, hint):
-        free = not place.exists() or not any(place.iterdir())
-        folder = place if free else drafts / f"{place.name}-{datetime.now():%Y%m%d-%H%M%S}-{token_hex(2)}"
+        free = begun == place or not place.exists() or not any(place.iterdir())
+        draft = drafts / f"{place.name}-{datetime.now():%Y%m%d-%H%M%S}-{token_hex(2)}"
+        folder = begun or (place if free else draft)
         try:
             yield folder
         except BaseException:

@@ -84,6 +84,7 @@ class Config(Strict):
     cv: int | None = Field(ge=2)
     chain: bool
     run: Text | None
+    resume: bool
     overwrite: bool
     port: int = Field(ge=1, lt=2**16)
     path: str | None

@@ -119,7 +119,7 @@ def _send_files(client: mlflow.MlflowClient, record: Record, run_id: str) -> Non
     for path in record.folder.iterdir():
         if path.is_dir():
             client.log_artifacts(run_id, str(path), path.name)
-        elif path.name not in ("model.skops", "model.pickle"):
+        elif path.name not in ("model.skops", "model.pickle", "checkpoint.skops"):
             client.log_artifact(run_id, str(path))
     if (prepared := _prepared(record)) and (prepared / report.FILE).is_file():
         client.log_artifact(run_id, str(prepared / report.FILE), "data")
