@@ -68,9 +68,11 @@ def attempts(
             return measure(self, part, X, y)
 
         monkeypatch.setattr(training.Training, "_measure", measured)
-        fitted, logged = make(), []
+        fitted, logged = make(), []  # what `on_epoch` is told
         try:
-            fitted.fit(*rows(0, name), eval_set=rows(1, name), on_epoch=lambda *v: logged.append(v), checkpoint=state)
+            fitted.fit(
+                *rows(0, name), eval_set=rows(1, name), on_epoch=lambda *v, to=logged: to.append(v), checkpoint=state
+            )
         except (SystemExit, ConnectionAbortedError):
             continue
         assert logged == list(enumerate(fitted.history_, start=1))  # all, from 1, whoever has them already

@@ -21,8 +21,8 @@ from deepmine.runs import record
 
 KILLS = int(os.environ.get("FAULTS", "2"))
 NET = ["experiment=voices_gru", "trainer.max_epochs=120", "model.patience=110", "model.lr=0.001"]
-FOLDS = ["experiment=ferry_mlp", "trainer.max_epochs=100", "cv=4", "model.net_params.dropout=0.1"]
-SWEEP = ["experiment=ferry_mlp", "trainer.max_epochs=100", "model.net_params.dropout=0.1,0.3", "seed=1,2"]
+FOLDS = ["experiment=ferry_mlp", "trainer.max_epochs=60", "cv=4", "model.net_params.dropout=0.1"]
+SWEEP = ["experiment=ferry_mlp", "trainer.max_epochs=60", "model.net_params.dropout=0.1,0.3", "seed=1,2"]
 SERVER = """
 import json, os, sys
 from deepmine import cli

@@ -114,7 +114,7 @@ class Record:
     @cached_property
     def logged(self) -> int:
         """Epochs in the curves before the first call of `log`, which a run that goes on may repeat."""
-        return len(self.curves)
+        return len(self.curves) if (self.folder / "metrics.jsonl").exists() else 0
 
     def log(self, epoch: int, values: dict[str, float]) -> None:
         """Append one epoch's values to the curves, unless they are there."""
