@@ -4,7 +4,7 @@ from pathlib import Path
 
 from conftest import ROOT
 
-MAX_LINES = 5905  # of src, without blank ones; docstrings and comments count
+MAX_LINES = 5785  # of src, without blank ones; docstrings and comments count
 MAX_FILE = 215
 
 

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from conftest import cut, prepared
+from conftest import cut, local_store, prepared
 from deepmine import ROOT, tasks
 from deepmine.commands import configure, evaluate
 from deepmine.config import compose
@@ -180,7 +180,7 @@ def test_the_record_has_the_folds_beside_the_final_fit(finished: record.Record) 
 
 
 def test_folds_are_children_in_mlflow_and_stay_as_many(finished: record.Record, tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    uri = local_store(tmp_path)
     client = mlflow.MlflowClient(uri)
     for _ in range(2):
         parent = client.get_run(publishing.publish(finished, uri, False, []))

@@ -103,7 +103,8 @@ def test_every_model_says_what_it_does_and_which_data_it_takes(name: str) -> Non
 def test_the_same_seed_gives_the_same_bits_and_a_saved_model_the_same_answers(
     name: str, task: str, kind: str, tmp_path: Path
 ) -> None:
-    cfg, few = composed(name, task, kind, "trainer.max_epochs=1"), cut(rows(task, kind), 60)
+    quick = ["trainer.max_epochs=1", *(["model.n_estimators=10"] if "n_estimators" in FILES[name] else [])]
+    cfg, few = composed(name, task, kind, *quick), cut(rows(task, kind), 60)
     one, two = (fit(cfg, few.train, few.val) for _ in range(2))
     pipelines.save(one, tmp_path / "model.skops")
     loaded = pipelines.load(tmp_path / "model.skops", cfg.trusted)

@@ -17,7 +17,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from deepmine.data.dataset import Dataset, Part
 from deepmine.models.transformers import Flatten, SequenceScaler, SequenceSummary, TextEncoder
 from deepmine.tasks import Report, anomalies, classification, explain, regression
-from deepmine.tasks.explain import feature_names, importance
+from deepmine.tasks.explain import feature_names
 
 TABLE = {"kind": "table", "columns": ["noise", "tells", "flat"]}
 
@@ -61,69 +61,29 @@ def classifier(part: Part) -> Pipeline:
 SECOND = FunctionTransformer(lambda X: X[:, 1])  # its two features at step 1, which every sequence has
 
 
-@pytest.mark.parametrize(
-    ("part", "step", "info", "tells"),
-    [
-        (table(), FunctionTransformer(), TABLE, ["tells"]),
-        (sequences(), SECOND, {"kind": "sequence", "columns": ["a", "b"]}, ["step 1", "b"]),
-        (images(), Flatten(), {"kind": "image"}, ["patch at pixel 5,2"]),
-    ],
-    ids=["table", "sequence", "image"],
-)
-def test_the_part_that_tells_is_found(part: Part, step, info: dict, tells: list) -> None:
-    pipeline = make_pipeline(step, StandardScaler(), LogisticRegression(max_iter=1000)).fit(part.X, part.y)
-    found = importance.importance(pipeline, part, info, "accuracy")
-    assert list(found) == ["input", "importance", "deviation"]
-    ranked = found.sort_values("importance", ascending=False, ignore_index=True)
-    first, others = ranked[: len(tells)], ranked[len(tells) :]
-    assert first["input"].tolist() == tells and first["importance"].between(0.3, 0.7).all()
-    assert others["importance"].max() < 0.2
-    says = rf"Most important, in this order: {tells[0]}[,.].*Shuffling the first lowers test accuracy by 0\.\d+\."
-    assert re.match(says, importance.in_words(ranked, "accuracy"))
-    pd.testing.assert_frame_equal(found, importance.importance(pipeline, part, info, "accuracy"))
-    assert importance.figure(found, part.X, "accuracy").axes
+def test_the_column_that_tells_is_found() -> None:
+    part = table()
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(part.X, part.y)
+    found = explain.importance(pipeline, part, "accuracy")
+    assert list(found) == ["column", "importance", "deviation"] and found["column"][0] == "tells"
+    assert 0.3 < found["importance"][0] < 0.7 and found["importance"][1:].max() < 0.2
+    says = r"Most important, in this order: tells\..*Shuffling the first lowers test accuracy by 0\.\d+\."
+    assert re.match(says, explain.in_words(found, "accuracy"))
+    pd.testing.assert_frame_equal(found, explain.importance(pipeline, part, "accuracy"))
+    assert explain.importance_figure(found, "accuracy").axes[0].get_yticklabels()[0].get_text() == "tells"
 
 
 def test_a_model_that_depends_on_nothing_says_so() -> None:
     part = table()
-    found = importance.importance(classifier(part_of(part.X * 0, part.y)), part, TABLE, "accuracy")
-    assert "no more than chance" in importance.in_words(found, "accuracy")
-
-
-def test_an_exchange_moves_values_between_the_rows_that_have_them() -> None:
-    X, sources = sequences().X, np.random.default_rng(1).permutation(200)
-    new = importance.exchanged(X, (slice(None), 1), sources)
-    np.testing.assert_array_equal(np.isnan(new), np.isnan(X))
-    np.testing.assert_array_equal(new[:, :, 0], X[:, :, 0])
-    both = ~np.isnan(X[:, :, 1]) & ~np.isnan(X[sources][:, :, 1])
-    np.testing.assert_array_equal(new[:, :, 1], np.where(both, X[sources][:, :, 1], X[:, :, 1]))
-
-
-def test_steps_are_taken_together_where_there_are_many() -> None:
-    names = [name for name, _ in importance._inputs(np.zeros((2, 50, 1)), {"kind": "sequence", "columns": ["a"]})]
-    assert names[0] == "steps 0-2" and names[-1] == "steps 48-49" and len(names) == importance.RUNS
-
-
-def test_patches_cover_an_image_once() -> None:
-    seen = np.zeros((1, 30, 5))
-    for place in importance.patches(30, 5):
-        seen[place] += 1
-    assert (seen == 1).all()
+    found = explain.importance(classifier(part_of(part.X * 0, part.y)), part, "accuracy")
+    assert "no more than chance" in explain.in_words(found, "accuracy")
 
 
 def test_the_rows_looked_at_are_limited() -> None:
     part, seen = table(3000), []
     model = make_pipeline(FunctionTransformer(lambda X: seen.append(len(X)) or X), LogisticRegression())
-    importance.importance(model.fit(part.X, part.y), part, TABLE, "accuracy")
-    assert max(seen[1:]) == importance.ROWS
-
-
-def test_partial_dependence_of_a_line_is_its_slope() -> None:
-    part = table()
-    line = make_pipeline(FunctionTransformer(), LinearRegression()).fit(part.X, 3 * part.X["tells"] + 1)
-    [axes] = explain.partial_dependence(line, part.X, ["tells"]).axes[-1:]
-    drawn = axes.lines[0].get_xydata()
-    np.testing.assert_allclose(drawn[:, 1], 3 * drawn[:, 0] + 1, atol=1e-6)
+    explain.importance(model.fit(part.X, part.y), part, "accuracy")
+    assert max(seen[1:]) == explain.MOST
 
 
 def test_pixels_that_matter_are_found_and_add_up() -> None:
@@ -208,11 +168,11 @@ def test_the_column_that_makes_a_row_strange_is_named_behind_any_step() -> None:
     assert "flat" not in first + second and "colour" not in first + second
 
 
-def test_a_regression_on_a_table_has_partial_dependence_too() -> None:
+def test_a_regression_on_a_table_has_importance_too() -> None:
     part = table()
     line = make_pipeline(StandardScaler(), LinearRegression())
     found = reported(regression, part_of(part.X, 3 * part.X["tells"].to_numpy()), {**TABLE, "target": "y"}, line)
-    assert {name for name, _ in found.figures} == {"predictions", "importance", "partial_dependence"}
+    assert {name for name, _ in found.figures} == {"predictions", "importance"}
     names = [*TABLE["columns"], "actual", "predicted", "residual"]
     assert list(found.tables["largest_errors"]) == ["row", *names]
 
@@ -237,16 +197,16 @@ STUMP = DecisionTreeClassifier(max_depth=1, max_features=1, random_state=0)
 @pytest.mark.parametrize(
     ("make", "step", "model", "pictures"),
     [
-        (table, SimpleImputer(), STUMP, {"importance", "tree", "partial_dependence"}),
-        (images, Flatten(), STUMP, {"importance", "tree", "confident_mistakes"}),
+        (table, SimpleImputer(), STUMP, {"importance", "tree"}),
+        (images, Flatten(), STUMP, {"tree", "confident_mistakes"}),
         (
             images,
             FunctionTransformer(np.float32),
             {"network": "MLP"},
-            {"importance", "confident_mistakes", "attributions"},
+            {"confident_mistakes", "attributions"},
         ),
-        (sequences, SECOND, LogisticRegression(), {"importance"}),
-        (sequences, SequenceScaler(), {"hidden_size": 4}, {"importance", "attributions"}),
+        (sequences, SECOND, LogisticRegression(), set()),
+        (sequences, SequenceScaler(), {"hidden_size": 4}, {"attributions"}),
         (texts, CountVectorizer(analyzer="char"), LogisticRegression(), set()),
         (texts, TextEncoder(), {"hidden_size": 4}, {"attributions"}),
     ],
@@ -272,8 +232,7 @@ def test_a_model_of_a_series_shows_what_suits_it(step: Any, model: Any, more: se
     part, series = sequences(), {**KINDS[sequences], "target": "next", "persistence": 1}
     part = part_of(part.X[:, :3], part.X[:, 1, 1].astype(float))
     found = reported(regression, part, series, make_pipeline(step, net(**model) if isinstance(model, dict) else model))
-    assert {name for name, _ in found.figures} == {"predictions", "forecast", "importance"} | more
-    assert found.tables["importance"]["importance"].is_monotonic_decreasing
+    assert {name for name, _ in found.figures} == {"predictions", "forecast"} | more
 
 
 def reported(task: Any, part: Part, info: dict, pipeline: Pipeline) -> Report:

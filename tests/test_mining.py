@@ -108,17 +108,6 @@ def test_profiles_are_in_original_units_with_sizes_and_majority_classes() -> Non
     assert found.loc["0", "majority_class"] == "b" and found.loc["0", "class_share"] == pytest.approx(15 / 29)
 
 
-@pytest.mark.parametrize(("height", "says"), [(None, "Clusters differ most in height, 9"), (1.0, "in weight, ")])
-def test_the_column_that_separates_is_named(height: float | None, says: str) -> None:
-    X, group = table()
-    X = X if height is None else X.assign(height=height)
-    parts = [Part(X, None, np.char.add(n, np.arange(60).astype(str))) for n in "abc"]
-    some = Clustered(None, group, X[["weight"]].to_numpy())
-    data, both = Dataset({"kind": "table"}, *parts), {"train": some, "test": some}
-    found = clustering.report(None, data, both, clustering.TASK.scores(data, both, 0))
-    assert says in found.findings[-1] and list(found.tables) == ["clusters"]
-
-
 # ---- components
 
 

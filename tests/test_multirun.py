@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from conftest import stage
+from conftest import local_store, stage
 from deepmine import ROOT
 from deepmine.commands import sweep as sweep_verb
 from deepmine.config import compose
@@ -44,7 +44,7 @@ def trial(folder: Path, number: int, fails: bool = False) -> record.Record:
 
 
 def test_trials_stand_below_one_parent_and_stay_as_many(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    uri = local_store(tmp_path)
     trials = [trial(tmp_path, number) for number in range(2)]
     for run in [*trials, *trials]:
         (run.folder / "note.txt").write_text("something new to send")
@@ -62,7 +62,7 @@ def test_trials_stand_below_one_parent_and_stay_as_many(tmp_path: Path) -> None:
 
 
 def test_the_parent_says_which_trial_the_validation_rows_choose(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    uri = local_store(tmp_path)
     for number in (1, 0, 2):
         publishing.publish(trial(tmp_path, number), uri, False, [])
     [parent] = [run for run in runs_of(uri) if run.data.tags.get("kind") == "sweep"]
@@ -96,8 +96,8 @@ def test_the_best_trial_has_the_lowest_error_where_lower_is_better() -> None:
 def test_a_run_of_its_own_has_no_parent(tmp_path: Path) -> None:
     single = trial(tmp_path, 0)
     record.write_json(single.folder / "provenance.json", {**single.provenance, "trial": None})
-    publishing.publish(single, f"sqlite:///{tmp_path}/mlflow.db", False, [])
-    [run] = runs_of(f"sqlite:///{tmp_path}/mlflow.db")
+    publishing.publish(single, uri := local_store(tmp_path), False, [])
+    [run] = runs_of(uri)
     assert "mlflow.parentRunId" not in run.data.tags
 
 

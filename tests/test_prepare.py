@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from deepmine.config.errors import UserError
-from deepmine.data.ledger import Entry
+from deepmine.data.ledger import Entry, Ledger
 from deepmine.data.preparing import privacy, report
 from deepmine.data.preparing.prepare import Prepared, prepare
 
@@ -176,10 +176,7 @@ def test_what_the_contract_rejects_is_counted_and_listed(folder: Path) -> None:
 @pytest.mark.parametrize("kind", ["table", "image"])
 def test_the_report_is_one_page_the_same_each_time(folder: Path, kind: str) -> None:
     data = made(folder, query("key, a, y, month") if kind == "table" else IMAGES, kind, task="clustering")
-    account = {
-        "ledger": [Entry("read", "<script>", 0, 20)],
-        "made_from": dict.fromkeys(("raw", "settings", "code"), ""),
-    }
-    pages = [report.page(data.dataset, account) for _ in range(2)]
+    ledger = Ledger([Entry("read", "<script>", 0, 20)])
+    pages = [report.page(data.dataset, ledger) for _ in range(2)]
     assert pages[0] == pages[1] and "&lt;script&gt;" in pages[0]
     assert not re.search(r"(src=.?(http|/)|<link|@import|url\(.?http)", pages[0])

@@ -15,7 +15,7 @@ import mlflow
 import pytest
 from omegaconf import DictConfig
 
-from conftest import cut, environment, prepared, stage
+from conftest import cut, environment, local_store, prepared, stage
 from deepmine import ROOT
 from deepmine.commands import evaluate, train
 from deepmine.commands import publish as sending
@@ -52,7 +52,7 @@ def test_a_record_is_whole(finished: record.Record) -> None:
         "evaluation/status.json", "evaluation/predictions.csv", "evaluation/curves/loss.csv",
         "evaluation/curves/accuracy.csv", "evaluation/figures/confusion_matrix.png",
         "evaluation/figures/learning_curves.png", "evaluation/figures/roc_pr_calibration.png",
-        "evaluation/figures/importance.png", "evaluation/figures/partial_dependence.png",
+        "evaluation/figures/importance.png",
         "evaluation/knowledge/importance.csv", "evaluation/knowledge/knowledge.md",
         "evaluation/knowledge/classes.csv", "evaluation/knowledge/confident_mistakes.csv",
     }  # fmt: skip
@@ -270,7 +270,7 @@ def publish(run: record.Record, uri: str) -> mlflow.entities.Run:
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
+    return local_store(tmp_path_factory.mktemp("mlflow"))
 
 
 def test_mlflow_gets_the_whole_record(finished: record.Record, uri: str) -> None:
@@ -315,9 +315,9 @@ def test_no_report_or_example_of_data_that_became_others(finished: record.Record
     origin = json.loads((folder / "provenance.json").read_text())
     origin["record_id"], origin["data"]["digest"] = "another", "of older rows.dir"
     (folder / "provenance.json").write_text(json.dumps(origin))
-    run = publish(record.Record(folder), f"sqlite:///{tmp_path}/mlflow.db")
+    run = publish(record.Record(folder), uri := local_store(tmp_path))
     assert run.data.metrics["fit_seconds"] == 1.5 and (finished.folder / "model.skops").is_file()
-    files = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").list_artifacts(run.info.run_id)
+    files = mlflow.MlflowClient(uri).list_artifacts(run.info.run_id)
     assert "metrics.json" in {file.path for file in files} and "data" not in {file.path for file in files}
     loaded = mlflow.sklearn.load_model(f"models:/{run.outputs.model_outputs[0].model_id}")
     assert loaded.steps

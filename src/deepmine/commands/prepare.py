@@ -28,8 +28,8 @@ def main(cfg: DictConfig) -> None:
     settings, raw_folder, folder = compose.plain(cfg)["data"], require_raw(cfg), Path(cfg.folders.dataset)
     made = prepare.prepare(cfg.choices.data, settings, raw_folder)
     account = {"made_from": _made_from(settings, raw_folder), "ledger": [entry._asdict() for entry in made.ledger]}
-    page = report.page(made.dataset, account)
-    files = {ACCOUNT: json.dumps(account, indent=2), REJECTS: made.rejects.to_csv(index=False), report.FILE: page}
+    page, rejects = report.page(made.dataset, made.ledger), made.rejects.to_csv(index=False)
+    files = {ACCOUNT: json.dumps(account, indent=2), REJECTS: rejects, report.FILE: page}
     dataset.save(made.dataset, folder, files)
     for entry in made.ledger:
         change = entry.rows_before - entry.rows_after

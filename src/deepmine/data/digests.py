@@ -3,7 +3,6 @@
 import json
 import sys
 import time
-from contextlib import nullcontext
 from functools import cache
 from hashlib import file_digest as hashed
 from hashlib import md5
@@ -14,9 +13,8 @@ import yaml
 from pathspec import GitIgnoreSpec
 
 from deepmine import ROOT
-from deepmine.data.progress import watched
+from deepmine.data.progress import progress
 
-LARGE = 2**25  # bytes; less takes some 50 ms
 RACY = 2 * 10**9  # nanoseconds; what changed so recently may change again within the same time stamp
 
 
@@ -29,7 +27,7 @@ def file_digest(path: Path) -> str:
 
 @cache
 def _md5(path: Path, size: int, *times: int) -> str:
-    with path.open("rb") as file, watched(f"checking {path}", file.tell, size) if size > LARGE else nullcontext():
+    with path.open("rb") as file:
         return hashed(file, lambda: md5(usedforsecurity=False)).hexdigest()
 
 
@@ -46,7 +44,7 @@ def file_digests(folder: Path) -> dict[str, str]:
     whole = ignored.match_file(relpath(folder, ROOT))
     return {
         path.relative_to(folder).as_posix(): file_digest(path)
-        for path in folder.rglob("*")
+        for path in progress(f"checking {folder}", iterable=list(folder.rglob("*")))
         if path.is_file() and path.name != ".gitignore" and (whole or not ignored.match_file(relpath(path, ROOT)))
     }
 

@@ -102,13 +102,6 @@ def report(pipeline: Pipeline, data: Dataset, parts: dict[str, Clustered], score
             f"Refitted on halves of the training rows, the clusters agree to an adjusted Rand index of "
             f"{train.resampled.mean():.3f} (worst half {train.resampled.min():.3f}; 1 is equal, 0 is chance)."
         )
-    if isinstance(data.train.X, pd.DataFrame):
-        numbers = data.train.X.select_dtypes("number")
-        share = (numbers.groupby(labels).transform("mean").var() / numbers.var()).dropna()  # eta squared
-        if len(share):
-            findings.append(
-                f"Clusters differ most in {share.idxmax()}, {share.max():.0%} of whose variance they explain."
-            )
     return Report({"clusters": profiles(data.train, labels)}, findings, _figures(parts["test"]))
 
 

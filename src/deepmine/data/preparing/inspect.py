@@ -32,7 +32,7 @@ FOLDER = (
 )
 ANSWERS = """Give the same command with an answer, which the YAML will keep (several in one `read`):
   numbers  'read={{decimal: ","}}', 'read={{thousands: ","}}', or 'read={{null_values: [{word}]}}' for what is missing
-  text     'read={{dtype: {{<column>: VARCHAR}}}}', numbers (9E9, inf) 'read={{dtype: {{<column>: DOUBLE}}}}'
+  text     'read={{dtype: {{<column>: VARCHAR}}}}', numbers (inf) 'read={{dtype: {{<column>: DOUBLE}}}}'
   lines    'read={{names: [a, b]}}', 'read={{skiprows: 1}}', or 'read={{baskets: true}}' if each is a basket"""
 UNJOINED = (
     "Which rows of {} belong to a row of {}? No column of the same name is a key, so the query leaves them out. Add a "

@@ -1,14 +1,13 @@
 """The data report: one page for a browser about what a data set holds and what preparing did to it."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from deepmine.data.dataset import Dataset
+from deepmine.data.ledger import Ledger
 from deepmine.data.preparing.examples import describe
 from deepmine.data.raw import Raw
 
@@ -16,8 +15,8 @@ FILE = "report.html"
 ROWS, COLUMNS = 10_000, 30  # training rows, evenly spread, and last columns that are summarised: a few seconds
 
 
-def page(dataset: Dataset, account: Mapping[str, Any]) -> str:
-    """The page as HTML, which needs no other file and no network: `account` and training rows, after privacy rules."""
+def page(dataset: Dataset, ledger: Ledger) -> str:
+    """The page as HTML, which needs no other file and no network: the ledger and training rows, after privacy rules."""
     from jinja2 import Environment
 
     text = Path(__file__).with_name("report.html.jinja").read_text(encoding="utf-8")
@@ -29,7 +28,7 @@ def page(dataset: Dataset, account: Mapping[str, Any]) -> str:
     shown = table.iloc[:, -COLUMNS:]
     return template.render(
         info=info,
-        account=account,
+        ledger=[entry._asdict() for entry in ledger],
         parts=dict(dataset.parts()),
         shown=f"{len(shown):,} of {n:,} training rows, {shown.shape[1]} of {table.shape[1]} columns",
         summary=_summary(shown),

@@ -110,25 +110,16 @@ def _from_csv(
         if file.encoding is not None:
             paths = [_in_utf_8(path, file.encoding, Path(scratch, f"{n}-{path.stem}")) for n, path in enumerate(paths)]
         _create(db.read_csv, table, paths, options)
-        made, names, questions, whole = db.table(quoted(table)), list(map(str, paths)), [], []
+        made, questions = db.table(quoted(table)), []
         if not given.keys() & {"delimiter", "header", "names", "skiprows"}:
-            [top] = db.execute("SELECT SkipRows, HasHeader FROM sniff_csv(?)", names[:1]).fetchall()
+            [top] = db.execute("SELECT SkipRows, HasHeader FROM sniff_csv(?)", [str(paths[0])]).fetchall()
             found = f"{top[0]} lines at the top were skipped, and {'a' if top[1] else 'no'} header was found"
             questions += [f"{found}; set `skiprows` or `names`, or correct the file"] if top != (0, True) else []
         if len(made.columns) == 1 and "delimiter" not in given and re.search(r"[,;\t|]", made.columns[0]):
             raise UserError(f"{file.path} is not a table: {DIVIDED}.")
         for column, kind in zip(made.columns, map(str, made.types), strict=True):
-            name = quoted(column)
             if kind == "VARCHAR" and column not in options["dtype"]:
                 questions += _looks_like_numbers(db, table, column)
-            elif kind == "DOUBLE" and not made.filter(f"{name} <> round({name})").limit(1).fetchall():
-                whole.append(column)
-        if whole:  # 12E3 is 12000.0 to DuckDB
-            options["dtype"] = dict.fromkeys(whole, "VARCHAR") | options["dtype"]
-            codes = [f"count_if(regexp_full_match({quoted(c)}::VARCHAR, '[0-9]+[eE][0-9]+'))" for c in whole]
-            counts = db.read_csv(names, **options).aggregate(", ".join(codes)).fetchall()[0]  # type: ignore[arg-type]
-            said = "`{}` was read as numbers, but {} values look like 9E9: are they codes?"
-            questions += [said.format(column, n) for column, n in zip(whole, counts, strict=True) if n]
     return questions
 
 

@@ -1,6 +1,7 @@
 """Tables: files or database tables, selected from and joined by one SQL query in DuckDB."""
 
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +15,6 @@ from numpy.typing import NDArray
 from deepmine.config.errors import UserError, nearest
 from deepmine.config.schema.source import File
 from deepmine.data.ledger import Ledger
-from deepmine.data.progress import watched
 from deepmine.data.raw import Raw
 from deepmine.data.readers.files import explained, load, quoted
 
@@ -48,15 +48,14 @@ def read(
     ledger = Ledger()
     with TemporaryDirectory(prefix="deepmine-") as scratch, duckdb.connect(f"{scratch}/tables.duckdb") as db:
         db.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{MEMORY}'")
-        db.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
-        with watched(f"reading {folder}", db.query_progress):
-            for table, file in files.items():
-                load(db, folder, table, File.model_validate(file), null_values, ledger)
-            account(db, list(files), keys or {}, ledger)
-            # a query sees the declared files only, which are versioned; the last bit of a sum depends on its order
-            db.execute("SET enable_external_access = false; SET threads = 1")
-            sizes = {table: db.table(quoted(table)).shape[0] for table in files}
-            frame = _selected(db, list(files), query, row_id, target)
+        db.execute(f"SET enable_progress_bar = {sys.stdout.isatty()}")  # after two seconds
+        for table, file in files.items():
+            load(db, folder, table, File.model_validate(file), null_values, ledger)
+        account(db, list(files), keys or {}, ledger)
+        # a query sees the declared files only, which are versioned; the last bit of a sum depends on its order
+        db.execute("SET enable_external_access = false; SET threads = 1")
+        sizes = {table: db.table(quoted(table)).shape[0] for table in files}
+        frame = _selected(db, list(files), query, row_id, target)
     said = f"{len(frame)} rows from {sizes[first]} of {first}"
     if query is not None:
         ledger.add("integrate", f"query: {said}", sizes[first], len(frame))

@@ -10,41 +10,64 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.inspection import PartialDependenceDisplay
+from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 from sklearn.tree import BaseDecisionTree, plot_tree
 
-from deepmine.data.dataset import Dataset
+from deepmine.data.dataset import Dataset, Part
 from deepmine.figures import EXAMPLES, image_figure
 from deepmine.tasks import Report
-from deepmine.tasks.explain import importance
 
-DEPTH, CLASSES = 3, 6  # of a tree's figure; lines of partial dependence
+DEPTH, BARS = 3, 20  # of a tree's figure; columns in the figure of importance
+REPEATS, MOST = 5, 1000  # shuffles of each column; rows that are looked at
 ROWS = {"train": "training", "val": "validation", "test": "test"}  # what a person calls the rows of a part
 STEPS = 32  # of the way from an empty input to the full one
 
 
 def explain(pipeline: Pipeline, data: Dataset, predicted: NDArray, scoring: str) -> Report:
-    """The importance of each input to a score of the test rows ("accuracy", "r2"), and what else suits the model."""
-    is_text = data.info["kind"] == "text"  # the same position in two texts does not mean the same
-    found = None if is_text else importance.importance(pipeline, data.test, data.info, scoring)
+    """The importance of a table's columns to a score of the test rows ("accuracy", "r2"), and what suits the model."""
+    is_table = data.info["kind"] == "table"
+    found = importance(pipeline, data.test, scoring) if is_table else pd.DataFrame()
 
     def figures() -> Iterator[tuple[str, Figure]]:
-        if found is not None:
-            yield "importance", importance.figure(found, data.test.X, scoring)
+        if is_table:
+            yield "importance", importance_figure(found, scoring)
         if isinstance(pipeline[-1], BaseDecisionTree):
             yield "tree", tree(pipeline[-1], feature_names(pipeline, data.train.X, data.info["columns"]))
-        if found is not None and data.info["kind"] == "table":
-            numbers = found["input"].isin(data.test.X.select_dtypes("number")) & (found["importance"] > 0)
-            if columns := found[numbers].nlargest(2, "importance")["input"].tolist():
-                yield "partial_dependence", partial_dependence(pipeline, data.test.X, columns)
         if len(getattr(pipeline[-1], "input_shape_", ())) > 1:  # a network on images, sequences or texts
             yield "attributions", attribution_figure(pipeline, data, predicted)
 
-    if found is None:
-        return Report({}, [], figures())
-    ranked = found.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
-    return Report({"importance": ranked}, [importance.in_words(ranked, scoring)], figures())
+    tables, findings = ({"importance": found}, [in_words(found, scoring)]) if is_table else ({}, [])
+    return Report(tables, findings, figures())
+
+
+def importance(pipeline: Pipeline, part: Part, scoring: str) -> pd.DataFrame:
+    """How much a score falls when a column is shuffled between rows, most first: `column`, `importance`, `deviation`.
+
+    A column that repeats another one seems less important than it is.
+    """
+    part = part.take(np.linspace(0, len(part) - 1, min(len(part), MOST)).astype(int))
+    fall: Any = permutation_importance(pipeline, part.X, part.y, scoring=scoring, n_repeats=REPEATS, random_state=0)
+    measured = {"column": list(part.X), "importance": fall.importances_mean, "deviation": fall.importances_std}
+    return pd.DataFrame(measured).sort_values("importance", ascending=False, kind="stable", ignore_index=True)
+
+
+def in_words(found: pd.DataFrame, scoring: str) -> str:
+    """The most important columns, at most three, of those whose importance is above twice its deviation."""
+    matter = found[found["importance"] > 2 * found["deviation"]].head(3)
+    if matter.empty:
+        return f"Shuffling any single column changes test {scoring} no more than chance."
+    fall = f"Shuffling the first lowers test {scoring} by {matter['importance'].iloc[0]:.3f}."
+    return f"Most important, in this order: {', '.join(matter['column'])}. {fall}"
+
+
+def importance_figure(found: pd.DataFrame, scoring: str) -> Figure:
+    """The most important columns as bars."""
+    shown, label = found.head(BARS), f"fall of test {scoring} when shuffled"
+    axes = (figure := Figure(figsize=(6, 1.3 + 0.28 * len(shown)))).add_subplot(title="Importance", xlabel=label)
+    axes.barh(shown["column"], shown["importance"], xerr=shown["deviation"], ecolor="#777777")
+    axes.invert_yaxis()
+    return figure
 
 
 def by_part(scores: Mapping[str, float], name: str) -> str:
@@ -73,17 +96,6 @@ def tree(model: Any, names: list[str]) -> Figure:
     for box in plot_tree(model, feature_names=names, class_names=classes, **style):  # without counts of many classes
         box.set_text(re.sub(r"value = \[[^]]{25,}\]\n", "", box.get_text()))
     axes.set_title(f"Decision tree with {model.get_n_leaves()} leaves, {depth} of {model.get_depth()} levels")
-    return figure
-
-
-def partial_dependence(pipeline: Pipeline, X: pd.DataFrame, columns: list[str]) -> Figure:
-    """The mean prediction, were a column the same in all rows (Friedman 2001), of a few classes at most."""
-    classes = getattr(pipeline, "classes_", [None])
-    figure = Figure(figsize=(4.6 * len(columns), 3.6))
-    frames = figure.subplots(1, len(columns), squeeze=False, sharey=True)[0]
-    for name in classes[-1:] if len(classes) == 2 else classes[:CLASSES]:
-        style: Any = {"line_kw": {"label": str(name)}, "grid_resolution": 50, "percentiles": (0, 1), "ax": frames}
-        PartialDependenceDisplay.from_estimator(pipeline, X.dropna(subset=columns), columns, target=name, **style)
     return figure
 
 
