@@ -82,11 +82,11 @@ def results(out: Path) -> list[tuple]:
 
 
 def killed_and_resumed(program: Program, out: Path, kills: int, life: float, *words: str) -> int:
-    """Repeat a command, and kill it after up to `life` seconds, until it ends or was killed so often."""
+    """Repeat a command, and kill it after up to half of `life` seconds, until it ends or was killed so often."""
     moments, done = random.Random(f"{words} {out.name}"), 0
     while True:
         how = signal.SIGTERM if done % 2 else signal.SIGKILL
-        after = moments.uniform(0, life) if done < kills else None
+        after = moments.uniform(0, life / 2) if done < kills else None
         code = program.run(out, *words, "resume=true", after=after, kill=how)
         if code == 0:
             return done
