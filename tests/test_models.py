@@ -436,7 +436,7 @@ def ragged(n: int, steps: int) -> np.ndarray:
 
 def orders(X: np.ndarray, size: int = 40) -> list[list[int]]:
     """The rows of two epochs, in batches of 10 and calls of `size`."""
-    trainer = SimpleNamespace(world_size=1, global_rank=0)
+    trainer = SimpleNamespace(world_size=1, global_rank=0, training=False)
     calls = training.Rows([X, np.arange(len(X))], size, trainer, 10, 0)
     epochs = []
     for trainer.current_epoch in (0, 1):

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from deepmine.commands import evaluate, train
@@ -21,7 +22,8 @@ def lost(*_: object, **__: object) -> None:
 
 
 def tree(out: Path, *overrides: str, name: str = "ferry_tree", resume: str = "true") -> Path:
-    cfg = compose.compose(f"experiment={name}", f"paths.out={out}", "tracking=none", f"resume={resume}", *overrides)
+    track = [] if "tracking=mlflow" in overrides else ["tracking=none"]
+    cfg = compose.compose(f"experiment={name}", f"paths.out={out}", f"resume={resume}", *track, *overrides)
     return train.train(cfg)
 
 
@@ -118,3 +120,21 @@ def test_a_sweep_is_found_by_its_command(tmp_path: Path, monkeypatch) -> None:
     assert compose._last_sweep(["seed=1,2", "resume=true", "hydra/launcher=joblib"]) == Path("multirun/20260101-1")
     assert compose._last_sweep(["seed=1,2,3", "resume=true"]) == Path("multirun/20260102-1")
     assert compose._last_sweep(["seed=1"]) is None
+
+
+@pytest.mark.slow
+def test_mlflow_has_one_run_and_each_point_once(tmp_path: Path, monkeypatch) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    given = ("trainer.max_epochs=3", "tracking=mlflow", f"tracking.uri={uri}", "tracking.model=false")
+
+    def again() -> tuple[str, list[int]]:
+        client = mlflow.MlflowClient(uri)
+        [run] = client.search_runs([each.experiment_id for each in client.search_experiments()])
+        return run.info.status, [point.step for point in client.get_metric_history(run.info.run_id, "train_loss")]
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(pipelines, "save", lost)
+        tree(tmp_path, *given, name="ferry_mlp")
+    assert again() == ("KILLED", [1, 2, 3])
+    tree(tmp_path, *given, name="ferry_mlp")
+    assert again() == ("FINISHED", [1, 2, 3])
