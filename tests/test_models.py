@@ -27,6 +27,7 @@ from deepmine import tasks
 from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data.dataset import Part
+from deepmine.models import epochs as epochs_of_training
 from deepmine.models import pipelines, training
 from deepmine.models.augment import Jitter, ShiftRotate
 from deepmine.models.lightning import LightningAutoencoder, LightningClassifier, LightningRegressor
@@ -299,7 +300,7 @@ def test_a_net_leaves_the_random_numbers_of_others_alone() -> None:
 def test_a_log_gets_a_line_every_ten_seconds(
     silence: float, lines: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr(training, "LOG", training.LOG | {"mininterval": silence, "delay": silence})
+    monkeypatch.setattr(epochs_of_training, "LOG", epochs_of_training.LOG | {"mininterval": silence, "delay": silence})
     net(2, batch_size=16, steps_per_execution=1).fit(*rows(32), eval_set=rows(seed=1))
     out, err = capfd.readouterr()
     assert out == "" and err.count(" of 2 epochs") >= lines and bool(err) == bool(lines)
@@ -307,7 +308,7 @@ def test_a_log_gets_a_line_every_ten_seconds(
 
 
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> None:
-    monkeypatch.setattr(training, "LOG", {})
+    monkeypatch.setattr(epochs_of_training, "LOG", {})
     net(3, batch_size=7, steps_per_execution=1).fit(*rows())  # 10 steps an epoch: sums of tenths are no round numbers
     said = capfd.readouterr().err
     assert "3.0/3" in said and "Warning" not in said
@@ -435,7 +436,7 @@ def ragged(n: int, steps: int) -> np.ndarray:
 
 def orders(X: np.ndarray, size: int = 40) -> list[list[int]]:
     """The rows of two epochs, in batches of 10 and calls of `size`."""
-    trainer = SimpleNamespace(world_size=1, global_rank=0)
+    trainer = SimpleNamespace(world_size=1, global_rank=0, training=False)
     calls = training.Rows([X, np.arange(len(X))], size, trainer, 10, 0)
     epochs = []
     for trainer.current_epoch in (0, 1):

@@ -6,6 +6,7 @@ make train experiment=titanic_tree model.max_depth=4
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -32,27 +33,45 @@ def train(cfg: DictConfig) -> Path:
     from deepmine.commands import evaluate, publish
     from deepmine.data import dataset
     from deepmine.models import pipelines
-    from deepmine.runs import cross_validation, provenance, record
+    from deepmine.runs import provenance, record, resuming
 
     settings, data_folder, place = compose.decisive(cfg), Path(cfg.folders.dataset), Path(cfg.folders.run)
     info, raw = dataset.require_info(data_folder), Path(cfg.paths.data, cfg.data.folder)
-    pipeline = pipelines.build(settings["steps"], settings["model"], cfg.trusted)
-    with record.claimed(place, Path(cfg.paths.out, "adhoc")) as folder:
-        origin = provenance.collect(data_folder, info["digest"], raw, cfg.trial, place.name)
-        run = record.start(folder, {"choices": dict(cfg.choices), **settings}, *origin)
+    pipeline, drafts = pipelines.build(settings["steps"], settings["model"], cfg.trusted), Path(cfg.paths.out, "adhoc")
+    begun = resuming.find(place, drafts, settings, info["digest"], cfg.trial) if cfg.resume else None
+    if begun and begun.provenance["name"] != place.name:
+        place = begun.folder
+    with record.claimed(place, drafts, begun.folder if begun else None) as folder:
+        if begun:
+            run = resuming.go_on(begun)
+        else:
+            origin = provenance.collect(data_folder, info["digest"], raw, cfg.trial, place.name)
+            run = record.start(folder, {"choices": dict(cfg.choices), **settings}, *origin)
         with exits.refusals(), publish.following(run, cfg, only_failures=not cfg.chain):
-            with record.status(run.folder / "status.json", "train") as status:
-                data = dataset.load(data_folder)
-                if cfg.cv:
-                    cross_validation.run(run.folder, pipeline, cfg.task, data, cfg.cv)
-                if "torch" in sys.modules:
-                    import deepmine.models.training  # noqa: F401 (Lightning's import is no part of a fit's time)
-                begin = time.perf_counter()
-                pipelines.fit(pipeline, cfg.task, data.train, data.val, run.log)
-                status["fit_seconds"] = round(time.perf_counter() - begin, 3)
-                pipelines.save(pipeline, run.folder / "model.skops", cfg.trusted)
-            if cfg.chain:
+            if run.training["status"] != "FINISHED":
+                fit(run, pipeline, cfg)
+            if cfg.chain and not (run.metrics and run.status["status"] == "FINISHED"):
                 evaluate.evaluate(run, cfg.trusted)
                 evaluate.show(run)
             run.move(place)
     return run.folder
+
+
+def fit(run: Any, pipeline: Any, cfg: DictConfig) -> None:
+    """Fit the folds, if there are any, and the model, from where the run's record was left; save it there."""
+    from deepmine.data import dataset
+    from deepmine.models import pipelines
+    from deepmine.runs import cross_validation, record
+
+    checkpoint = run.folder / record.CHECKPOINT
+    with record.status(run.folder / "status.json", "train") as status:
+        data = dataset.load(Path(cfg.folders.dataset))
+        if cfg.cv:
+            cross_validation.run(run.folder, pipeline, cfg.task, data, cfg.cv)
+        if "torch" in sys.modules:
+            import deepmine.models.training  # noqa: F401 (Lightning's import is no part of a fit's time)
+        begin = time.perf_counter()
+        pipelines.fit(pipeline, cfg.task, data.train, data.val, run.log, checkpoint)
+        status["fit_seconds"] = round(time.perf_counter() - begin, 3)
+        pipelines.save(pipeline, run.folder / "model.skops", cfg.trusted)
+    checkpoint.unlink(missing_ok=True)

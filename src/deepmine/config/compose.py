@@ -4,7 +4,7 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from hashlib import md5
 from pathlib import Path
@@ -50,7 +50,8 @@ def run(main: Main, trains: bool = True, after: Callable[[Any, str], None] | Non
 
 
 def _sweep(main: Main, given: list[str], after: Callable[[Any, str], None]) -> None:
-    place = Path("multirun", _stamp())
+    before = _last_sweep(given) if "resume=true" in map(str.lower, given) else None
+    place = before or Path("multirun", _stamp())
 
     def trial(composed: DictConfig) -> None:
         its = HydraConfig.get()
@@ -68,6 +69,19 @@ def _sweep(main: Main, given: list[str], after: Callable[[Any, str], None]) -> N
         finally:
             if (place / "multirun.yaml").is_file():
                 after(OmegaConf.load(place / "multirun.yaml"), place.name)
+
+
+def _last_sweep(given: Sequence[str]) -> Path | None:
+    """The folder of the last sweep of the same command, but for `resume` and Hydra's own settings."""
+    places = [path.parent for path in sorted(Path("multirun").glob("*/multirun.yaml"), reverse=True)]
+    wanted = _words(map(translated, given))
+    same = [place for place in places if _words(OmegaConf.load(place / "multirun.yaml").hydra.overrides.task) == wanted]
+    print(f"resume: it goes on with sweep {same[0].name}." if same else "resume: no sweep of this command; it starts.")
+    return same[0] if same else None
+
+
+def _words(overrides: Iterable[str]) -> list[str]:
+    return [word for word in overrides if not word.lstrip("+").startswith(("resume=", "hydra"))]
 
 
 def compose(*overrides: str, trains: bool = True) -> DictConfig:

@@ -42,8 +42,11 @@ class LightningEstimator(TransformerMixin, BaseEstimator):
     steps_per_execution: PositiveInt | Literal["auto"] = "auto"  # optimiser steps per call; changes the speed only
     trainer: dict[str, Any] | None = None  # any arguments of `pytorch_lightning.Trainer`
 
-    def fit(self, X: Any, y: Any = None, eval_set: Any = None, on_epoch: Any = None) -> Any:
-        """Train on `X`, `(n, *input_shape)`, and `y`, `(n,)`; `eval_set`, `(X, y)`, chooses the epoch that is kept."""
+    def fit(self, X: Any, y: Any = None, eval_set: Any = None, on_epoch: Any = None, checkpoint: Any = None) -> Any:
+        """Train on `X`, `(n, *input_shape)`, and `y`, `(n,)`; `eval_set`, `(X, y)`, chooses the epoch that is kept.
+
+        `checkpoint`, a path that ends in `.skops`, keeps the state of an unfinished training, and it goes on from there.
+        """
         from deepmine.models import training  # seconds of imports that a prediction does not need
 
         X, y = self._check(X, y)
@@ -52,7 +55,7 @@ class LightningEstimator(TransformerMixin, BaseEstimator):
         val = None if eval_set is None else (self._check(eval_set[0], reset=False)[0], self._encode(*eval_set))
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         optimizer = _class("optimizer", self.optimizer, "torch.optim.optimizer.Optimizer")
-        settings = {**self.get_params(deep=False), "optimizer": optimizer, "seed": seed}
+        settings = {**self.get_params(deep=False), "optimizer": optimizer, "seed": seed, "checkpoint": checkpoint}
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             net = self._build()
@@ -152,8 +155,8 @@ class LightningRegressor(RegressorMixin, LightningEstimator):
 class LightningAutoencoder(OutlierMixin, LightningEstimator):
     """An outlier detector around an autoencoder: the tenth of the training rows below `offset_` is abnormal, -1."""
 
-    def fit(self, X: Any, y: Any = None, eval_set: Any = None, on_epoch: Any = None) -> Any:
-        super().fit(X, None, eval_set, on_epoch)
+    def fit(self, X: Any, y: Any = None, eval_set: Any = None, on_epoch: Any = None, checkpoint: Any = None) -> Any:
+        super().fit(X, None, eval_set, on_epoch, checkpoint)
         self.offset_ = float(np.quantile(self.score_samples(X), 0.1))
         return self
 

@@ -55,11 +55,14 @@ def _create(node: Any, classes: Mapping[str, type]) -> Any:
     return [_create(item, classes) for item in node] if isinstance(node, Sequence) and type(node) is not str else node
 
 
-def fit(pipeline: Pipeline, task: str, train: Part, val: Part, on_epoch: Callable[..., None]) -> None:
+def fit(
+    pipeline: Pipeline, task: str, train: Part, val: Part, on_epoch: Callable[..., None], checkpoint: Path | None = None
+) -> None:
     """Fit as `Pipeline.fit` does, and carry an `eval_set` of validation rows through the same steps.
 
     Only classification and regression give the model a target; a step before it that needs one gets it for every task,
-    such as a network whose features are clustered. A network calls `on_epoch(epoch, values)` after each epoch, from 1.
+    such as a network whose features are clustered. A network calls `on_epoch(epoch, values)` after each epoch, from 1,
+    and goes on from `checkpoint`, if that file exists; the steps before it, which are quick, are fitted again.
     """
     *steps, (_, model) = pipeline.steps
     X, X_val, supervised = train.X, val.X, task in SUPERVISED
@@ -70,7 +73,7 @@ def fit(pipeline: Pipeline, task: str, train: Part, val: Part, on_epoch: Callabl
         X = step.fit_transform(X, y, **more) if hasattr(step, "fit_transform") else step.fit(X, y, **more).transform(X)
         X_val = step.transform(X_val)
     y, y_val = (train.y, val.y) if supervised else (None, None)
-    model.fit(X, y, **outside.arguments(model, y, (X_val, y_val), on_epoch=on_epoch))
+    model.fit(X, y, **outside.arguments(model, y, (X_val, y_val), on_epoch=on_epoch, checkpoint=checkpoint))
 
 
 def save(pipeline: Pipeline, path: Path, trusted: Sequence[str] = ()) -> None:

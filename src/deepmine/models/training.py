@@ -15,16 +15,18 @@ import torch
 from numpy.typing import NDArray
 from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, LearningRateMonitor, ModelSummary, ProgressBar
 from pytorch_lightning.loggers.logger import DummyLogger
+from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
-from tqdm import tqdm
 
 from deepmine.config.errors import UserError
+from deepmine.models.checkpoint import Saving, SkopsIO
+from deepmine.models.epochs import Epochs
 
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its banners
-warnings.filterwarnings("ignore", "`isinstance.treespec|You defined a `validation_step`", module="pytorch_lightning")
+QUIET = "`isinstance.treespec|You defined a `validation_step`|You're resuming from a checkpoint that ended"
+warnings.filterwarnings("ignore", QUIET, module="pytorch_lightning")
 ROWS_PER_CALL = 2048
-LOG: Any = {"mininterval": 10, "delay": 10, "bar_format": "{n:.1f} of {total} epochs{postfix}\n"}  # not a terminal
 LONG = 300  # steps from which on a recurrent network is slow and forgets what it read first
 PADDING = 50  # steps by which the longest sequence exceeds the mean, from which on batches are made by length
 WINDOW = 8  # batches that are sorted together
@@ -100,50 +102,6 @@ class FastTraining(Training):
                 schedule.step()
 
 
-class Epochs(pl.Callback):
-    """Reports each epoch and keeps the best weights; it runs first, so that weight averaging has the last word."""
-
-    def __init__(self, on_epoch: Callable[[int, dict[str, float]], None] | None) -> None:
-        self.on_epoch, self.best = on_epoch, math.inf
-        self.weights: dict[str, Tensor] = {}
-        self.history: list[dict[str, float]] = []
-        self.val: dict[str, float] = {}
-
-    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        hidden = not trainer.is_global_zero or trainer.progress_bar_callback is not None
-        self.bar = tqdm(total=trainer.max_epochs, unit="epoch", disable=hidden, **{} if sys.stderr.isatty() else LOG)
-
-    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.bar.n = round(len(self.history) + (batch_idx + 1) / trainer.num_training_batches, 2)
-        self.bar.update(0)
-
-    def on_validation_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
-        """Log the validation loss for other callbacks; copy the weights if it is the lowest."""
-        self.val = module.means("val")
-        if trainer.sanity_checking or not self.val:
-            return
-        module.log_dict(self.val, sync_dist=True)
-        if self.val["val_loss"] < self.best:
-            self.best = self.val["val_loss"]
-            self.weights = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
-        train = module.means("train")
-        module.log_dict(train, sync_dist=True)
-        others = {k: float(v) for k, v in trainer.callback_metrics.items() if not k.startswith(("train_", "val_"))}
-        self.history.append(train | self.val | others)
-        self.val = {}
-        self.bar.set_postfix(self.history[-1], refresh=False)
-        if self.on_epoch is not None and trainer.is_global_zero:
-            self.on_epoch(len(self.history), self.history[-1])
-
-    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Restore the best weights, unless a callback has changed the network since."""
-        self.bar.close()
-        if self.weights.keys() == module.state_dict().keys():
-            module.load_state_dict(self.weights)
-
-
 class Rows:
     """Calls of `size` rows; with a seed, shuffled anew each epoch. Each process gets an equal share."""
 
@@ -159,13 +117,14 @@ class Rows:
 
     def __iter__(self) -> Iterator[list[Tensor]]:
         order, processes = torch.arange(len(self.tensors[0])), self.trainer.world_size
+        done = self.trainer.fit_loop.batch_idx + 1 if self.trainer.training else 0  # of an epoch that goes on
         if self.seed is not None:
             numbers = torch.Generator().manual_seed(self.seed + self.trainer.current_epoch)
             order = torch.randperm(len(order), generator=numbers)
         order = order[: len(order) - len(order) % processes][self.trainer.global_rank :: processes]
         if self.seed is not None and self.tensors[0].ndim == 3:
             order = self._by_length(order, numbers)
-        for index in order.split(self.sizes(self.size)):
+        for index in order.split(self.sizes(self.size))[done:]:
             yield [tensor[index] for tensor in self.tensors]
 
     def _by_length(self, order: Tensor, numbers: torch.Generator) -> Tensor:
@@ -187,7 +146,10 @@ def split(n: int, size: int) -> list[int]:
 
 
 def run(net: nn.Module, objective: Any, settings: dict[str, Any], train: Any, val: Any, on_epoch: Any) -> list[dict]:
-    """Train a network in place on arrays `(X, y)`; return its curves. `settings` are the estimator's, and `seed`."""
+    """Train a network in place on arrays `(X, y)`; return its curves.
+
+    `settings` are the estimator's, `seed`, and `checkpoint`: a file to go on from, if it exists, and to keep up to date.
+    """
     flags, batch, steps = dict(settings["trainer"] or {}), settings["batch_size"], settings["steps_per_execution"]
     given = deepcopy(flags.pop("callbacks", None) or [])  # they keep state: each fit needs new ones
     callbacks = given if isinstance(given, list) else [given]
@@ -209,10 +171,15 @@ def run(net: nn.Module, objective: Any, settings: dict[str, Any], train: Any, va
     epochs = Epochs(on_epoch)
     try:
         trainer = pl.Trainer(**{**defaults, **flags}, callbacks=[epochs, *callbacks])
-        rows = Rows(train, steps * batch, trainer, batch, None if flags.get("overfit_batches") else settings["seed"])
+        if (path := settings["checkpoint"]) and isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):
+            epochs.saving, trainer.strategy.checkpoint_io = Saving(path), SkopsIO(trainer.strategy.checkpoint_io)
+        begun = path if epochs.saving and path.is_file() else None
+        seed = None if flags.get("overfit_batches") else settings["seed"]
+        rows = Rows(train, steps * batch, trainer, batch, seed)
         settings["steps_per_call"] = len(rows.sizes(batch)) / len(rows)
         module = (Training if steps == 1 else FastTraining)(net, objective, settings)
-        trainer.fit(module, rows, None if val is None else Rows(val, many * batch, trainer, batch, None))
+        val_rows = None if val is None else Rows(val, many * batch, trainer, batch, None)
+        trainer.fit(module, rows, val_rows, ckpt_path=begun)
     except SystemExit as end:
         if not isinstance(end.__context__, KeyboardInterrupt):  # which Lightning makes an exit
             raise

@@ -7,6 +7,7 @@ after every fold, the last of the rows before the held-out ones do so instead: a
 make train experiment=titanic_tree cv=5
 """
 
+import json
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,19 +28,27 @@ def run(folder: Path, pipeline: Pipeline, task: str, data: Dataset, folds: int) 
     """Fit a copy of the pipeline for each fold, score it on the rows held out, and write cv.csv and cv.json.
 
     A line is a fold: `fold`, from 1; `rows`, how many were held out; its scores. cv.json adds mean, `cv/<score>`, and
-    sample standard deviation, `cv/<score>_std`, of the scores that all folds have.
+    sample standard deviation, `cv/<score>_std`, of the scores that all folds have. Each fold is written when it is
+    done, and those that are there are not fitted again.
     """
-    lines, found = [], tasks.find(task)
+    written, checkpoint, found = folder / "cv.json", folder / record.CHECKPOINT, tasks.find(task)
+    lines = json.loads(written.read_text())["folds"] if written.is_file() else []
     for number, (learn, val, held_out) in enumerate(cut(data, task, folds), start=1):
+        if number <= len(lines):
+            continue
         fresh = clone(pipeline)
-        pipelines.fit(fresh, task, learn, val, lambda *_: None)
+        pipelines.fit(fresh, task, learn, val, lambda *_: None, checkpoint)
+        checkpoint.unlink(missing_ok=True)  # before the fold is written: it would start the next one
         scores = found.score(found.predict(fresh, held_out))
         lines.append({"fold": number, "rows": len(held_out), **scores})
-    table = pd.DataFrame(lines)
-    table.to_csv(folder / "cv.csv", index=False, lineterminator="\n")
+        table = pd.DataFrame(lines)
+        table.to_csv(folder / "cv.csv", index=False, lineterminator="\n")
+        record.write_json(written, {"folds": lines, "scores": _summary(table) if number == folds else {}})
+
+
+def _summary(table: pd.DataFrame) -> dict[str, float]:
     whole = table.drop(columns=["fold", "rows"]).dropna(axis=1).add_prefix("cv/")
-    summary = whole.mean().to_dict() | whole.std(ddof=1).add_suffix("_std").to_dict()
-    record.write_json(folder / "cv.json", {"folds": lines, "scores": summary})
+    return whole.mean().to_dict() | whole.std(ddof=1).add_suffix("_std").to_dict()
 
 
 def cut(data: Dataset, task: str, folds: int) -> Iterator[tuple[Part, Part, Part]]:

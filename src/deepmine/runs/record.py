@@ -7,6 +7,7 @@ metrics.jsonl     curves: one line per epoch                       train
 model.skops       the fitted pipeline; see pipelines.save          train
 cv.csv, cv.json   the scores of each fold, if asked for            train
 status.json       RUNNING, FINISHED, FAILED or KILLED, and why     train
+checkpoint.skops  how far a network is, until it is fitted         train
 metrics.json      final scores, by part                            evaluate
 evaluation/       predictions, figures, curves, status.json        evaluate
 publish.log       a defect of ours while it was published          publish
@@ -41,7 +42,8 @@ STAGE = '"stage"'  # in every status.json
 EVALUATION = {"status.json": STAGE, "*": ""}
 FILES = {"provenance.json": '"record_id"', "status.json": STAGE, "evaluation/status.json": STAGE}
 FILES |= dict.fromkeys(("config.yaml", "patch.diff", "metrics.json", "metrics.jsonl", "cv.csv", "cv.json"), "")
-FILES |= {"model.skops": "", "model.pickle": "", "publish.log": ""}
+CHECKPOINT = "checkpoint.skops"
+FILES |= {"model.skops": "", "model.pickle": "", CHECKPOINT: "", "publish.log": ""}
 
 
 @dataclass
@@ -63,7 +65,7 @@ class Record:
     @property
     def overrides(self) -> list[str]:
         """The settings of its command line, but not where it is written and sent; those chosen by name come last."""
-        elsewhere = r"(paths|run|config|chain|tracking)\b"
+        elsewhere = r"(paths|run|config|chain|tracking|resume)\b"
         words = [word for word in self.provenance["command"][2:] if not re.match(elsewhere, word)]
         return sorted(words, key=lambda word: word.startswith(("experiment=", "data=", "model=")))
 
@@ -148,14 +150,18 @@ def find_all(out: Path, kinds: Sequence[str] = ("runs", "adhoc")) -> list[Record
 
 
 @contextmanager
-def claimed(place: Path, drafts: Path) -> Iterator[Path]:
-    """Where to build the record of a run that will end in `place`; UserError: another run or other files are there."""
+def claimed(place: Path, drafts: Path, begun: Path | None = None) -> Iterator[Path]:
+    """Where to build the record of a run that will end in `place`: the folder where it has `begun`, or a free one.
+
+    UserError: another run or other files are there.
+    """
     folders.require_ours(place, FILES)
     folders.sweep(place.parent)
     hint = f"Wait for it, or give this run a folder of its own: run={drafts / place.name}-2"
     with folders.locked(place, 0, hint):
-        free = not place.exists() or not any(place.iterdir())
-        folder = place if free else drafts / f"{place.name}-{datetime.now():%Y%m%d-%H%M%S}-{token_hex(2)}"
+        free = begun == place or not place.exists() or not any(place.iterdir())
+        draft = drafts / f"{place.name}-{datetime.now():%Y%m%d-%H%M%S}-{token_hex(2)}"
+        folder = begun or (place if free else draft)
         try:
             yield folder
         except BaseException:

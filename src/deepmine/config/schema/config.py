@@ -84,6 +84,7 @@ class Config(Strict):
     cv: int | None = Field(ge=2)
     chain: bool
     run: Text | None
+    resume: bool
     config: Text | None
     a: Text | None
     b: Text | None
