@@ -66,6 +66,6 @@ def wait(cfg: DictConfig, place: Path) -> None:
     try:
         if problem := follower.wait(cfg.tracking.uri or ""):
             print(f"{problem}\n{hint}", file=sys.stderr)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # a signal
         print(hint, file=sys.stderr)
         raise
