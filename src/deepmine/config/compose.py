@@ -15,6 +15,7 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 from threadpoolctl import threadpool_limits
 
 from deepmine import ROOT
@@ -80,9 +81,9 @@ def _swept(path: Path) -> Any:
     """The config that Hydra writes before the trials; None: it did not, or was killed and has not come to the end."""
     try:
         cfg = OmegaConf.load(path)
-    except (OSError, yaml.YAMLError):
+        return cfg if OmegaConf.select(cfg, "tracking.model") is not None else None
+    except (OSError, yaml.YAMLError, OmegaConfBaseException):
         return None
-    return cfg if OmegaConf.select(cfg, "tracking.model") is not None else None
 
 
 def _last_sweep(words: str) -> Path | None:
