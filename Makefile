@@ -19,8 +19,8 @@ DVC := import logging, sys, dvc.cli; \
   logging.getLogger("dvc.output").addFilter(lambda warning: "is empty" not in warning.msg); sys.exit(dvc.cli.main())
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep compare ui new-data prepare contract evaluate publish configure repro rename remove new-project
-.PHONY: update test check format lock clean
+.PHONY: help setup train sweep compare ui new-data prepare contract evaluate publish doctor reproduce why configure repro
+.PHONY: rename remove new-project update test check format lock clean
 
 help: # What there is to do
 	@sed -n 's/^\([a-z-]*\):[^#]*# \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
@@ -56,6 +56,15 @@ evaluate: setup # Only evaluate a trained model again (make evaluate experiment=
 	@$(DO)
 
 publish: setup # Send MLflow what it lacks, after an outage or a dvc pull
+	@$(DO)
+
+doctor: setup # Are all runs whole, told truly, and in MLflow? (make doctor mend=true mends them)
+	@$(DO)
+
+reproduce: setup # Build a run again from its record, and compare every score (make reproduce run=out/runs/titanic_tree)
+	@$(DO)
+
+why: setup # Which difference between two runs did it? (make why a=out/runs/titanic_tree b=out/runs/titanic_forest)
 	@$(DO)
 
 configure: setup # Compose all experiments, which finds mistakes in conf/

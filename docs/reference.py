@@ -121,7 +121,7 @@ def yaml_comments() -> dict[tuple[str, ...], str]:
     notes, parent, above = {}, "", ""
     for line in (ROOT / "conf/config.yaml").read_text().partition("\nseed:")[2].join(["seed:", ""]).splitlines():
         key, _, comment = line.partition("#")
-        if name := key.partition(":")[0].strip():
+        if name := key.partition(":")[0].strip(' "'):
             parent = parent if line.startswith(" ") else name
             notes[(parent, name) if line.startswith(" ") else (name,)] = cell(comment or above).rstrip(",")
         above = f"{above} {comment}" if comment and not name else ""

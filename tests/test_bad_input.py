@@ -28,11 +28,11 @@ def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def refused(*overrides: str) -> str:
     """The message for these overrides: short, one line, and soon there."""
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(UserError) as refusal:
         compose.compose(*overrides)
     message = str(refusal.value)
-    assert time.perf_counter() - begin < 5 and len(message) < 700 and "\n" not in message
+    assert time.process_time() - begin < 5 and len(message) < 700 and "\n" not in message
     return message
 
 

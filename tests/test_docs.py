@@ -80,6 +80,16 @@ def test_every_page_is_listed() -> None:
     }
 
 
+def test_every_promise_has_its_tests() -> None:
+    promises = re.findall(r"^\| ([^|]*) \| (`.*) \|$", (ROOT / "docs/concepts/trust.md").read_text(), re.MULTILINE)
+    assert len(promises) > 20
+    for promise, kept_by in promises:
+        for file, tests in re.findall(r"`([\w/]+\.py)`: ((?:`test_\w+`(?:, )?)+)", kept_by):
+            defined = re.findall(r"^def (test_\w+)", (ROOT / "tests" / file).read_text(), re.MULTILINE)
+            assert set(re.findall(r"\w+", tests)) <= {*defined}, f"{promise} {file}"
+        assert len(re.findall(r"\.py`: ", kept_by)) == len(re.findall(r"\.py`", kept_by)), promise
+
+
 def test_the_reference_is_as_the_code_says() -> None:
     done = run(sys.executable, "docs/reference.py", "--check", root=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,8 +1,12 @@
 """What a stage may replace, and what is left when it fails, is killed or is not alone."""
 
+import os
+import shutil
 import subprocess
 import sys
-from contextlib import AbstractContextManager
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -97,15 +101,83 @@ def test_what_a_killed_stage_left_is_cleared_away_or_put_back(tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
-def test_one_process_at_a_time_and_the_other_is_named(tmp_path: Path) -> None:
-    holder = "import sys; from pathlib import Path; from deepmine.data.folders import locked\n" + (
-        f"with locked(Path({str(tmp_path / 'set')!r})):\n    print('held', flush=True); sys.stdin.read()"
+def test_the_next_stage_in_a_folder_sweeps_it_but_for_what_is_being_written(tmp_path: Path) -> None:
+    make(tmp_path / ".killed.deepmine-old", "good")
+    someone_s(tmp_path / ".killed.deepmine-new")
+    someone_s(tmp_path / ".other.deepmine-new")
+    (tmp_path / ".score.json.deepmine-new").write_text("half")  # of another process, perhaps: it takes a moment
+    with other_holds(tmp_path / "busy"):
+        someone_s(tmp_path / ".busy.deepmine-new")
+        make(tmp_path / "set", "new")
+        names = {path.name for path in tmp_path.iterdir()}
+    left = {".busy.deepmine-new", ".busy.deepmine-lock", ".score.json.deepmine-new"}
+    assert names == {"set", "killed"} | left
+    assert (tmp_path / "killed/a.csv").read_text() == "good"
+
+
+@pytest.mark.parametrize("renames", [1, 2])
+def test_a_signal_between_two_renames_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renames: int
+) -> None:
+    make(tmp_path / "set", "first")
+    done, rename = [], Path.rename
+
+    def interrupted(path: Path, target: Path) -> None:
+        rename(path, target)
+        done.append(path)
+        if len(done) == renames:
+            sys.exit(143)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(SystemExit):
+        make(tmp_path / "set", "second")
+    assert (tmp_path / "set/a.csv").read_text() == ("first" if renames == 1 else "second")
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "new/file.txt"
+    with folders.written(path) as new:
+        new.write_text("first")
+    with pytest.raises(OSError, match="full"), folders.written(path) as new:
+        new.write_text("sec")
+        raise OSError("full")
+    assert path.read_text() == "first" and list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may be two users")
+def test_the_lock_of_a_killed_user_is_another_user_s(tmp_path: Path) -> None:
+    place = Path(tempfile.mkdtemp(dir="/tmp"))  # whose parents all may enter
+    place.chmod(0o777)
+    try:
+        with other_holds(place / "set", user=65534) as other:
+            other.kill()
+        assert (place / ".set.deepmine-lock").stat().st_mode & 0o777 == 0o666
+        with folders.locked(place / "set", patience=0):
+            pass
+        assert not list(place.iterdir())
+    finally:
+        shutil.rmtree(place)
+
+
+@contextmanager
+def other_holds(path: Path, user: int | None = None) -> Iterator[subprocess.Popen]:
+    """Another process locks a folder meanwhile."""
+    holder = "import os, sys; from pathlib import Path; from deepmine.data.folders import locked\n" + (
+        f"if {user}: os.setuid({user})\n"
+        f"with locked(Path({str(path)!r})):\n    print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen([sys.executable, "-c", holder], stdin=-1, stdout=-1, text=True, cwd=ROOT) as other:
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(UserError, match=rf"is being written by process {other.pid} since .*run=out/adhoc/set-2"):
-            enter(record.claimed(tmp_path / "set", Path("out/adhoc")))
+        yield other
         other.stdin.close()
+
+
+def test_one_process_at_a_time_and_the_other_is_named(tmp_path: Path) -> None:
+    with other_holds(tmp_path / "set") as other:
+        says = rf"is being written by process {other.pid} since .*run=out/adhoc/set-2"
+        with pytest.raises(UserError, match=says):
+            enter(record.claimed(tmp_path / "set", Path("out/adhoc")))
     with folders.locked(tmp_path / "set", patience=0), folders.locked(tmp_path / "set", patience=0):
         pass  # who holds it may take it again
     assert not list(tmp_path.iterdir())

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.entities import LoggedModelOutput
 from omegaconf import DictConfig
 
 from conftest import cut, environment, local_store, prepared, stage
 from deepmine import ROOT
 from deepmine.commands import evaluate, train
-from deepmine.commands import publish as sending
 from deepmine.config import compose
 from deepmine.config.errors import UserError
-from deepmine.data import dataset, digests
+from deepmine.data import dataset, digests, folders
 from deepmine.models import pipelines
-from deepmine.runs import provenance, record
+from deepmine.runs import provenance, record, status
 from deepmine.runs.tracking import publishing, store
 
 
@@ -191,8 +191,11 @@ def test_evaluation_refuses_other_data_and_keeps_the_last_good_one(copied: recor
     ("error", "status", "reason"),
     [
         (ValueError("too cold"), "FAILED", "ValueError: too cold"),
-        (KeyboardInterrupt(), "KILLED", "Ctrl-C"),
-        (SystemExit(143), "KILLED", "exit: 143"),
+        (KeyboardInterrupt(), "KILLED", "SIGINT"),
+        (SystemExit(143), "KILLED", "SIGTERM"),
+        (SystemExit(129), "KILLED", "SIGHUP"),
+        (SystemExit(1), "FAILED", "SystemExit: 1"),  # of a package that ends the program
+        (MemoryError("of 3 TiB"), "FAILED", "MemoryError: of 3 TiB"),
     ],
 )
 def test_a_status_tells_how_it_ended(tmp_path: Path, error: BaseException, status: str, reason: str) -> None:
@@ -203,21 +206,83 @@ def test_a_status_tells_how_it_ended(tmp_path: Path, error: BaseException, statu
     assert (found["status"], found["reason"]) == (status, reason)
 
 
+def running(folder: Path, silent: float = 0, **facts: object) -> str:
+    """What is read of a status that says RUNNING, with other facts, without a sign of life for some seconds."""
+    path = folder / "status.json"
+    with record.status(path, "train"):
+        found = json.loads(path.read_text())
+    record.write_json(path, {**found, **facts})
+    os.utime(path, (time.time() - silent,) * 2)
+    return record.read_status(path)["status"]
+
+
 def test_a_process_that_vanished_was_killed(tmp_path: Path) -> None:
     ended = subprocess.Popen(["true"])
+    assert running(tmp_path) == "RUNNING"
+    wait_for(lambda: running(tmp_path, pid=ended.pid) == "KILLED")  # nobody has asked yet how it ended
     ended.wait()
+    assert running(tmp_path, pid=ended.pid) == "KILLED"
+
+
+def test_another_process_of_the_same_number_is_another(tmp_path: Path) -> None:
+    assert running(tmp_path, silent=3600) == "RUNNING"  # it has been stopped, perhaps
+    assert running(tmp_path, silent=3600, create_time=1.5) == "KILLED"
+    assert running(tmp_path, create_time=1.5) == "RUNNING"  # the clock has been set
+
+
+def test_a_process_elsewhere_lives_while_it_gives_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert running(tmp_path, silent=300, host="elsewhere") == "RUNNING"
+    assert running(tmp_path, silent=3600, host="elsewhere") == "KILLED"
+    assert "no sign of life since" in record.read_status(tmp_path / "status.json")["reason"]
+    monkeypatch.setattr(status, "BEAT", 0.01)
     with record.status(tmp_path / "status.json", "train"):
-        running = json.loads((tmp_path / "status.json").read_text())
-    record.write_json(tmp_path / "status.json", {**running, "pid": ended.pid})
-    assert record.read_status(tmp_path / "status.json")["status"] == "KILLED"
+        os.utime(tmp_path / "status.json", (0, 0))
+        wait_for(lambda: (tmp_path / "status.json").stat().st_mtime > 0)
 
 
-def test_a_half_written_line_is_no_epoch(tmp_path: Path) -> None:
-    run = record.Record(tmp_path)
-    run.log(1, {"train_loss": 0.5})
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), SystemExit(143)])
+def test_a_full_disk_keeps_no_status_from_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """However long the reason is: the file has room for it before."""
+    error.args = (*error.args[:1], "№" * 9999) if isinstance(error, OSError) else error.args
+    with pytest.raises(type(error)), record.status(tmp_path / "status.json", "train"):
+        before = (tmp_path / "status.json").stat().st_size
+
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(folders, "sync", full)
+        raise error
+    found = record.read_status(tmp_path / "status.json")
+    assert found["status"] == ("FAILED" if isinstance(error, OSError) else "KILLED") and found["ended"]
+    assert (tmp_path / "status.json").stat().st_size == before
+
+
+def test_an_end_that_cannot_be_written_is_no_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"), record.status(tmp_path / "status.json", "train"):
+        monkeypatch.setattr(folders, "sync", full)
+    assert record.read_status(tmp_path / "status.json")["reason"] == "OSError: [Errno 28] No space left on device"
+
+
+def test_a_half_written_line_is_no_epoch_and_the_next_one_is_whole(tmp_path: Path) -> None:
+    record.Record(tmp_path).log(1, {"train_loss": 0.5})
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"epoch": 2, "train')
+    run = record.Record(tmp_path)
     assert [line["epoch"] for line in run.curves] == [1]
+    run.log(2, {"train_loss": 0.25})
+    assert [line["train_loss"] for line in run.curves] == [0.5, 0.25]
+
+
+def test_an_epoch_that_comes_again_is_logged_once(tmp_path: Path) -> None:
+    for run in (record.Record(tmp_path), record.Record(tmp_path)):
+        for epoch in (1, 2, 2):
+            run.log(epoch, {"train_loss": 0.5})
+    assert [line["epoch"] for line in run.curves] == [1, 2]
 
 
 def test_a_missing_record_is_named(tmp_path: Path) -> None:
@@ -349,23 +414,55 @@ class Hanging(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_tracker_that_hangs_costs_a_message(
-    finished: record.Record, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
+def test_a_tracker_that_hangs_costs_a_message(finished: record.Record, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "PATIENCE", 0.5)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hanging)
     server.over = threading.Event()
     threading.Thread(target=server.serve_forever).start()
     uri, begin = f"http://127.0.0.1:{server.server_port}", time.monotonic()
     try:
-        with sending.afterwards(finished, compose.compose(f"tracking.uri={uri}")):
-            pass
+        with pytest.raises(UserError, match=f"The MLflow server {uri} does not answer: timed out"):
+            publishing.publish(finished, uri, True, [])
         assert time.monotonic() - begin < 20  # a client that waits for an answer takes 4 minutes
     finally:
         server.over.set()
         server.shutdown()
         server.server_close()
-    assert f"The MLflow server {uri} does not answer: timed out" in capsys.readouterr().err
+
+
+def test_a_defect_of_ours_is_told_as_one_and_kept_until_it_is_mended(
+    copied: record.Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("http://joe:hunter2@host")
+
+    uri, log = local_store(tmp_path), copied.folder / "publish.log"
+    with monkeypatch.context() as patched, pytest.raises(UserError, match="A defect of ours, .* KeyError") as told:
+        patched.setattr(publishing, "_send_files", fail)
+        publish(copied, uri)
+    assert "Traceback" in log.read_text() and "hunter2" not in log.read_text() + str(told.value)
+    run = publish(copied, uri)
+    files = {file.path for file in mlflow.MlflowClient(uri).list_artifacts(run.info.run_id)}
+    assert "config.yaml" in files and "publish.log" not in files and not log.exists()
+
+
+def test_a_model_that_was_begun_and_a_second_run_of_a_lost_answer_are_deleted(
+    copied: record.Record, tmp_path: Path
+) -> None:
+    uri = local_store(tmp_path)
+    client = mlflow.MlflowClient(uri)
+    publishing.publish(copied, uri, False, [])
+    [first] = runs_of(uri)
+    client.create_run(first.info.experiment_id, 1, first.data.tags)
+    torn = client.create_logged_model(first.info.experiment_id, "model", first.info.run_id)
+    client.log_outputs(first.info.run_id, [LoggedModelOutput(torn.model_id, step=0)])
+    run = publish(copied, uri)
+    assert [run.info.run_id for run in runs_of(uri)] == [first.info.run_id]
+    [model] = client.search_logged_models([run.info.experiment_id])
+    assert model.status == "READY" and model.model_id != torn.model_id
+    assert {metric.key: metric.value for metric in model.metrics} == copied.metrics | {"fit_seconds": 1.5}
+    assert {metric.dataset_digest for metric in model.metrics} == {copied.provenance["data"]["digest"]}
+    assert mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model").input_example is not None
 
 
 @pytest.mark.slow
@@ -387,10 +484,10 @@ def test_a_killed_run_is_killed_in_the_record_and_in_mlflow(tmp_path: Path, sign
         process.kill()
     [run] = record.find_all(tmp_path / "out")
     assert run.status["status"] == "KILLED"
-    [published] = mlflow.MlflowClient(uri).search_runs(
-        [e.experiment_id for e in mlflow.MlflowClient(uri).search_experiments()]
-    )
-    assert published.info.status == "KILLED" and published.data.metrics["train_loss"] > 0
+    wait_for((tmp_path / "mlflow.db").exists)  # nobody waits for the publisher
+    wait_for(lambda: [run.info.status for run in runs_of(uri)] == ["KILLED"])
+    [published] = runs_of(uri)
+    assert published.data.metrics["train_loss"] > 0
 
 
 @pytest.mark.slow
@@ -401,9 +498,13 @@ def test_an_error_in_fit_is_failed_in_the_record_and_in_mlflow(tmp_path: Path) -
     assert done.returncode == 1 and "8-true" in done.stderr
     [run] = record.find_all(tmp_path / "out")
     assert run.status["status"] == "FAILED" and "8-true" in run.status["reason"]
-    client = mlflow.MlflowClient(uri)
-    [published] = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    [published] = runs_of(uri)
     assert published.info.status == "FAILED" and "8-true" in published.data.tags["reason"]
+
+
+def runs_of(uri: str) -> list[mlflow.entities.Run]:
+    client = mlflow.MlflowClient(uri)
+    return list(client.search_runs([found.experiment_id for found in client.search_experiments()]))
 
 
 def wait_for(condition, seconds: float = 60) -> None:

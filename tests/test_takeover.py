@@ -4,7 +4,9 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from checkout import REPOSITORY as ROOT
 from checkout import copy_checkout
@@ -37,6 +39,7 @@ FILES = {
     "out/runs/birds_tree/metrics.json": "{}\n",
     "out/scores/birds_tree.json": "{}\n",
     "tests/test_template.py": "",
+    "tests/records/2026-11/net/config.yaml": "model: deepmine.models.Tree\n",
 }
 STAMPED = ("datasets/birds/x", "datasets/birds-0123abcd/x", "adhoc/birds-tree-20260131-120000-0a1b/x")
 
@@ -94,6 +97,7 @@ def test_a_renamed_project_has_the_name_everywhere_and_nothing_else_changed(proj
     assert (project / "tests/test_cli.py").read_text() == "import blue_heron\nimport conftest\n"  # in order again
     assert "_target_: blue_heron.models.Tree" in (project / "conf/model/tree.yaml").read_text()
     assert "s3://deepmine" in (project / ".dvc/config").read_text()  # where the data are
+    assert "deepmine." in (project / "tests/records/2026-11/net/config.yaml").read_text()  # as the run wrote it
     assert (project / "README.md").read_text().startswith("# Blue heron\n")
     assert "data: birds" in (project / "docs/reference/all.md").read_text()  # written again
     assert (
@@ -253,7 +257,7 @@ def test_a_new_project_has_a_name_one_data_set_and_no_runs(project: Path, data: 
     assert (project / "src/blue_heron").is_dir() and not (project / "out").exists()
     assert (
         not (project / "dvc.lock").exists()
-        and rename.git("grep", "-liE", "birds|deepmine\\b", codes=(0, 1)) == ".dvc/config"
+        and rename.git("grep", "-liE", "birds|deepmine\\b", "--", ":!tests/records", codes=(0, 1)) == ".dvc/config"
     )
 
 
@@ -401,15 +405,98 @@ def test_a_renamed_copy_passes_its_checks_and_tests(copy: Path) -> None:
     take_over(copy, "make", "-o", "setup", "check", "test")
 
 
-@pytest.mark.slow
-def test_a_copy_with_own_data_alone_passes_its_tests(copy: Path, tmp_path: Path) -> None:
+OWN = {  # what a person writes by hand: a data set, a scikit-learn model, a network, experiments
+    "conf/data/visits.yaml": """# Visits to a clinic, some on the same day.
+kind: table
+task: regression
+folder: visits
+source:
+  _target_: deepmine.data.readers.table.read
+  files:
+    visits: visits.csv
+  row_id: number
+  target: minutes
+split:
+  strategy: time
+  time: day
+  val: 0.2
+  test: 0.2
+  seed: 0
+""",
+    "conf/model/neighbours.yaml": """_takes_: matrix
+_tasks_:
+  - classification
+_target_: sklearn.neighbors.KNeighborsClassifier
+""",
+    "src/deepmine/models/patches.py": '''"""A network of images."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+
+class Patches(nn.Module):
+    """Learns from patches of 2 x 2 pixels."""
+
+    def __init__(self, input_shape: Sequence[int], n_outputs: int) -> None:
+        super().__init__()
+        self.look = nn.LazyConv2d(8, 2, stride=2)
+        self.say = nn.LazyLinear(n_outputs)
+        self(Tensor(2, *input_shape).zero_())
+
+    def forward(self, X: Tensor) -> Tensor:
+        """`(n, height, width)` or `(n, channels, height, width)` to `(n, n_outputs)`."""
+        return self.say(self.look(X if X.ndim == 4 else X[:, None]).relu().flatten(1))
+''',
+    "conf/model/patches.yaml": """# A network without dropout.
+defaults:
+  - shared/net@_here_
+_takes_: image
+_tasks_:
+  - classification
+_target_: deepmine.models.lightning.LightningClassifier
+net: deepmine.models.patches.Patches
+""",
+    "conf/experiment/members_neighbours.yaml": "defaults:\n  - override /data: members\n  - override /model: neighbours\n",
+    "conf/experiment/pictures_patches.yaml": "defaults:\n  - override /data: pictures\n  - override /model: patches\n",
+}
+
+
+def own_files(folder: Path) -> list[list[str]]:
+    """A table, images, baskets, texts and visits by day; what `new-data` is told of the first four."""
     rows = [f"{n},{n * 37 % 50},{'abc'[n % 3]},{'yes' if n % 7 < 3 else 'no'}" for n in range(120)]
-    (tmp_path / "members.csv").write_text("\n".join(["id,age,plan,churned", *rows]) + "\n")
-    take_over(copy, "deepmine", "new-data", f"path={tmp_path}/members.csv", "target=churned")
-    save = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qam", "saved"]
+    texts = [f"{'fine' if n % 2 else 'bad'} {n} {n * 7 % 31},{'praise' if n % 2 else 'complaint'}" for n in range(60)]
+    visits = [f"{n},2026-01-{1 + n // 9:02},{20 + n * 13 % 17}" for n in range(90)]
+    write(
+        folder,
+        {
+            "members.csv": "\n".join(["id,age,plan,churned", *rows]),
+            "shop.txt": "\n".join("milk,bread" if n % 3 else "bread,beer,tea" for n in range(60)),
+            "letters.csv": "\n".join(["letter,kind", *texts]),
+            "visits.csv": "\n".join(["number,day,minutes", *visits]),
+        },
+    )
+    for n in range(40):
+        (folder / f"pictures/{'ab'[n % 2]}").mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(n).integers(0, 128, (8, 8), np.uint8) + np.uint8(n % 2 * 100)
+        Image.fromarray(pixels).save(folder / f"pictures/{'ab'[n % 2]}/{n}.png")
+    told = ["members.csv target=churned", "pictures", "shop.txt read={baskets:true}", "letters.csv target=kind"]
+    return [f"path={folder}/{words}".split() for words in told]
+
+
+@pytest.mark.slow
+def test_a_copy_with_files_of_ones_own_alone_passes_its_checks_and_tests(copy: Path, tmp_path: Path) -> None:
+    for words in own_files(tmp_path):
+        take_over(copy, "deepmine", "new-data", *words)
+    write(copy, OWN | {"data/visits/visits.csv": (tmp_path / "visits.csv").read_text()})
+    take_over(copy, "deepmine", "contract", "data=visits")
+    take_over(copy, "dvc", "add", "-q", "data")
     take_over(copy, "git", "add", "-A")
-    take_over(copy, *save)
-    sets = ",".join(sorted(path.stem for path in (copy / "conf/data").glob("*.yaml") if path.stem != "members"))
-    take_over(copy, "make", "-o", "setup", "remove", f"data={sets}", "yes=true")
-    take_over(copy, "make", "-o", "setup", "configure", "test")
-    assert "members" in take_over(copy, "deepmine", "train", "tracking=none")
+    take_over(copy, "git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "saved")
+    ours = {"members", "pictures", "shop", "letters", "visits"}
+    others = {path.stem for path in (copy / "conf/data").glob("*.yaml")} - ours
+    take_over(copy, "make", "-o", "setup", "remove", f"data={','.join(sorted(others))}", "yes=true")
+    take_over(copy, "make", "-o", "setup", "configure", "check", "test")
+    for experiment in ("members_neighbours", "pictures_patches"):
+        assert experiment in take_over(copy, "deepmine", "train", f"experiment={experiment}", "tracking=none")
+    assert "visits" in take_over(copy, "deepmine", "train", "data=visits", "model=ridge", "tracking=none")

@@ -4,11 +4,12 @@
 """
 
 import ast
-import signal
 import sys
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
+
+from deepmine.config import signals
 
 COMMANDS = Path(__file__).with_name("commands")
 TRAINING = {"train", "evaluate", "sweep"}  # verbs for which data and model must go together
@@ -29,6 +30,7 @@ def verbs(folder: Path = COMMANDS) -> dict[str, str]:
 
 def main() -> None:
     """Run the verb that the command line names; exit code 2 where there is none."""
+    signals.watch()
     known, verb = verbs(), sys.argv[1] if len(sys.argv) > 1 else "--help"
     if verb in HELP:
         lines = [f"  {name:<10} {text.partition(chr(10))[0]}" for name, text in known.items()]
@@ -41,10 +43,7 @@ def main() -> None:
     elif HELP & set(sys.argv[2:]):
         print(f"{known[verb]}\n\nAll keys and their values: deepmine {verb} --cfg job")
     else:
-        try:
-            from deepmine.config import compose
+        from deepmine.config import compose
 
-            command = import_module(f"deepmine.commands.{verb.replace('-', '_')}")
-            compose.run(command.main, verb in TRAINING, getattr(command, "conclude", None))
-        except KeyboardInterrupt:  # while it is imported
-            sys.exit(128 + signal.SIGINT)
+        command = import_module(f"deepmine.commands.{verb.replace('-', '_')}")
+        compose.run(command.main, verb in TRAINING, getattr(command, "conclude", None))

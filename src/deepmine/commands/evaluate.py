@@ -21,7 +21,7 @@ from deepmine.runs import ranking, record
 def main(cfg: DictConfig) -> None:
     """Write metrics.json and evaluation/ into the record; in the pipeline also the scores that git keeps."""
     run = record.find(Path(cfg.folders.run))
-    with folders.locked(run.folder, patience=0), exits.refusals(), publish.afterwards(run, cfg):
+    with folders.locked(run.folder, patience=0), exits.refusals(), publish.following(run, cfg):
         evaluate(run, cfg.trusted)
         show(run)
     if not cfg.chain:
@@ -30,9 +30,9 @@ def main(cfg: DictConfig) -> None:
 
 def evaluate(run: record.Record, trusted: Sequence[str]) -> None:
     """Score the model of a record on the data that it was trained on (UserError: they changed), and report."""
-    from deepmine import figures
-
     with record.evaluation(run) as folder:
+        from deepmine import figures
+
         task, seed = tasks.find(run.config["task"]), run.config["seed"]
         pipeline, data = run.opened(trusted)
         parts = {name: task.predict(pipeline, part) for name, part in data.parts()}

@@ -5,26 +5,32 @@ make publish run=out/runs/mnist_mlp
 """
 
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import parent_process
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from deepmine.config.errors import UserError, shown
 from deepmine.runs import record
+from deepmine.runs.tracking import follower
+
+DELAY = 5  # seconds before a run of the pipeline is followed: a training that takes less is published with its scores
 
 
 def main(cfg: DictConfig) -> None:
     """Publish the record in `run`, or every record below out/."""
     if cfg.tracking.uri is None:
         raise UserError("Nowhere to publish to: `tracking.uri` is null. Choose tracking=mlflow.")
+    from deepmine.runs.tracking import publishing, store
+
+    store.connect(cfg.tracking.uri)  # one that does not answer is said once
     records = [record.find(Path(cfg.run))] if cfg.run else record.find_all(Path(cfg.paths.out))
     failed = []
     for run in records:
         try:
-            _publish(run, cfg)
+            publishing.publish(run, cfg.tracking.uri, cfg.tracking.model, cfg.trusted)
             print(f"{run.folder} is in {shown(cfg.tracking.uri)}")
         except UserError as error:
             failed.append(f"{run.folder}: {error}")
@@ -33,21 +39,33 @@ def main(cfg: DictConfig) -> None:
 
 
 @contextmanager
-def afterwards(run: record.Record, cfg: DictConfig, only_failures: bool = False) -> Iterator[None]:
-    """Publish a record after a block, even one that fails (or `only_failures`); a tracker that is away costs no run."""
+def following(run: record.Record, cfg: DictConfig, only_failures: bool = False) -> Iterator[None]:
+    """Publish a record while the block writes it, and then the rest (or `only_failures`); a tracker costs no run."""
+    if cfg.tracking.uri is None:
+        yield
+        return
+    settings = {"uri": cfg.tracking.uri, "send_model": cfg.tracking.model, "trusted": list(cfg.trusted)}
+    follower.follow(run.folder, 0 if cfg.chain else DELAY, **settings)
     try:
         yield
+    except (KeyboardInterrupt, SystemExit):
+        follower.wait(cfg.tracking.uri, 0)  # it sends the rest by itself
+        raise
     finally:
-        if cfg.tracking.uri is not None and not (only_failures and run.training["status"] == "FINISHED"):
-            try:
-                _publish(run, cfg)
-            except Exception as error:  # the run itself ended as it ended
-                if not isinstance(error, UserError):  # a defect of ours, not of the tracker
-                    traceback.print_exc()
-                print(f"{error}\nThe record in {run.folder} is complete. Send it later: make publish", file=sys.stderr)
+        later = only_failures and run.training["status"] == "FINISHED"
+        follower.ended(None if later else run.folder)
+        if later:
+            follower.wait(cfg.tracking.uri, 0)
+        elif not cfg.trial or parent_process():  # else `sweep` waits for all trials of this process
+            wait(cfg, run.folder)
 
 
-def _publish(run: record.Record, cfg: DictConfig) -> None:
-    from deepmine.runs.tracking import publishing
-
-    publishing.publish(run, cfg.tracking.uri, cfg.tracking.model, cfg.trusted)
+def wait(cfg: DictConfig, place: Path) -> None:
+    """Wait some seconds until what is in `place` is published; else say what to do."""
+    hint = f"The record in {place} is complete. Send it later: make publish"
+    try:
+        if problem := follower.wait(cfg.tracking.uri or ""):
+            print(f"{problem}\n{hint}", file=sys.stderr)
+    except (KeyboardInterrupt, SystemExit):  # a signal
+        print(hint, file=sys.stderr)
+        raise

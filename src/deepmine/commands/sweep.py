@@ -14,6 +14,7 @@ main = train.main  # of each trial
 
 def conclude(cfg: DictConfig, name: str) -> None:
     """Say which trial of a sweep the validation rows choose, once all have ended."""
+    from deepmine.commands import publish
     from deepmine.runs import ranking, record
 
     runs = record.find_all(Path(cfg.paths.out), ("adhoc",))
@@ -21,3 +22,4 @@ def conclude(cfg: DictConfig, name: str) -> None:
     place = f"\nIn MLflow the trials are below the run sweep {name}." if cfg.tracking.uri else ""
     if said:
         print(f"{said}{place} {train.NEXT}")
+    publish.wait(cfg, Path(cfg.paths.out))

@@ -47,7 +47,7 @@ def train(cfg: DictConfig) -> Path:
         else:
             origin = provenance.collect(data_folder, info["digest"], raw, cfg.trial, place.name)
             run = record.start(folder, {"choices": dict(cfg.choices), **settings}, *origin)
-        with exits.refusals(), publish.afterwards(run, cfg, only_failures=not cfg.chain):
+        with exits.refusals(), publish.following(run, cfg, only_failures=not cfg.chain):
             if run.training["status"] != "FINISHED":
                 fit(run, pipeline, cfg)
             (run.folder / record.CHECKPOINT).unlink(missing_ok=True)

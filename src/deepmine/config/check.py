@@ -1,7 +1,7 @@
 """Does a composed config fit: its keys and types, the parameters of the classes it names, and data, task and model?"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 import yaml
@@ -24,16 +24,23 @@ def check(config: Mapping[str, Any], choices: Choices, trains: bool = True) -> N
     if trains:
         _suits(config, choices)
     _validate_call("pytorch_lightning.trainer.trainer.Trainer", config["trainer"], "trainer", choices)
+    for key, node in named(config, config["trusted"]):
+        arguments = {k: v for k, v in node.items() if not k.startswith("_")}
+        given = {"folder": ROOT, **arguments} if key == "data.source" else arguments
+        _validate_call(node["_target_"], given, key, choices)
+        for name in [name for name in CLASSES if isinstance(node.get(name), str)]:
+            given = CLASSES[name] | (node.get(f"{name}_params") or {})
+            _validate_call(node[name], given, f"{key}.{name}_params", choices, named_by=f"{key}.{name}")
+
+
+def named(config: Mapping[str, Any], trusted: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield each mapping that names a class or reader, and its place, once the names in it are found to be trusted."""
     trees = {"data.source": config["data"]["source"], "steps": config.get("steps"), "model": config["model"]}
     for section, tree in trees.items():
-        for key, node in trust.check_config(tree, section, config["trusted"]):
-            arguments = {k: v for k, v in node.items() if not k.startswith("_")}
-            given = {"folder": ROOT, **arguments} if key == "data.source" else arguments
-            _validate_call(node["_target_"], given, key, choices)
+        for key, node in trust.check_config(tree, section, trusted):
             for name in [name for name in CLASSES if isinstance(node.get(name), str)]:
-                trust.check_name(node[name], config["trusted"], f"{key}.{name}")
-                given = CLASSES[name] | (node.get(f"{name}_params") or {})
-                _validate_call(node[name], given, f"{key}.{name}_params", choices, named_by=f"{key}.{name}")
+                trust.check_name(node[name], trusted, f"{key}.{name}")
+            yield key, node
 
 
 def _suits(config: Mapping[str, Any], choices: Choices) -> None:

@@ -3,7 +3,6 @@
 import os
 import re
 import secrets
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -27,7 +26,8 @@ from deepmine.config.schema.config import Pipeline
 CONF = ROOT / "conf"
 DECISIVE = ("seed", "threads", "task", "data", "steps", "model")  # what a run's numbers depend on; and `cv`, if set
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
-VERBATIM = ("path", "target", "name", "data.source.query")  # names of files and columns, and SQL, are not expressions
+DECIDED = {*DECISIVE, "cv", *GROUPS} - {"tracking"}  # by `config`, all of it
+VERBATIM = ("path", "target", "name", "config", "data.source.query")  # names and SQL are not expressions
 COMMAND = "command.txt"  # of a sweep, in its folder
 ALIASES = 20  # in a YAML file; with more, a few lines can hold billions of values
 Main = Callable[[DictConfig], None]
@@ -39,9 +39,6 @@ def run(main: Main, trains: bool = True, after: Callable[[Any, str], None] | Non
     `trains`: data and model must fit. `after` makes it a sweep, and ends it with the trials' config and its name.
     """
     os.chdir(ROOT)
-    for end in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(end) is not signal.SIG_IGN:  # as under nohup
-            signal.signal(end, lambda number, _: sys.exit(128 + number))
     given = sys.argv[2:]
     with exits.of_program():
         if "--cfg" in given:
@@ -115,6 +112,8 @@ def refuse(arguments: Sequence[str]) -> None:
             raise UserError(f"`{key}` is set twice.")
         if argument.endswith("={}"):
             raise UserError(f"`{argument}` changes nothing, because mappings are merged. To remove it: {key}=null.")
+        if "config" in keys and re.split(r"[.@]", key)[0] in DECIDED:
+            raise UserError(f"`config` holds all that decides a run, so `{key}` cannot be set beside it.")
 
 
 def refuse_files(conf: Path) -> None:
@@ -135,7 +134,7 @@ def translated(argument: str) -> str:
     if key.partition("@")[0] in GROUPS and value == "null":
         return f"~{key}"
     if key in VERBATIM and value not in ("", "null") and value[0] not in "'\"":
-        value = QuotedString(re.sub(r"(\\*)\$\{", r"\1\1\\${", value), Quote.single).with_quotes()
+        value = QuotedString(_literal(value), Quote.single).with_quotes()
     plain = equals and key[0] not in "+~" and not key.startswith("hydra") and key.partition("@")[0] not in GROUPS
     return f"{'++' if plain else ''}{key}{equals}{value}"
 
@@ -152,7 +151,7 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     A contract holds values of the data, which are never expressions: so Hydra and OmegaConf do not see it.
     """
     values: Any = OmegaConf.to_container(cfg, resolve=True)
-    if name := OmegaConf.select(cfg, "data.contract"):
+    if (name := OmegaConf.select(cfg, "data.contract")) and not cfg.config:  # which holds the contract itself
         if not re.fullmatch(r"[\w-]+", str(name)):
             raise UserError(f"`data.contract` is {name!r}: it should be the name of a file in conf/data/contract.")
         path = (folder := CONF / "data/contract") / f"{name}.yaml"
@@ -210,11 +209,12 @@ def _compose(*overrides: str) -> tuple[DictConfig, Mapping[str, str]]:
 
 def _complete(composed: DictConfig, choices: Mapping[str, str], trains: bool = True, trial: Any = None) -> DictConfig:
     """Check a composed config; add what was chosen in each group, the folders of data set and run, and the `trial`."""
-    cfg, chosen = composed.copy(), _chosen(choices)
+    cfg = composed.copy()
+    chosen = _chosen(_taken(cfg) if cfg.config else choices)
     files, _ = _compose("~experiment", f"data={chosen['data']}", f"model={chosen['model']}")  # without other settings
     with open_dict(cfg):
         place = f"preprocessing.{OmegaConf.select(cfg, 'model._takes_')}.{OmegaConf.select(cfg, 'data.kind')}"
-        if OmegaConf.select(cfg, place) is None:
+        if OmegaConf.select(cfg, place) is None and not cfg.config:
             del cfg.steps  # the model does not take such data, which `check` says better than an interpolation
         values = plain(cfg)
         check.check(values, chosen, trains)
@@ -226,6 +226,26 @@ def _complete(composed: DictConfig, choices: Mapping[str, str], trains: bool = T
         cfg.choices, cfg.trial = chosen, trial
         cfg.folders = {"dataset": dataset, "run": cfg.run or (_run_folder(cfg) if trains else None)}
     return cfg
+
+
+def _taken(cfg: DictConfig) -> Mapping[str, str]:
+    """Give a config what decided another run, as its record keeps it in config.yaml; what that was composed of."""
+    try:
+        found = _literal(yaml.safe_load(Path(cfg.config).read_bytes()))
+        with open_dict(cfg):
+            cfg.update({key: found[key] for key in DECISIVE}, cv=found.get("cv"))
+        return {name.replace("experiment", "experiment@_global_"): choice for name, choice in found["choices"].items()}
+    except (OSError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise UserError(f"{cfg.config} is not the config.yaml of a run record: {error}.") from None
+
+
+def _literal(value: Any) -> Any:
+    """A text in which nothing is an expression; so are all texts of plain containers."""
+    if isinstance(value, dict):
+        return {key: _literal(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_literal(item) for item in value]
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
 
 
 def _chosen(choices: Mapping[str, str]) -> dict[str, str | None]:

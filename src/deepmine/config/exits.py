@@ -13,6 +13,7 @@ import yaml
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
+from deepmine.config import signals
 from deepmine.config.errors import UserError, nearest, shown
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -22,15 +23,13 @@ ELSEWHERE = "paths.out=/another/folder"
 
 @contextmanager
 def of_program() -> Iterator[None]:
-    """Exit with one message after a mistake, with the usual code after Ctrl-C, silently where a pipe is closed."""
+    """Exit with one message after a mistake, with the usual code after a signal, silently where a pipe is closed."""
     try:
         with explained():
             yield
         sys.stdout.flush()
     except UserError as error:
         sys.exit(f"error: {shown(str(error))}")
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still holds
         sys.exit(128 + signal.SIGPIPE)
@@ -72,10 +71,17 @@ def composing() -> Iterator[None]:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn the errors of a disk that is full or closed into a message: they are not bugs."""
+    """Turn the errors of signals, and of a disk or a memory that is full, into an exit or a message: they are not bugs."""
     try:
         yield
-    except OSError as error:
+    except (Exception, KeyboardInterrupt) as error:
+        if number := signals.ended_by(error):
+            sys.exit(128 + number)
+        if isinstance(error, MemoryError):
+            says = f"The memory is full ({error}). Use fewer rows, smaller batches or a smaller model."
+            raise UserError(says) from error
+        if not isinstance(error, OSError):
+            raise
         if error.errno in FULL or str(error).endswith(" written"):  # NumPy counts bytes and says no more
             raise UserError(f"The disk is full ({error}). Free some room, or write elsewhere: {ELSEWHERE}") from error
         made = traceback.extract_tb(error.__traceback__)[-1].name in ("mkdir", "touch")  # in a folder such as /proc

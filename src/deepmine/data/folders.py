@@ -1,12 +1,14 @@
-"""Folders that a stage writes whole: by one process at a time, built beside their place, then renamed into it.
+"""Folders and files that a stage writes whole: by one process at a time, built beside their place, then renamed into it.
 
-Temporary names are `.<name>.deepmine-*`. The next writer clears away what a killed one left there.
+Temporary names are `.<name>.deepmine-*`. The next writer in the same folder clears away what a killed one left there.
 """
 
+import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from fnmatch import fnmatch
 from pathlib import Path
@@ -16,13 +18,17 @@ from filelock import FileLock, Timeout
 from deepmine import ROOT
 from deepmine.config.errors import UserError
 
+YOUNG = 60  # seconds: a file that is being written has its temporary name for less
+
 
 @contextmanager
 def locked(path: Path, patience: float = 3600, hint: str = "Try again later.") -> Iterator[None]:
     """Lock a file or folder; its holder may lock it again. UserError: another holds it after `patience` seconds."""
-    file, old = _beside(path, "lock"), _beside(path, "old")
+    file = _beside(path, "lock")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch()  # fails at once where filelock would try again until its time is up
+    with suppress(PermissionError):
+        file.chmod(0o666)  # if we are killed, the next one may be another user
     lock = FileLock(file, is_singleton=True)
     try:
         lock.acquire(timeout=patience)
@@ -30,19 +36,33 @@ def locked(path: Path, patience: float = 3600, hint: str = "Try again later.") -
         raise UserError(f"{path} is being written by {file.read_text()}. {hint}") from None
     try:
         file.write_text(f"process {os.getpid()} since {datetime.now():%H:%M on %d %B}")
-        if old.is_dir():  # a writer was killed in `replace`
-            shutil.rmtree(old) if path.exists() else old.rename(path)
+        _mend(path)
         yield
     finally:
         if lock.lock_counter == 1:
+            _mend(path)
             file.unlink(missing_ok=True)  # filelock sees when the file that it waited for is gone
         lock.release()
+
+
+def sweep(parent: Path) -> None:
+    """Clear away what killed stages left in a folder, or put it back; what a living one works on is locked."""
+    for left in [*parent.glob(".*.deepmine-old"), *parent.glob(".*.deepmine-new/")]:
+        with suppress(UserError, OSError), locked(parent / left.name[1:].rpartition(".")[0], 0):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _mend(path: Path) -> None:
+    """Undo or complete a `replace` that did not come to its end."""
+    if (old := _beside(path, "old")).is_dir():
+        shutil.rmtree(old) if path.exists() else old.rename(path)
 
 
 @contextmanager
 def rebuilt(folder: Path, files: Mapping[str, str]) -> Iterator[Path]:
     """A new folder to fill, which takes the place of `folder` if the block ends well."""
     require_ours(folder, files)
+    sweep(folder.parent)
     with locked(folder):
         new = _beside(folder, "new")
         shutil.rmtree(new, ignore_errors=True)
@@ -54,13 +74,34 @@ def rebuilt(folder: Path, files: Mapping[str, str]) -> Iterator[Path]:
             shutil.rmtree(new, ignore_errors=True)
 
 
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """A new file to write, which takes the place of `path` if the block ends well: also a loss of power leaves one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = _beside(path, "new")
+    try:
+        yield new
+        sync(new)
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Bring a file to the disk, or all files below a folder."""
+    for file in [path] if path.is_file() else path.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as content:
+                os.fsync(content.fileno())
+
+
 def replace(folder: Path, new: Path, files: Mapping[str, str]) -> None:
     """Move `new` to the place of an older folder, whose lock the caller holds."""
     require_ours(folder, files)
     if folder.exists():
         folder.rename(_beside(folder, "old"))
     new.rename(folder)
-    shutil.rmtree(_beside(folder, "old"), ignore_errors=True)
+    _mend(folder)
 
 
 def require_ours(folder: Path, files: Mapping[str, str]) -> None:
@@ -74,6 +115,31 @@ def require_ours(folder: Path, files: Mapping[str, str]) -> None:
     if folder.is_symlink() or ROOT.is_relative_to(folder.resolve()) or others or not (marked or empty):
         found = ", ".join(others[:3]) or "it"
         raise UserError(f"{folder} is not replaced: Deepmine did not write {found}. Name another folder.")
+
+
+def leftovers(root: Path) -> list[Path]:
+    """The places below a folder beside which a killed writer left something; of one at work there is nothing."""
+    found = [path for path in root.rglob(".*.deepmine-*") if time.time() - path.stat().st_mtime > YOUNG]
+    places = {path.with_name(path.name[1:].rpartition(".deepmine-")[0]) for path in found}
+    return sorted(place for place in places if not _held(_beside(place, "lock")))
+
+
+def clear(place: Path) -> None:
+    """Remove what a killed writer left beside a place, and bring back what it had put aside."""
+    with locked(place, 0):
+        new = _beside(place, "new")
+        shutil.rmtree(new) if new.is_dir() else new.unlink(missing_ok=True)
+
+
+def _held(lock: Path) -> bool:
+    try:
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        pass
+    return False
 
 
 def _beside(path: Path, ending: str) -> Path:

@@ -16,6 +16,7 @@ from sklearn.utils import get_tags
 from deepmine.config import trust
 from deepmine.config.errors import UserError
 from deepmine.config.schema.config import SUPERVISED
+from deepmine.data import folders
 from deepmine.data.dataset import Part
 from deepmine.models import outside
 
@@ -85,10 +86,11 @@ def save(pipeline: Pipeline, path: Path, trusted: Sequence[str] = ()) -> None:
         dumped = skops.io.dumps(pipeline)
         _read(dumped, skops.io.get_untrusted_types(data=dumped), trusted)
     except Exception as error:  # whatever a class that is not made for it raises
-        path.with_suffix(".pickle").write_bytes(cloudpickle.dumps(pipeline))
+        with folders.written(path.with_suffix(".pickle")) as new:
+            new.write_bytes(cloudpickle.dumps(pipeline))
         print(f"{path} is not written: {error}", file=sys.stderr)
         return
-    with ZipFile(BytesIO(dumped)) as old, ZipFile(path, "w") as archive:
+    with folders.written(path) as new, ZipFile(BytesIO(dumped)) as old, ZipFile(new, "w") as archive:
         schema = re.sub(
             r'("__id__": |"file": "|"_stop_words_id": \{[^}]*"content": ")([\w-]+)',  # the last by scikit-learn's texts
             lambda found: found[1] + names.setdefault(found[2], str(len(names) + 1)),

@@ -37,26 +37,35 @@ SECRETS = re.compile(
 
 def collect(dataset: Path, digest: str, raw: Path, trial: Any = None, name: str = "") -> tuple[dict[str, Any], bytes]:
     """The provenance of a run that begins, and the patch of the uncommitted changes; `dataset`, `raw` are folders."""
-    git, patch = code()
-    info, torch = Path("/proc/cpuinfo"), sys.modules.get("torch")
-    found = re.search(r"^model name\s*: (.*)", info.read_text(), re.MULTILINE) if info.is_file() else None
-    cpu = found[1] if found else platform.processor()
-    on = None if torch is None else torch.cuda.get_device_name(0) if torch.cuda.is_available() else cpu
+    repository, patch = code()
+    around, torch = environment(), sys.modules.get("torch")
+    on = None if torch is None else torch.cuda.get_device_name(0) if torch.cuda.is_available() else around["cpu"]
     return {
         "record_id": uuid.uuid4().hex,
         "name": name,
         "command": [shown(word) for word in (Path(sys.argv[0]).name, *sys.argv[1:])],
         "trial": trial and dict(trial),
-        "git": git,
+        "git": repository,
         "data": {"raw": folder_digest(raw), "data.dvc": data_dvc(), "dataset": str(dataset), "digest": digest},
+        **around,
+        "device": on,  # of a network, whose scores another kind of processor does not repeat
+        "user": _user(),
+    }, patch
+
+
+def environment() -> dict[str, Any]:
+    """The lock file, what is installed, and the kind of processor."""
+    info = Path("/proc/cpuinfo")
+    text = info.read_text() if info.is_file() else ""
+    found = re.search(r"^model name\s*: (.*)", text, re.MULTILINE)
+    return {
         "lock": file_digest(ROOT / "constraints.txt"),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES.split()},
         "platform": platform.platform(),
-        "cpu": cpu,
-        "device": on,  # of a network, whose scores another kind of processor does not repeat
-        "user": _user(),
-    }, patch
+        "cpu": found[1] if found else platform.processor(),
+        "vector_units": " ".join(sorted({*re.findall(r"\b(?:amx|avx|fma|sse4|sve)\w*", text)})),
+    }
 
 
 def _user() -> str:
@@ -72,22 +81,22 @@ def code() -> tuple[dict[str, Any], bytes]:
     `tree` is all files as they are now, but for those of `left_out`, which says why. Where git fails, `note` says how.
     """
     try:
-        asked = _git("rev-parse", "--show-toplevel", "--git-path", "objects", "HEAD", "--abbrev-ref", "HEAD")
+        asked = git("rev-parse", "--show-toplevel", "--git-path", "objects", "HEAD", "--abbrev-ref", "HEAD")
         top, objects, commit, branch = os.fsdecode(asked).splitlines()
         if Path(top).resolve() != ROOT:
             return {"commit": None, "note": f"not a git repository of its own: it is in that of {top}"}, b""
-        changed = _git("diff", "--name-only", "--no-renames", "-z", "HEAD")
-        untracked = _git("ls-files", "--others", "--exclude-standard", "-z")
+        changed = git("diff", "--name-only", "--no-renames", "-z", "HEAD")
+        untracked = git("ls-files", "--others", "--exclude-standard", "-z")
         names = {name for name in os.fsdecode(changed + untracked).split("\0") if name and not OUTPUTS.match(name)}
         left_out = {name: why for name in sorted(names) if (why := _why_left_out(name))}
         with tempfile.TemporaryDirectory() as folder:
             alone = {"GIT_INDEX_FILE": f"{folder}/index", "GIT_OBJECT_DIRECTORY": folder}
             alone["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(ROOT / objects)
             kept = os.fsencode("\0".join(sorted(names - left_out.keys())))
-            _git("read-tree", "HEAD", settings=alone)
-            _git("update-index", "--add", "--remove", "--replace", "-z", "--stdin", settings=alone, stdin=kept)
-            tree = _git("write-tree", settings=alone).decode().strip()
-            patch = _git("diff-tree", "-p", "--binary", "--full-index", "--no-ext-diff", "HEAD", tree, settings=alone)
+            git("read-tree", "HEAD", settings=alone)
+            git("update-index", "--add", "--remove", "--replace", "-z", "--stdin", settings=alone, stdin=kept)
+            tree = git("write-tree", settings=alone).decode().strip()
+            patch = git("diff-tree", "-p", "--binary", "--full-index", "--no-ext-diff", "HEAD", tree, settings=alone)
         return {"commit": commit, "branch": branch, "tree": tree, "dirty": bool(names), "left_out": left_out}, patch
     except (OSError, subprocess.CalledProcessError) as error:
         said = getattr(error, "stderr", None) or str(error).encode()
@@ -104,11 +113,13 @@ def _why_left_out(name: str) -> str | None:
         return "not a file"  # but a repository or a pipe
     if path.stat().st_size > LARGE:
         return f"over 1 MB, md5 {file_digest(path)}"
-    before = set(_git("cat-file", "blob", f"HEAD:{name}", check=False).splitlines())
+    before = set(git("cat-file", "blob", f"HEAD:{name}", check=False).splitlines())
     added = b"\n".join(line for line in path.read_bytes().splitlines() if line not in before)
     return "it holds what looks like a secret" if SECRETS.search(added) else None
 
 
-def _git(*command: str, settings: dict[str, str] | None = None, stdin: bytes = b"", check: bool = True) -> bytes:
-    env = {**os.environ, "LC_ALL": "C", **(settings or {})}
-    return subprocess.run(["git", *command], cwd=ROOT, env=env, input=stdin, capture_output=True, check=check).stdout
+def git(*command: str, at: Path | None = None, settings: Any = (), stdin: bytes = b"", check: bool = True) -> bytes:
+    """What git says in this checkout or another; `settings` are added to its environment."""
+    env = {**os.environ, "LC_ALL": "C", **dict(settings)}
+    told = subprocess.run(["git", *command], cwd=at or ROOT, env=env, input=stdin, capture_output=True, check=check)
+    return told.stdout

@@ -10,23 +10,21 @@ status.json       RUNNING, FINISHED, FAILED or KILLED, and why     train
 checkpoint.skops  how far a network is, until it is fitted         train
 metrics.json      final scores, by part                            evaluate
 evaluation/       predictions, figures, curves, status.json        evaluate
+publish.log       a defect of ours while it was published          publish
 
 A run is built in its folder if that is free. Else it is built in out/adhoc/<name>-<time>, and replaces the older record
 when it has ended well: one that fails or is killed stays there.
 """
 
 import json
-import os
-import platform
 import re
 import shutil
 import sys
 import time
-import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from secrets import token_hex
@@ -38,13 +36,14 @@ from deepmine import ROOT
 from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data import digests, folders
+from deepmine.runs.status import read, read_status, running, status, write_json
 
 STAGE = '"stage"'  # in every status.json
 EVALUATION = {"status.json": STAGE, "*": ""}
 FILES = {"provenance.json": '"record_id"', "status.json": STAGE, "evaluation/status.json": STAGE}
 FILES |= dict.fromkeys(("config.yaml", "patch.diff", "metrics.json", "metrics.jsonl", "cv.csv", "cv.json"), "")
 CHECKPOINT = "checkpoint.skops"
-FILES |= {"model.skops": "", "model.pickle": "", CHECKPOINT: ""}
+FILES |= {"model.skops": "", "model.pickle": "", CHECKPOINT: "", "publish.log": ""}
 
 
 @dataclass
@@ -56,37 +55,34 @@ class Record:
     @cached_property
     def config(self) -> dict[str, Any]:
         """What decided the numbers, with `choices`, the file taken in each group of conf/."""
-        return _read(self.folder / "config.yaml", yaml.safe_load, digest=self.provenance["config"])
+        return read(self.folder / "config.yaml", yaml.safe_load, digest=self.provenance["config"])
 
     @property
     def provenance(self) -> dict[str, Any]:
         """Where the run comes from."""
-        return _read(self.folder / "provenance.json", keys=("record_id", "config", "data"))
+        return read(self.folder / "provenance.json", keys=("record_id", "config", "data"))
 
     @property
     def overrides(self) -> list[str]:
         """The settings of its command line, but not where it is written and sent; those chosen by name come last."""
-        words = [
-            word
-            for word in self.provenance["command"][2:]
-            if not re.match(r"(paths|run|chain|tracking|resume)\b", word)
-        ]
+        elsewhere = r"(paths|run|config|chain|tracking|resume)\b"
+        words = [word for word in self.provenance["command"][2:] if not re.match(elsewhere, word)]
         return sorted(words, key=lambda word: word.startswith(("experiment=", "data=", "model=")))
 
     @property
     def metrics(self) -> dict[str, float]:
         """Final scores, `{"test/accuracy": ...}`; empty before `evaluate`."""
-        return _read(self.folder / "metrics.json") if (self.folder / "metrics.json").exists() else {}
+        return read(self.folder / "metrics.json") if (self.folder / "metrics.json").exists() else {}
 
     @property
     def curves(self) -> list[dict[str, Any]]:
         """One dict for each epoch: `epoch`, `time` (seconds since 1970) and its values."""
-        return list(_read(self.folder / "metrics.jsonl", _epochs).values())
+        return list(read(self.folder / "metrics.jsonl", _epochs).values())
 
     @property
     def cross_validation(self) -> dict[str, Any]:
         """`folds`, a dict for each, and `scores`, their means and deviations; empty without."""
-        return _read(self.folder / "cv.json") if (self.folder / "cv.json").exists() else {}
+        return read(self.folder / "cv.json") if (self.folder / "cv.json").exists() else {}
 
     @property
     def status(self) -> dict[str, Any]:
@@ -111,16 +107,20 @@ class Record:
         may_hold = compose.compose(trains=False).trusted if trusted is None else trusted
         return pipelines.load(self.folder / "model.skops", may_hold), data
 
-    @cached_property
-    def logged(self) -> int:
-        """Epochs in the curves before the first call of `log`, which a run that goes on may repeat."""
-        return len(self.curves) if (self.folder / "metrics.jsonl").exists() else 0
-
     def log(self, epoch: int, values: dict[str, float]) -> None:
-        """Append one epoch's values to the curves, unless they are there."""
-        if epoch > self.logged:
+        """Append one epoch's values to the curves, unless they hold it: a resumed run comes to some epochs again."""
+        if epoch not in self._logged:
             with (self.folder / "metrics.jsonl").open("a") as file:
                 file.write(json.dumps({"epoch": epoch, "time": time.time(), **values}) + "\n")
+            self._logged.add(epoch)
+
+    @cached_property
+    def _logged(self) -> set[int]:
+        """The epochs of metrics.jsonl, after its last line is cut if a killed run left half of it."""
+        with (self.folder / "metrics.jsonl").open("a+b") as file:
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+        return {line["epoch"] for line in self.curves}
 
     def move(self, place: Path) -> None:
         """Take the place that `claimed` holds; an older record there is replaced."""
@@ -141,7 +141,7 @@ def find(folder: Path) -> Record:
 def find_all(out: Path, kinds: Sequence[str] = ("runs", "adhoc")) -> list[Record]:
     """The records below `out`, pipeline's runs first, by name; damaged ones are named on stderr and left out."""
     found = []
-    for path in [path for kind in kinds for path in sorted(out.glob(f"{kind}/*/provenance.json"))]:
+    for path in [path for kind in kinds for path in sorted(out.glob(f"{kind}/[!.]*/provenance.json"))]:
         try:
             found.append(find(path.parent))
         except UserError as error:
@@ -156,6 +156,7 @@ def claimed(place: Path, drafts: Path, begun: Path | None = None) -> Iterator[Pa
     UserError: another run or other files are there.
     """
     folders.require_ours(place, FILES)
+    folders.sweep(place.parent)
     hint = f"Wait for it, or give this run a folder of its own: run={drafts / place.name}-2"
     with folders.locked(place, 0, hint):
         free = begun == place or not place.exists() or not any(place.iterdir())
@@ -164,17 +165,20 @@ def claimed(place: Path, drafts: Path, begun: Path | None = None) -> Iterator[Pa
         try:
             yield folder
         except BaseException:
-            if folder.exists() and not free:
+            if not (folder / "provenance.json").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+            elif not free:
                 print(f"The record of this run is {folder}; {place} is as it was before.", file=sys.stderr)
             raise
 
 
 def start(folder: Path, settings: dict[str, Any], provenance: dict[str, Any], patch: bytes) -> Record:
     """A new record in a free folder; provenance.json comes last and makes it one."""
-    write_json(folder / "status.json", _running("train"))
+    write_json(folder / "status.json", running("train"))
     compose.dump(folder / "config.yaml", settings)
     (folder / "metrics.jsonl").touch()
     (folder / "patch.diff").write_bytes(patch)
+    folders.sync(folder)
     write_json(folder / "provenance.json", provenance | {"config": digests.file_digest(folder / "config.yaml")})
     return Record(folder)
 
@@ -190,65 +194,8 @@ def evaluation(run: Record) -> Iterator[Path]:
     folder = folders.rebuilt(place, EVALUATION) if good else nullcontext(place)
     with folder as new, status(new / "status.json", "evaluate"):
         yield new
-
-
-@contextmanager
-def status(path: Path, stage: str) -> Iterator[dict[str, Any]]:
-    """Keep a status file true: RUNNING, then FINISHED, FAILED (error) or KILLED (signal), with what the block adds."""
-    now = _running(stage)
-    write_json(path, now)
-    try:
-        yield now
-        now["status"] = "FINISHED"
-    except BaseException as end:
-        now |= {"status": "FAILED", "reason": f"{type(end).__name__}: {end}", "traceback": traceback.format_exc()}
-        if not isinstance(end, Exception):
-            now |= {"status": "KILLED", "reason": "Ctrl-C" if isinstance(end, KeyboardInterrupt) else f"exit: {end}"}
-        raise
-    finally:
-        write_json(path, {**now, "ended": _now()})
-
-
-def read_status(path: Path) -> dict[str, Any]:
-    """The status of a stage; one that still says RUNNING although its process is gone was KILLED."""
-    found = _read(path, keys=("status", "stage", "started", "pid", "host"))
-    if found["status"] == "RUNNING" and found["host"] == platform.node():
-        try:
-            os.kill(found["pid"], 0)
-        except ProcessLookupError:
-            found |= {"status": "KILLED", "reason": "its process ended without notice (killed, or out of memory)"}
-        except PermissionError:  # it is another user's, and alive
-            pass
-    return found
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.deepmine-new")
-    new.write_text(json.dumps(value, indent=2) + "\n")
-    new.replace(path)
-
-
-def _read(path: Path, parse: Callable[[str], Any] = json.loads, keys: Sequence[str] = (), digest: str = "") -> Any:
-    """A file that holds a mapping, with these keys and this md5 where they are given."""
-    try:
-        found = parse(path.read_text(encoding="utf-8"))
-        if digest not in ("", digests.file_digest(path)) or not set(keys) <= set(dict(found)):
-            raise ValueError("it is not as the run wrote it")
-    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
-        why = str(error).splitlines()[0]
-        raise UserError(f"{path} is damaged ({why}). Train that run again, or delete its folder.") from None
-    return found
+        folders.sync(new)
 
 
 def _epochs(text: str) -> dict[int, dict[str, Any]]:
     return dict(enumerate(map(json.loads, text.rpartition("\n")[0].splitlines())))  # the last may be half-written
-
-
-def _running(stage: str) -> dict[str, Any]:
-    return {"status": "RUNNING", "stage": stage, "started": _now(), "pid": os.getpid(), "host": platform.node()}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

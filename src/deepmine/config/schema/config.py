@@ -85,8 +85,15 @@ class Config(Strict):
     chain: bool
     run: Text | None
     resume: bool
+    config: Text | None
+    a: Text | None
+    b: Text | None
+    tolerance: float | None = Field(ge=0)
+    env: Literal["here", "exact"]
+    yes: bool
     overwrite: bool
     port: int = Field(ge=1, lt=2**16)
+    mend: bool
     path: str | None
     target: str | None
     name: str | None

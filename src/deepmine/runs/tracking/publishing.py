@@ -7,53 +7,86 @@ and the overrides of the best.
 
 import json
 import re
+import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
-from importlib.metadata import packages_distributions, version
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import mlflow
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
+from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModel, Metric, Param, Run
 
-from deepmine import ROOT
-from deepmine.config import compose, trust
+from deepmine.config import compose
 from deepmine.config.errors import UserError, shown
-from deepmine.data import dataset, digests
+from deepmine.data import digests
 from deepmine.data.preparing import report
-from deepmine.models import pipelines as models
 from deepmine.runs import ranking
 from deepmine.runs.record import Record
-from deepmine.runs.tracking import store
+from deepmine.runs.tracking import logged_model, store
 
-PUBLISHED = "record_digest"  # digest of the record's files when they were last sent
+PUBLISHED = "record_digest"  # digest of the record's files when all of them were last sent, and whether the model was
+KEPT_HERE = ("model.skops", "model.pickle", "checkpoint.skops")
+LOG = "publish.log"  # in the record: the traceback of a defect in this code
 SHARED = ("dataset", "model", "task", "mlflow.user")  # tags that children take from their parent
 LONGEST = 6000  # characters that MLflow keeps of a parameter's value
 
 
 def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) -> str:
-    """Send what the tracker at `uri` lacks of a record; the id of its MLflow run. UserError: it does not answer."""
+    """Send what the tracker at `uri` lacks of a record; the id of its MLflow run. UserError: not all of it is there.
+
+    Each part is sent unless it is there, whole, and the digest comes last: so what fails at any request is completed later.
+    """
+    with _explained(record, uri), store.lock(record.provenance["record_id"]):
+        client = store.connect(uri)
+        run = _find_or_create(client, record, uri)
+        run_id, finished = run.info.run_id, record.status["status"] == "FINISHED"
+        digest = f"{digests.folder_digest(record.folder)} {send_model}"
+        if run.data.tags.get(PUBLISHED) != digest:
+            _send_curves(client, run_id, record.curves)
+            _send_scores(client, record, run_id)
+            _send_files(client, record, run_id)
+            _send_folds(client, record, run)
+        _set_status(client, record, run_id)
+        if (above := run.data.tags.get(store.PARENT)) and record.provenance.get("trial"):
+            _conclude_sweep(client, run.info.experiment_id, above, record.config["task"])
+        if run.data.tags.get(PUBLISHED) != digest:
+            if send_model and finished:
+                _send_scores(client, record, run_id, logged_model.send(client, record, run, trusted))
+            client.set_tag(run_id, PUBLISHED, digest)
+    return run_id
+
+
+def live(record: Record, uri: str) -> Iterator[None]:
+    """Send a record that is being written: the run at the first step, and the new epochs at each."""
     client = store.connect(uri)
+    with store.lock(record.provenance["record_id"]):
+        run_id = _find_or_create(client, record, uri).info.run_id
+    sent = 0
+    while True:
+        curves = record.curves
+        _send_curves(client, run_id, curves[sent:])
+        sent = len(curves)
+        yield
+
+
+@contextmanager
+def _explained(record: Record, uri: str) -> Iterator[None]:
+    """Tell apart what the tracker refuses, what is wrong with the record and what is wrong with this code."""
+    (log := record.folder / LOG).unlink(missing_ok=True)
     try:
-        with store.lock(record.provenance["record_id"]):
-            run = _find_or_create(client, record, uri)
-            run_id = run.info.run_id
-            try:
-                digest = digests.folder_digest(record.folder)
-                if run.data.tags.get(PUBLISHED) != digest:
-                    _send_scores(client, record, run_id)
-                    _send_files(client, record, run_id)
-                    if send_model and record.status["status"] == "FINISHED":
-                        _send_model(client, record, run_id, trusted)
-                    _send_folds(client, record, run)
-                    client.set_tag(run_id, PUBLISHED, digest)
-            finally:
-                _set_status(client, record, run_id)
-                if above := run.data.tags.get(store.PARENT):
-                    _conclude_sweep(client, run.info.experiment_id, above, record.config["task"])
+        yield
     except (mlflow.MlflowException, OSError) as error:  # OSError: of the network, or of a proxy that refuses an upload
         raise UserError(shown(f"MLflow at {uri} refused: {str(error).splitlines()[0]}")) from error
-    return run_id
+    except UserError:
+        raise
+    except Exception as error:
+        log.write_text(shown(traceback.format_exc()), encoding="utf-8")
+        why = shown(f"{type(error).__name__}: {error}")
+        raise UserError(
+            f"A defect of ours, not of the tracker, in publishing: {why}. The traceback is in {log}"
+        ) from error
 
 
 def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> Run:
@@ -72,12 +105,16 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> Ru
             name = f"sweep {trial['sweep']}"
             above = store.find_or_create_run(client, experiment, trial["sweep"], shared, name, start)
         tags |= {"trial": trial["number"], store.PARENT: above.info.run_id}
+    if first := provenance.get("reproduces"):
+        found = client.search_runs([experiment], f"tags.`{store.RECORD_ID}` = '{first}'", max_results=1)
+        tags |= {"reproduces": first, "kind": "rebuilt", **({store.PARENT: found[0].info.run_id} if found else {})}
     run = store.find_or_create_run(client, experiment, provenance["record_id"], tags, _name(record), start)
-    if not run.data.params:
+    if missing := [Param(key, value) for key, value in _flat(settings) if key not in run.data.params]:
+        client.log_batch(run.info.run_id, params=missing)
+    if not (run.inputs and run.inputs.dataset_inputs):
         data = provenance["data"]
         source = json.dumps({"tags": {key: str(data[key]) for key in ("data.dvc", "raw")}})
         used = Dataset(choices["data"], data["digest"], "code", source)
-        client.log_batch(run.info.run_id, params=[Param(key, value) for key, value in _flat(settings)])
         client.log_inputs(run.info.run_id, [DatasetInput(used, [InputTag("mlflow.data.context", "training")])])
     return run
 
@@ -96,8 +133,10 @@ def _conclude_sweep(client: mlflow.MlflowClient, experiment: str, above: str, ta
         all_data = [trial.data for trial in runs]
         trials = [ranking.Trial(int(d.tags["trial"]), d.tags["overrides"].splitlines(), d.metrics) for d in all_data]
         if best := ranking.best(task, trials):
-            tags = {"best_trial": str(best.number), "overrides": "\n".join(best.overrides)}
-            store.log_new(client, above, {key: value for key, value in best.metrics.items() if "/" in key}, tags)
+            scores, now = {key: value for key, value in best.metrics.items() if "/" in key}, int(time.time() * 1000)
+            store.log_new(client, above, scores, now)  # the last best is not always the last to end
+            client.set_tag(above, "best_trial", str(best.number))
+            client.set_tag(above, "overrides", "\n".join(best.overrides))
         found = {trial.info.status for trial in runs}
         if "RUNNING" in found:
             client.update_run(above, "RUNNING")
@@ -106,84 +145,59 @@ def _conclude_sweep(client: mlflow.MlflowClient, experiment: str, above: str, ta
             client.set_terminated(above, status, max(trial.info.end_time for trial in runs))
 
 
-def _send_scores(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
-    """Final scores, and the curves: a point that MLflow has with the same time it does not store again."""
-    store.log_new(client, run_id, record.metrics | {k: x for k, x in record.training.items() if k == "fit_seconds"})
-    curves = [(line, key) for line in record.curves for key in line if key not in ("epoch", "time")]
-    points = [Metric(key, line[key], int(line["time"] * 1000), line["epoch"]) for line, key in curves]
-    client.log_batch(run_id, metrics=points)
+def _send_curves(client: mlflow.MlflowClient, run_id: str, curves: Sequence[Mapping[str, Any]]) -> None:
+    """Epochs; a point that MLflow has with the same time it does not store again."""
+    lines = [(line, key) for line in curves for key in line if key not in ("epoch", "time")]
+    client.log_batch(run_id, [Metric(key, line[key], int(line["time"] * 1000), line["epoch"]) for line, key in lines])
+
+
+def _send_scores(client: mlflow.MlflowClient, record: Record, run_id: str, model: LoggedModel | None = None) -> None:
+    """Final scores of the run, or of its model too, at the time at which they were made."""
+    scores = record.metrics | {key: x for key, x in record.training.items() if key == "fit_seconds"}
+    at = _milliseconds(record.status.get("ended", record.training["started"]))
+    data = (record.config["choices"]["data"], record.provenance["data"]["digest"])
+    store.log_new(client, run_id, scores, at, model, data)
 
 
 def _send_files(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
     """Every file but the model, which goes as a model, as an artifact; the data's report."""
-    for path in record.folder.iterdir():
-        if path.is_dir():
-            client.log_artifacts(run_id, str(path), path.name)
-        elif path.name not in ("model.skops", "model.pickle", "checkpoint.skops"):
-            client.log_artifact(run_id, str(path))
-    if (prepared := _prepared(record)) and (prepared / report.FILE).is_file():
-        client.log_artifact(run_id, str(prepared / report.FILE), "data")
-
-
-def _prepared(record: Record) -> Path | None:
-    """The data set that the run was made on; None when it is gone, or another one by now."""
-    facts = record.provenance["data"]
-    folder = Path(facts["dataset"])
-    same = (folder / "parts").is_dir() and dataset.require_info(folder)["digest"] == facts["digest"]
-    return folder if same else None
-
-
-def _send_model(client: mlflow.MlflowClient, record: Record, run_id: str, trusted: Sequence[str]) -> None:
-    """The fitted pipeline, once, with signature and example of the data it saw; `mlflow.pyfunc.load_model` loads it."""
-    if (outputs := client.get_run(run_id).outputs) and outputs.model_outputs:
-        return
-    import skops.io
-
-    path = record.folder / "model.skops"
-    pipeline = models.load(path, trusted)
-    predicts = hasattr(pipeline, "predict")  # components do not: MLflow keeps them as a scikit-learn model alone
-    prepared, example, signature = _prepared(record), None, None
-    if prepared is not None:
-        example = dataset.load(prepared).train.X[:5]
-        said = pipeline.predict(example) if predicts else pipeline.transform(example)
-        signature = mlflow.models.infer_signature(example, said)
-    types = trust.check_saved(skops.io.get_untrusted_types(file=path), trusted, path)
-    known = packages_distributions()
-    used = {name for type_ in types for name in known.get(type_.partition(".")[0], [])}  # `xgboost` is in xgboost-cpu
-    versions = record.provenance["versions"] | {name: version(name) for name in used}
-    with mlflow.start_run(run_id=run_id):
-        mlflow.sklearn.log_model(
-            pipeline,
-            name="model",
-            signature=signature,
-            input_example=example if predicts else None,
-            serialization_format="skops",
-            skops_trusted_types=types,
-            pip_requirements=[f"{n}=={v}" for n, v in versions.items() if v and n not in ("deepmine", "dvc")],
-            code_paths=[str(ROOT / "src" / "deepmine")],
-        )
+    paths = [path for path in record.folder.rglob("[!.]*") if path.is_file() and path.name not in KEPT_HERE]
+    files = {path.relative_to(record.folder).as_posix(): path for path in paths}
+    if (prepared := logged_model.prepared(record)) and (prepared / report.FILE).is_file():
+        files[f"data/{report.FILE}"] = prepared / report.FILE
+    for name, path in files.items():
+        client.log_artifact(run_id, str(path), name.rpartition("/")[0] or None)
+    store.require_kept(partial(client.list_artifacts, run_id), files)
 
 
 def _send_folds(client: mlflow.MlflowClient, record: Record, parent: Run) -> None:
     """Each fold of a cross-validation as a child run, found again by its number."""
-    begin = record.training["started"]
+    begin, end = _milliseconds(record.training["started"]), _ended(record)
     tags = {key: parent.data.tags[key] for key in SHARED} | {"kind": "fold", store.PARENT: parent.info.run_id}
     for fold in record.cross_validation.get("folds", []):
         identity, name = f"{record.provenance['record_id']}-fold-{fold['fold']}", f"fold {fold['fold']}"
-        child = store.find_or_create_run(client, parent.info.experiment_id, identity, tags, name, _milliseconds(begin))
+        child = store.find_or_create_run(client, parent.info.experiment_id, identity, tags, name, begin)
         scores = {f"cv/{key}": value for key, value in fold.items() if key not in ("fold", "rows")}
-        store.log_new(client, child.info.run_id, scores)
-        client.set_terminated(child.info.run_id, "FINISHED", _milliseconds(record.training.get("ended", begin)))
+        store.log_new(client, child.info.run_id, scores, end)
+        client.set_terminated(child.info.run_id, "FINISHED", end)
 
 
 def _set_status(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
-    status, ended = record.status, record.training.get("ended")  # of the fit: an evaluation adds no duration
+    status = record.status
     if "reason" in status:
         client.set_tag(run_id, "reason", status["reason"][:LONGEST])
     if status["status"] == "RUNNING":
         client.update_run(run_id, "RUNNING")
     else:
-        client.set_terminated(run_id, status["status"], ended and _milliseconds(ended))
+        client.set_terminated(run_id, status["status"], _ended(record))
+
+
+def _ended(record: Record) -> int:
+    """When the fit ended, for an evaluation adds no duration; of one that was killed without notice the last epoch."""
+    if ended := record.training.get("ended"):
+        return _milliseconds(ended)
+    times = [int(line["time"] * 1000) for line in record.curves]
+    return max(times, default=_milliseconds(record.training["started"]))
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -11,8 +11,7 @@ import os
 import re
 import sqlite3
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import mlflow
-from mlflow.entities import Metric, Run, RunTag
+from mlflow.entities import FileInfo, LoggedModel, Metric, Run
 
 from deepmine import tasks
 from deepmine.config.errors import UserError, shown
@@ -72,18 +71,56 @@ def experiment(client: mlflow.MlflowClient, name: str, uri: str) -> str:
 def find_or_create_run(
     client: mlflow.MlflowClient, experiment: str, identity: str, tags: Mapping[str, Any], name: str, start: int
 ) -> Run:
-    """The run with this tag `record_id`."""
-    if found := client.search_runs([experiment], f"tags.`{RECORD_ID}` = '{identity}'", max_results=1):
-        return found[0]
-    text = {key: str(value) for key, value in {RECORD_ID: identity, **tags}.items()}
-    return client.create_run(experiment, start, text, run_name=name)
+    """The run with this tag `record_id`; a second one, from a request whose answer was lost, is deleted."""
+    query = f"tags.`{RECORD_ID}` = '{identity}'"
+    if not (found := client.search_runs([experiment], query)):
+        text = {key: str(value) for key, value in {RECORD_ID: identity, **tags}.items()}
+        client.create_run(experiment, start, text, run_name=name)
+        found = client.search_runs([experiment], query)
+    for other in found[1:]:
+        client.delete_run(other.info.run_id)
+    return found[0]
 
 
-def log_new(client: mlflow.MlflowClient, run: str, scores: Mapping[str, float], tags: Any = None) -> None:
-    """Send tags, and the scores that a run does not have yet."""
-    known, now = client.get_run(run).data.metrics, int(time.time() * 1000)
-    new = [Metric(key, value, now, 0) for key, value in scores.items() if known.get(key) != value]
-    client.log_batch(run, new, tags=[RunTag(key, value) for key, value in (tags or {}).items()])
+def log_new(
+    client: mlflow.MlflowClient,
+    run: str,
+    scores: Mapping[str, float],
+    at: int,
+    model: LoggedModel | None = None,
+    data: Sequence[str | None] = (None, None),
+) -> None:
+    """Send the scores that a run or its model does not have yet; `at` in milliseconds, `data` a name and a digest."""
+    known, model_id = client.get_run(run).data.metrics, model.model_id if model else None
+    linked = {(metric.key, metric.value) for metric in model.metrics or []} if model else set()
+    new = [(k, x) for k, x in scores.items() if known.get(k) != x or (model and (k, x) not in linked)]
+    client.log_batch(run, [Metric(key, value, at, 0, model_id, *data) for key, value in new])
+
+
+def require_kept(listed: Callable[[str | None], list[FileInfo]], files: Mapping[str, Path]) -> None:
+    """A UserError unless all files that were sent are there: a proxy's page also says that all is well."""
+
+    def below(folder: str | None) -> Iterator[tuple[str, int]]:
+        for found in listed(folder):
+            yield from below(found.path) if found.is_dir else [(found.path, found.file_size or 0)]
+
+    kept = dict(below(None))
+    if lost := sorted(name for name, path in files.items() if kept.get(name) != path.stat().st_size):
+        raise UserError(f"MLflow said that it has taken these files, but has not kept them: {', '.join(lost)}")
+
+
+def fetch(uri: str, name: str, out: Path, files: Iterable[str]) -> Path | None:
+    """The record of a run, which MLflow's id or its record id names, in a folder below `out`; None: it has none."""
+    client = connect(uri)
+    everywhere = [found.experiment_id for found in client.search_experiments()]
+    for query in (f"attributes.run_id = '{name}'", f"tags.`{RECORD_ID}` = '{name}'") if name.isalnum() else ():
+        for run in client.search_runs(everywhere, query, max_results=1):
+            folder = out / name  # what a tracker says could lead elsewhere
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in {file.path for file in client.list_artifacts(run.info.run_id)} & {*files}:
+                client.download_artifacts(run.info.run_id, path, str(folder))
+            return folder
+    return None
 
 
 def share_view(client: mlflow.MlflowClient, experiment: str, task: str) -> None:
