@@ -49,8 +49,7 @@ def _create(client: mlflow.MlflowClient, record: Record, run: Run, trusted: Sequ
         described.artifact_path = model.artifact_location
         described.save(files / "MLmodel")
         client.log_model_artifacts(model.model_id, str(files))
-        listed = partial(client.list_logged_model_artifacts, model.model_id)
-        store.require_kept(listed, {path.name: path for path in files.iterdir()})
+        store.require_kept(partial(client.list_logged_model_artifacts, model.model_id), files)
     return client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
 
 
