@@ -8,12 +8,12 @@ import json
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
 from typing import Any, BinaryIO
 
 from deepmine.config.errors import UserError, shown
@@ -22,7 +22,7 @@ WAIT = 10  # seconds in all that a run waits for a server when it has ended; for
 LAST = 600  # seconds that the publisher has when the run's process is gone, whatever a server does
 LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "30", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}  # what hangs costs a minute
 PAUSE, LONGEST_PAUSE = 3.0, 60.0  # seconds between two batches; longer after each that failed
-_process: subprocess.Popen[str] | None = None  # one for all trials of a sweep
+_process: Popen[str] | None = None  # one for all trials of a sweep
 
 
 # In the run's process
@@ -32,10 +32,9 @@ def follow(folder: Path, delay: float, **settings: Any) -> None:
     """Have a record published while it is written, but not before `delay` seconds; `settings` as for `publish`."""
     global _process
     if _process is None:
-        command, pipes = [sys.executable, "-P", "-m", __name__], dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
-        pipes["stderr"] = subprocess.DEVNULL
+        command, env = [sys.executable, "-P", "-m", __name__], LIMITS | os.environ
         # in a session of its own it outlives Ctrl-C and the terminal
-        _process = subprocess.Popen(command, **pipes, text=True, start_new_session=True, env=LIMITS | os.environ)
+        _process = Popen(command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, text=True, start_new_session=True, env=env)
         _tell(settings | {"delay": delay})
     _tell(["run", os.path.abspath(folder)])
 
@@ -53,10 +52,9 @@ def wait(uri: str, patience: float = WAIT) -> str:
         return ""
     try:
         said, _ = process.communicate(timeout=None if patience and uri.startswith("sqlite:") else patience)
-    except subprocess.TimeoutExpired:
+    except TimeoutExpired:
         return f"MLflow at {shown(uri)} has not taken everything within {patience} seconds. It gets some minutes more."
-    ended_early = f"The process that publishes to {shown(uri)} ended early ({process.returncode})."
-    return said.strip() or (ended_early if process.returncode else "")
+    return said.strip() or (f"The process that publishes to {shown(uri)} ended early." if process.returncode else "")
 
 
 def _tell(message: Any) -> None:

@@ -52,6 +52,7 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
             _send_scores(client, record, run_id, run.data.metrics.items())
             _send_files(client, record, run_id)
             _send_folds(client, record, run)
+            _set_status(client, record, run)
             if record.provenance.get("trial"):
                 _conclude_sweep(client, run.info.experiment_id, run.data.tags[store.PARENT], record.config["task"])
             if send_model and status == "FINISHED":
@@ -66,11 +67,12 @@ def live(record: Record, uri: str) -> Iterator[None]:
     """Send a record that is being written: the run at the first step, and the new epochs at each."""
     client = store.connect(uri)
     with store.lock(record.provenance["record_id"]):
-        run_id = _find_or_create(client, record, uri).info.run_id
+        run = _find_or_create(client, record, uri)
+        _set_status(client, record, run)
     sent = 0
     while True:
         curves = record.curves
-        _send_curves(client, run_id, curves[sent:])
+        _send_curves(client, run.info.run_id, curves[sent:])
         sent = len(curves)
         yield
 
@@ -87,14 +89,12 @@ def _explained(record: Record, uri: str) -> Iterator[None]:
         raise
     except Exception as error:
         log.write_text(shown(traceback.format_exc()), encoding="utf-8")
-        why = shown(f"{type(error).__name__}: {error}")
-        raise UserError(
-            f"A defect of ours, not of the tracker, in publishing: {why}. The traceback is in {log}"
-        ) from error
+        why = f"{shown(f'{type(error).__name__}: {error}')}. The traceback is in {log}"
+        raise UserError(f"A defect of ours, not of the tracker, in publishing: {why}") from error
 
 
 def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> Run:
-    """The run of a record, with its tags, parameters, data and status."""
+    """The run of a record, with its tags, parameters, and data."""
     settings, provenance = record.config, record.provenance
     git, choices = provenance["git"], settings["choices"]
     experiment = store.experiment(client, choices["data"], uri)
@@ -114,14 +114,12 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> Ru
         found = client.search_runs([experiment], f"tags.`{store.RECORD_ID}` = '{first}'", max_results=1)
         tags |= {"reproduces": first, "kind": "rebuilt", **({store.PARENT: found[0].info.run_id} if found else {})}
     run = store.find_or_create_run(client, experiment, provenance["record_id"], tags, _name(record), start)
-    if missing := [Param(key, value) for key, value in _flat(settings) if key not in run.data.params]:
-        client.log_batch(run.info.run_id, params=missing)
-    if not (run.inputs and run.inputs.dataset_inputs):
-        data = provenance["data"]
-        source = json.dumps({"tags": {key: str(data[key]) for key in ("data.dvc", "raw")}})
-        used = Dataset(choices["data"], data["digest"], "code", source)
-        client.log_inputs(run.info.run_id, [DatasetInput(used, [InputTag("mlflow.data.context", "training")])])
-    _set_status(client, record, run)
+    missing = [Param(key, value) for key, value in _flat(settings) if key not in run.data.params]
+    client.log_batch(run.info.run_id, params=missing)
+    data = provenance["data"]
+    source = json.dumps({"tags": {key: str(data[key]) for key in ("data.dvc", "raw")}})
+    used = Dataset(choices["data"], data["digest"], "code", source)  # MLflow keeps the same one once
+    client.log_inputs(run.info.run_id, [DatasetInput(used, [InputTag("mlflow.data.context", "training")])])
     return run
 
 
@@ -136,8 +134,8 @@ def _conclude_sweep(client: mlflow.MlflowClient, experiment: str, above: str, ta
     """Bring the run above the trials up to date: it is FINISHED once every published trial is."""
     with store.lock(above):  # the last to come has seen all trials
         runs = client.search_runs([experiment], f"tags.`{store.PARENT}` = '{above}'")
-        all_data = [trial.data for trial in runs]
-        trials = [ranking.Trial(int(d.tags["trial"]), d.tags["overrides"].splitlines(), d.metrics) for d in all_data]
+        parts = [(run.data.tags, run.data.metrics) for run in runs]
+        trials = [ranking.Trial(int(tags["trial"]), tags["overrides"].splitlines(), found) for tags, found in parts]
         if best := ranking.best(task, trials):
             scores, now = {key: value for key, value in best.metrics.items() if "/" in key}, int(time.time() * 1000)
             # the last best is not always the last to end
