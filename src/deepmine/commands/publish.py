@@ -59,5 +59,10 @@ def following(run: record.Record, cfg: DictConfig, only_failures: bool = False) 
 
 def wait(cfg: DictConfig, place: Path) -> None:
     """Wait some seconds until what is in `place` is published; else say what to do."""
-    if problem := follower.wait(cfg.tracking.uri or ""):
-        print(f"{problem}\nThe record in {place} is complete. Send it later: make publish", file=sys.stderr)
+    hint = f"The record in {place} is complete. Send it later: make publish"
+    try:
+        if problem := follower.wait(cfg.tracking.uri or ""):
+            print(f"{problem}\n{hint}", file=sys.stderr)
+    except (KeyboardInterrupt, SystemExit):  # a signal
+        print(hint, file=sys.stderr)
+        raise

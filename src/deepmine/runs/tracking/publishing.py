@@ -29,7 +29,9 @@ from deepmine.runs import ranking
 from deepmine.runs.record import Record
 from deepmine.runs.tracking import logged_model, store
 
-PUBLISHED = "record_digest"  # digest of the record's files when all of them were last sent, and whether the model was
+PUBLISHED = (
+    "record_digest"  # digest of the record's files when all were last sent, its status, and whether the model was
+)
 KEPT_HERE = ("model.skops", "model.pickle", "checkpoint.skops")
 LOG = "publish.log"  # in the record: the traceback of a defect in this code
 SHARED = ("dataset", "model", "task", "mlflow.user")  # tags that children take from their parent

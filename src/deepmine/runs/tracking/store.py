@@ -93,7 +93,7 @@ def fetch(uri: str, name: str, out: Path, files: Iterable[str]) -> Path | None:
     everywhere = [found.experiment_id for found in client.search_experiments()]
     for query in (f"attributes.run_id = '{name}'", f"tags.`{RECORD_ID}` = '{name}'") if name.isalnum() else ():
         for run in client.search_runs(everywhere, query, max_results=1):
-            folder = out / run.data.tags[RECORD_ID]
+            folder = out / name  # what a tracker says could lead elsewhere
             folder.mkdir(parents=True, exist_ok=True)
             for path in {file.path for file in client.list_artifacts(run.info.run_id)} & {*files}:
                 client.download_artifacts(run.info.run_id, path, str(folder))
