@@ -57,11 +57,15 @@ def lock(name: str) -> AbstractContextManager[None]:
 
 def experiment(client: mlflow.MlflowClient, name: str, uri: str) -> str:
     """The MLflow experiment of this name, found or created; beside a local store, its files lie in mlruns/."""
-    with lock(f"experiment-{name}"):
-        if found := client.get_experiment_by_name(name):
-            return found.experiment_id
-        beside = (Path(uri.removeprefix(SQLITE)).resolve().parent / "mlruns" / name).as_uri()
+    if found := client.get_experiment_by_name(name):
+        return found.experiment_id
+    beside = (Path(uri.removeprefix(SQLITE)).resolve().parent / "mlruns" / name).as_uri()
+    try:
         return client.create_experiment(name, beside if uri.startswith(SQLITE) else None, KIND)
+    except mlflow.MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        return experiment(client, name, uri)  # another process was first
 
 
 def find_or_create_run(
