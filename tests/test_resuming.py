@@ -15,12 +15,12 @@ from deepmine.models import pipelines
 from deepmine.runs import cross_validation, record
 
 
-class Killed(BaseException):
+class Killed(SystemExit):
     """As by a signal."""
 
 
 def lost(*_: object, **__: object) -> None:
-    raise Killed
+    raise Killed(143)
 
 
 def tree(out: Path, *overrides: str, name: str = "ferry_tree", resume: str = "true") -> Path:
