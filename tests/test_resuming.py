@@ -8,6 +8,7 @@ import mlflow
 import pytest
 from omegaconf import OmegaConf
 
+from conftest import local_store
 from deepmine.commands import evaluate, train
 from deepmine.config import compose
 from deepmine.config.errors import UserError
@@ -136,7 +137,7 @@ def test_a_sweep_that_was_killed_while_it_began_is_no_sweep(tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_mlflow_has_one_run_and_each_point_once(tmp_path: Path, monkeypatch) -> None:
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    uri = local_store(tmp_path)
     given = ("trainer.max_epochs=3", "tracking=mlflow", f"tracking.uri={uri}", "tracking.model=false")
 
     def again() -> tuple[str, list[int]]:
