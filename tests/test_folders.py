@@ -106,6 +106,8 @@ def test_the_next_stage_in_a_folder_sweeps_it_but_for_what_is_being_written(tmp_
     someone_s(tmp_path / ".killed.deepmine-new")
     someone_s(tmp_path / ".other.deepmine-new")
     (tmp_path / ".score.json.deepmine-new").write_text("half")  # of another process, perhaps: it takes a moment
+    (tmp_path / ".model.skops.deepmine-new").write_text("half")
+    os.utime(tmp_path / ".model.skops.deepmine-new", (0, 0))
     with other_holds(tmp_path / "busy"):
         someone_s(tmp_path / ".busy.deepmine-new")
         make(tmp_path / "set", "new")

@@ -5,11 +5,11 @@
 
 import ast
 import sys
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
 from deepmine.config import signals
+from deepmine.config.errors import nearest
 
 COMMANDS = Path(__file__).with_name("commands")
 TRAINING = {"train", "evaluate", "sweep"}  # verbs for which data and model must go together
@@ -36,9 +36,7 @@ def main() -> None:
         lines = [f"  {name:<10} {text.partition(chr(10))[0]}" for name, text in known.items()]
         print(USAGE.format(verbs="\n".join(lines)), end="")
     elif verb not in known:
-        close = get_close_matches(verb, known, n=1, cutoff=0.5)
-        hint = f" Did you mean `{close[0]}`?" if close else ""
-        print(f"error: There is no verb `{verb}`.{hint} Valid: {', '.join(known)}.", file=sys.stderr)
+        print(f"error: There is no verb `{verb}`. {nearest(verb, known)}", file=sys.stderr)
         sys.exit(2)
     elif HELP & set(sys.argv[2:]):
         print(f"{known[verb]}\n\nAll keys and their values: deepmine {verb} --cfg job")

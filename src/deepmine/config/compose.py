@@ -210,7 +210,7 @@ def _compose(*overrides: str) -> tuple[DictConfig, Mapping[str, str]]:
 def _complete(composed: DictConfig, choices: Mapping[str, str], trains: bool = True, trial: Any = None) -> DictConfig:
     """Check a composed config; add what was chosen in each group, the folders of data set and run, and the `trial`."""
     cfg = composed.copy()
-    chosen = _chosen(_taken(cfg) if cfg.config else choices)
+    chosen = _chosen(_taken(cfg) if cfg.config else {key.partition("@")[0]: choices[key] for key in choices})
     files, _ = _compose("~experiment", f"data={chosen['data']}", f"model={chosen['model']}")  # without other settings
     with open_dict(cfg):
         place = f"preprocessing.{OmegaConf.select(cfg, 'model._takes_')}.{OmegaConf.select(cfg, 'data.kind')}"
@@ -234,8 +234,8 @@ def _taken(cfg: DictConfig) -> Mapping[str, str]:
         found = _literal(yaml.safe_load(Path(cfg.config).read_bytes()))
         with open_dict(cfg):
             cfg.update({key: found[key] for key in DECISIVE}, cv=found.get("cv"))
-        return {name.replace("experiment", "experiment@_global_"): choice for name, choice in found["choices"].items()}
-    except (OSError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        return dict(found["choices"])
+    except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{cfg.config} is not the config.yaml of a run record: {error}.") from None
 
 
@@ -250,7 +250,7 @@ def _literal(value: Any) -> Any:
 
 def _chosen(choices: Mapping[str, str]) -> dict[str, str | None]:
     """The file chosen in each group; only the experiment may be left out."""
-    chosen = {group: choices.get(group.replace("experiment", "experiment@_global_")) for group in GROUPS}
+    chosen = {group: choices.get(group) for group in GROUPS}
     for group, name in chosen.items():
         valid = [path.stem for path in (CONF / group).glob("*.yaml")]
         if name not in valid and (name or group != "experiment"):

@@ -45,11 +45,28 @@ def locked(path: Path, patience: float = 3600, hint: str = "Try again later.") -
         lock.release()
 
 
+def leftovers(root: Path, glob: str = "**/.*.deepmine-*") -> list[Path]:
+    """The places below a folder beside which a killed writer left something; of one at work there is nothing."""
+    places = set()
+    for left in root.glob(glob):
+        with suppress(FileNotFoundError):  # a living one has just ended
+            if left.is_dir() or time.time() - left.stat().st_mtime > YOUNG:
+                places.add(left.with_name(left.name[1:].rpartition(".deepmine-")[0]))
+    return sorted(place for place in places if not _held(_beside(place, "lock")))
+
+
+def clear(place: Path) -> None:
+    """Remove what a killed writer left beside a place, and bring back what it had put aside."""
+    with locked(place, 0):
+        new = _beside(place, "new")
+        shutil.rmtree(new) if new.is_dir() else new.unlink(missing_ok=True)
+
+
 def sweep(parent: Path) -> None:
-    """Clear away what killed stages left in a folder, or put it back; what a living one works on is locked."""
-    for left in [*parent.glob(".*.deepmine-old"), *parent.glob(".*.deepmine-new/")]:
-        with suppress(UserError, OSError), locked(parent / left.name[1:].rpartition(".")[0], 0):
-            shutil.rmtree(left, ignore_errors=True)
+    """Clear away what killed writers left in a folder, as far as that is possible."""
+    for place in leftovers(parent, ".*.deepmine-*"):
+        with suppress(UserError, OSError):
+            clear(place)
 
 
 def _mend(path: Path) -> None:
@@ -117,28 +134,12 @@ def require_ours(folder: Path, files: Mapping[str, str]) -> None:
         raise UserError(f"{folder} is not replaced: Deepmine did not write {found}. Name another folder.")
 
 
-def leftovers(root: Path) -> list[Path]:
-    """The places below a folder beside which a killed writer left something; of one at work there is nothing."""
-    found = [path for path in root.rglob(".*.deepmine-*") if time.time() - path.stat().st_mtime > YOUNG]
-    places = {path.with_name(path.name[1:].rpartition(".deepmine-")[0]) for path in found}
-    return sorted(place for place in places if not _held(_beside(place, "lock")))
-
-
-def clear(place: Path) -> None:
-    """Remove what a killed writer left beside a place, and bring back what it had put aside."""
-    with locked(place, 0):
-        new = _beside(place, "new")
-        shutil.rmtree(new) if new.is_dir() else new.unlink(missing_ok=True)
-
-
 def _held(lock: Path) -> bool:
     try:
-        with lock.open() as file:
+        with lock.open("r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        pass
+    except OSError as error:  # what cannot be told counts as held
+        return not isinstance(error, FileNotFoundError)
     return False
 
 

@@ -10,6 +10,7 @@ make train experiment=titanic_tree cv=5
 import json
 import warnings
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
@@ -33,9 +34,7 @@ def run(folder: Path, pipeline: Pipeline, task: str, data: Dataset, folds: int) 
     """
     written, checkpoint, found = folder / "cv.json", folder / record.CHECKPOINT, tasks.find(task)
     lines = json.loads(written.read_text())["folds"] if written.is_file() else []
-    for number, (learn, val, held_out) in enumerate(cut(data, task, folds), start=1):
-        if number <= len(lines):
-            continue
+    for number, (learn, val, held_out) in islice(enumerate(cut(data, task, folds), start=1), len(lines), None):
         fresh = clone(pipeline)
         pipelines.fit(fresh, task, learn, val, lambda *_: None, checkpoint)
         checkpoint.unlink(missing_ok=True)  # before the fold is written: it would start the next one

@@ -31,9 +31,8 @@ def find(place: Path, drafts: Path, settings: Mapping[str, Any], data: str, tria
         return None
     status, run = max(found, key=lambda both: (both[0]["status"] == "FINISHED", both[0]["started"]))
     if status["status"] == "RUNNING":
-        raise UserError(
-            f"{run.folder} runs since {status['started']} on {status['host']}: {status['pid']}. Wait for it."
-        )
+        process = f"process {status['pid']} on {status['host']}"
+        raise UserError(f"{run.folder} runs since {status['started']}: {process}. Wait for it.")
     return run
 
 
@@ -45,7 +44,7 @@ def _is(run: Record, place: Path, settings: Mapping[str, Any], data: str, trial:
 
 
 def go_on(run: Record) -> Record:
-    """Say so, note it in the provenance, and cut off what a killed process has written of a line."""
+    """Say so, and note it in the provenance."""
     if run.training["status"] == "FINISHED":
         print(f"resume: {run.folder} is fitted.")
         return run
@@ -53,7 +52,4 @@ def go_on(run: Record) -> Record:
     other = "" if git.get("tree") == its["git"].get("tree") else ", with code that has changed since"
     print(f"resume: it goes on in {run.folder}, after epoch {len(run.curves)}{other}.")
     write_json(run.folder / "provenance.json", {**its, "resumed": [*its.get("resumed", []), git]})
-    curves = run.folder / "metrics.jsonl"
-    text = curves.read_text()
-    curves.write_text(text[: text.rfind("\n") + 1])
     return run
