@@ -1,6 +1,5 @@
 """The state of a training that goes on: when it is saved, to a file without pickle, and what waits for that."""
 
-import os
 import signal
 import threading
 import time
@@ -16,6 +15,7 @@ from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
 from deepmine.config.errors import UserError
+from deepmine.data import folders
 
 EPOCH, MINUTE = 1, 60  # seconds between checkpoints at the start of an epoch, and within one
 SHARE = 50  # so many times what saving took is trained in between
@@ -80,12 +80,8 @@ class SkopsIO(CheckpointIO):
         path = Path(path)
         if path.suffix != ".skops":
             return self.other.save_checkpoint(checkpoint, path, storage_options)
-        new = path.with_name(f".{path.name}.deepmine-new")
-        with new.open("wb") as file:
-            file.write(skops.io.dumps(apply_to_collection(checkpoint, Tensor, _array)))
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
+        with folders.written(path) as new:
+            new.write_bytes(skops.io.dumps(apply_to_collection(checkpoint, Tensor, _array)))
 
     def load_checkpoint(self, path: Any, *arguments: Any, **more: Any) -> dict[str, Any]:
         """UserError: the file is damaged, or holds more than numbers and texts."""
