@@ -51,11 +51,8 @@ def main(cfg: DictConfig) -> None:
             its = defaultdict(lambda: a, {taken: b})
             seed, threads = its["seed"].config["seed"] + more, its["threads"].config["threads"]
             print(f"building a with {taken and f'the {taken} of b, '}seed {seed}", flush=True)
-            settings, python = (
-                numbered(its["config"].config, seed, threads),
-                second if taken == "environment" else first,
-            )
-            place = Path(folder, f"{taken}-{more}")
+            settings = numbered(its["config"].config, seed, threads)
+            place, python = Path(folder, f"{taken}-{more}"), second if taken == "environment" else first
             return rebuild.rebuild(place, python, its["code"], its["data"], settings, cfg.trusted).metrics
 
         start, built = build(), {name: build(name) for name in found}

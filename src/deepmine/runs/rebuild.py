@@ -57,9 +57,7 @@ def _fetch(name: str, cfg: DictConfig, place: Path) -> Path:
 
         if found := store.fetch(cfg.tracking.uri, name, place, record.FILES):
             return found
-    raise UserError(
-        f"No run {name} is in {cfg.paths.out}/ or the tracker. Whoever trained it can send it: make publish"
-    )
+    raise UserError(f"No run {name} is in {cfg.paths.out}/ or MLflow. Whoever trained it can send it: make publish")
 
 
 def agree(run: Record, yes: bool) -> None:
@@ -104,13 +102,8 @@ def rebuild(place: Path, python: str, code: Record, data: Record, settings: Mapp
     with worktree(code) as tree:
         _restore(tree, data, settings["data"])
         compose.dump(tree.parent / "config.yaml", settings)
-        given = [
-            f"config={tree.parent}/config.yaml",
-            f"trusted={[*trusted]}",
-            "tracking=none",
-            f"run={place.resolve()}",
-        ]
-        command = [python, "-m", "deepmine", "train", *given]
+        given = (f"config={tree.parent}/config.yaml", f"trusted={[*trusted]}", f"run={place.resolve()}")
+        command = [python, "-m", "deepmine", "train", *given, "tracking=none"]
         around = {**os.environ, "PYTHONPATH": str(tree / "src")}
         failed = subprocess.run(command, cwd=tree, env=around, stdout=subprocess.DEVNULL).returncode
     if failed:
