@@ -23,17 +23,17 @@ AGAIN = "train it again (make repro, if it is the pipeline's)"
 
 
 def main(cfg: DictConfig) -> None:
-    """Print the findings, with `mend` after mending what needs no person; UserError: something is left to do."""
+    """Print the findings, and with `mend` mend what needs no person; UserError: something is left to do."""
     out, left = Path(cfg.paths.out), 0
     files = [path for kind in ("runs", "adhoc") for path in out.glob(f"{kind}/[!.]*/*.json")]
     runs = sorted({path.parent for path in files if path.name in ("status.json", "provenance.json")})
     for what, do, mend in chain(leftovers(out), *map(of_record, runs), of_tracker(cfg, out)):
         print(f"{what}: {'mend=true ' if mend else ''}{do}", flush=True)
         try:
-            if not cfg.mend or mend is None:
-                left += 1
-            else:
+            if cfg.mend and mend:
                 mend()
+            else:
+                left += 1
         except UserError as error:
             left += 1
             print(error)
@@ -65,16 +65,14 @@ def of_record(folder: Path) -> Iterator[Finding]:
         now = record.read_status(path)
         if now["status"] == "KILLED" and "ended" not in now:  # its last sign of life is the time of the file
             now["ended"] = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="milliseconds")
-            close = partial(record.write_json, path, now)
-            yield f"{path} says RUNNING, but {now['reason']}", "closes it as KILLED", close
-    curves, models = folder / "metrics.jsonl", list(folder.glob("model.*"))
+            yield f"{path} says RUNNING, but {now['reason']}", "closes it", partial(record.write_json, path, now)
+    curves = folder / "metrics.jsonl"
     if (text := curves.read_bytes()) and not text.endswith(b"\n"):
         yield f"{curves} ends within a line", "cuts it", partial(os.truncate, curves, text.rfind(b"\n") + 1)
-    if training["status"] == "FINISHED" and not models:
+    if training["status"] == "FINISHED" and not any(folder.glob("model.*")):
         yield f"{folder} has no model", AGAIN, None
-    for path in folder.glob("*.skops"):
-        if not is_zipfile(path):
-            yield f"{path} is damaged", AGAIN, None
+    for path in [path for path in folder.glob("*.skops") if not is_zipfile(path)]:
+        yield f"{path} is damaged", AGAIN, None
 
 
 def of_tracker(cfg: DictConfig, out: Path) -> Iterator[Finding]:

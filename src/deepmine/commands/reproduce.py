@@ -29,16 +29,17 @@ def main(cfg: DictConfig) -> None:
         built = rebuild.rebuild(place, python, run, run, run.config, cfg.trusted)
     then, now = run.provenance, built.provenance
     record.write_json(place / "provenance.json", now | {"reproduces": then["record_id"]})
-    _publish(place, cfg)
-    same_kind = all(then.get(key) == now.get(key) for key in KIND)
-    tolerance = (0.0 if same_kind else NET if now["device"] else OTHER) if cfg.tolerance is None else cfg.tolerance
+    if cfg.tracking.uri is not None:
+        _publish(place, cfg)
+    same = all(then.get(key) == now.get(key) for key in KIND)
+    tolerance = (0.0 if same else NET if now["device"] else OTHER) if cfg.tolerance is None else cfg.tolerance
     cells = verdicts(run.metrics, built.metrics, tolerance)
     print(cells.to_string(float_format="{:.6g}".format))
     if then["data"]["digest"] != now["data"]["digest"]:
         print("The prepared data differ: another key for pseudonyms, or other versions.")
     counts = ", ".join(f"{number} {name}" for name, number in cells["verdict"].value_counts().items())
-    said = f"{run.folder}, built again in {place}: {counts} (tolerance {tolerance:g}"
-    said += ", on the same kind of processor)." if same_kind else ", on another kind of processor)."
+    where = f"on {'the same' if same else 'another'} kind of processor"
+    said = f"{run.folder}, built again in {place}: {counts} (tolerance {tolerance:g}, {where})."
     if "different" in set(cells["verdict"]):
         raise UserError(said)
     print(said)
@@ -53,10 +54,9 @@ def verdicts(then: dict[str, float], now: dict[str, float], tolerance: float) ->
 
 
 def _publish(place: Path, cfg: DictConfig) -> None:
-    """In MLflow, too, if there is one; the model is that of the first run."""
+    """In MLflow, too; the model is that of the first run."""
     cfg.run, cfg.tracking.model = str(place), False
     try:
-        if cfg.tracking.uri is not None:
-            publish.main(cfg)
+        publish.main(cfg)
     except UserError as error:
         print(f"{error} Later: make publish run={place}")

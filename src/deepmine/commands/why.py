@@ -4,6 +4,7 @@ make why a=out/runs/titanic_tree b=out/adhoc/titanic-tree-20260101-120000-abcd
 """
 
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,14 +48,12 @@ def main(cfg: DictConfig) -> None:
     ):
 
         def build(taken: str = "", more: int = 0) -> Scores:
-            def of(name: str) -> Record:
-                return b if name == taken else a
-
-            settings = numbered(of("config").config, of("seed").config["seed"] + more, of("threads").config["threads"])
-            place = Path(folder, f"{taken}-{more}")
-            print(f"building a with {taken and f'the {taken} of b, '}seed {settings['seed']}", flush=True)
-            python = second if taken == "environment" else first
-            return rebuild.rebuild(place, python, of("code"), of("data"), settings, cfg.trusted).metrics
+            its = defaultdict(lambda: a, {taken: b})
+            seed, threads = its["seed"].config["seed"] + more, its["threads"].config["threads"]
+            print(f"building a with {taken and f'the {taken} of b, '}seed {seed}", flush=True)
+            settings = numbered(its["config"].config, seed, threads)
+            place, python = Path(folder, f"{taken}-{more}"), second if taken == "environment" else first
+            return rebuild.rebuild(place, python, its["code"], its["data"], settings, cfg.trusted).metrics
 
         start, built = build(), {name: build(name) for name in found}
         seeds = [start, *(build(more=more) for more in range(1, SEEDS))]

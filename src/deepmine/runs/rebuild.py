@@ -47,8 +47,7 @@ def find(name: str | None, cfg: DictConfig) -> Record:
     if not provenance.git("rev-parse", "--quiet", "--verify", f"{git['commit']}^{{commit}}", check=False):
         ask = f"ask {run.provenance['user']}, who ran it on branch {git['branch']}, to push it"
         raise UserError(f"Commit {git['commit'][:10]} of {folder} is not in this clone: git fetch, or {ask}.")
-    for _ in check.named(run.config, cfg.trusted):
-        pass
+    list(check.named(run.config, cfg.trusted))  # raises for the first that is not trusted
     return run
 
 
@@ -58,22 +57,21 @@ def _fetch(name: str, cfg: DictConfig, place: Path) -> Path:
 
         if found := store.fetch(cfg.tracking.uri, name, place, record.FILES):
             return found
-    raise UserError(
-        f"No run {name} is in {cfg.paths.out}/ or in the tracker. Whoever trained it can send it: make publish"
-    )
+    raise UserError(f"No run {name} is in {cfg.paths.out}/ or MLflow. Whoever trained it can send it: make publish")
 
 
 def agree(run: Record, yes: bool) -> None:
     """Show what of a run's code this branch does not have, and ask whether to run it; UserError: no."""
-    commit, patch = run.provenance["git"]["commit"], _patch(run)
-    foreign = provenance.git("rev-list", "-1", commit, "^HEAD")
-    if not patch and not foreign:
-        return
-    if patch:
+    commit, what = run.provenance["git"]["commit"], []
+    if provenance.git("rev-list", "-1", commit, "^HEAD"):
+        what = [f"commit {commit}, which is not in your branch"]
+    if patch := _patch(run):
+        what.append("the uncommitted changes above")
         text = (provenance.git("apply", "--stat", stdin=patch) + b"\n" + patch).decode(errors="replace")
         print("".join(sign if sign.isprintable() or sign in "\n\t" else "?" for sign in text))  # nothing hides itself
-    what = [f"commit {commit}, which is not in your branch"] if foreign else []
-    print(f"{run.folder} has {' and '.join([*what, *(['the uncommitted changes above'] if patch else [])])}.")
+    if not what:
+        return
+    print(f"{run.folder} has {' and '.join(what)}.")
     if not yes and not sys.stdin.isatty():
         raise UserError("This code would run as you. Read it, then allow it: yes=true")
     if not yes and input("Run this code as you? [y/N] ").strip().lower() not in ("y", "yes"):
@@ -104,20 +102,15 @@ def rebuild(place: Path, python: str, code: Record, data: Record, settings: Mapp
     with worktree(code) as tree:
         _restore(tree, data, settings["data"])
         compose.dump(tree.parent / "config.yaml", settings)
-        given = [f"config={tree.parent}/config.yaml", *([f"trusted={[*trusted]}"] if trusted else [])]
-        if not re.search("^config:", (tree / "conf/config.yaml").read_text(), re.MULTILINE):  # an older version
-            given = code.overrides
-        command = [python, "-m", "deepmine", "train", *given, "tracking=none", f"run={place.resolve()}"]
+        given = (f"config={tree.parent}/config.yaml", f"trusted={[*trusted]}", f"run={place.resolve()}")
+        command = [python, "-m", "deepmine", "train", *given, "tracking=none"]
         around = {**os.environ, "PYTHONPATH": str(tree / "src")}
         failed = subprocess.run(command, cwd=tree, env=around, stdout=subprocess.DEVNULL).returncode
     if failed:
         left = "".join(f"\n  {name}: {why}" for name, why in code.provenance["git"]["left_out"].items())
         ask = f" {code.provenance['user']} has files that its patch left out:{left}" if left else ""
         raise UserError(f"{code.folder} could not be built again, see above.{ask}")
-    built = record.find(place)
-    if {**built.config, "choices": None} != {**settings, "choices": None}:
-        raise UserError(f"{code.folder} is of a version without `config=`, and its command gives other settings now.")
-    return built
+    return record.find(place)
 
 
 @contextmanager
@@ -170,18 +163,16 @@ def _restore(tree: Path, run: Record, settings: Mapping[str, Any]) -> None:
     """The raw data that a run saw, copied from here or by DVC; UserError: they are in neither place."""
     facts, data = run.provenance["data"], ROOT / "data"
     here, target = require_inside(data / settings["folder"], data), f"data/{settings['folder']}"
-    there = tree / target
-    if here.is_dir() and folder_digest(here) == facts["raw"]:
-        copytree(here, there)
-    elif settings.get("download"):
-        return  # by `train`, which checks it
-    else:
-        compose.dump(tree / "data.dvc", {"outs": [{"md5": facts["data.dvc"], "hash": "md5", "path": "data"}]})
-        command = [sys.executable, "-m", "dvc", "pull", "--force", target]
-        subprocess.run(command, cwd=tree, stdout=subprocess.DEVNULL)
-        if not there.is_dir() or folder_digest(there) != facts["raw"]:
-            ask = f"Ask {run.provenance['user']}, who had them: .venv/bin/dvc add data, and .venv/bin/dvc push data.dvc"
-            raise UserError(f"The raw data of {run.folder} are neither in {target} nor in the data remote. {ask}.")
-        changed = file_digests(here).items() ^ file_digests(there).items()
-        names = ", ".join(sorted({name for name, _ in changed}))
-        print(f"{target} is not what {run.folder} saw ({names}); DVC restored that.", file=sys.stderr)
+    if folder_digest(here) == facts["raw"]:
+        copytree(here, tree / target)
+        return
+    if settings.get("download"):
+        return  # `train` downloads and checks them
+    compose.dump(tree / "data.dvc", {"outs": [{"md5": facts["data.dvc"], "hash": "md5", "path": "data"}]})
+    subprocess.run([sys.executable, "-m", "dvc", "pull", "--force", target], cwd=tree, stdout=subprocess.DEVNULL)
+    if folder_digest(tree / target) != facts["raw"]:
+        ask = f"Ask {run.provenance['user']}, who had them: .venv/bin/dvc add data, and .venv/bin/dvc push data.dvc"
+        raise UserError(f"The raw data of {run.folder} are neither in {target} nor in the data remote. {ask}.")
+    changed = file_digests(here).items() ^ file_digests(tree / target).items()
+    names = ", ".join(sorted({name for name, _ in changed}))
+    print(f"{target} is not what {run.folder} saw ({names}); DVC restored that.", file=sys.stderr)
