@@ -158,7 +158,7 @@ def test_a_checkpoint(plant: Callable, bomb: Bomb, tmp_path: Path) -> None:
     checkpoint = pytest.importorskip("deepmine.models.checkpoint")
     plant(tmp_path / "checkpoint.skops", bomb)
     with pytest.raises(UserError):
-        checkpoint.SkopsIO(None).load_checkpoint(tmp_path / "checkpoint.skops")
+        checkpoint.SkopsIO().load_checkpoint(tmp_path / "checkpoint.skops")
     assert not fired(bomb)
 
 

@@ -168,12 +168,12 @@ def run(net: nn.Module, objective: Any, settings: dict[str, Any], train: Any, va
     if (read := getattr(net, "n_steps", 0)) > LONG:
         say = f"A recurrent network of {read} steps is slow and forgets what it read first."
         print(f"{say} For fewer: model.net_params.stride=16, a convolution in front.", file=sys.stderr)
-    epochs = Epochs(on_epoch)
+    epochs, begun = Epochs(on_epoch), None
     try:
         trainer = pl.Trainer(**{**defaults, **flags}, callbacks=[epochs, *callbacks])
         if (path := settings["checkpoint"]) and isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):
-            epochs.saving, trainer.strategy.checkpoint_io = Saving(path), SkopsIO(trainer.strategy.checkpoint_io)
-        begun = path if epochs.saving and path.is_file() else None
+            trainer.callbacks.insert(0, Saving(path))  # type: ignore[attr-defined]
+            trainer.strategy.checkpoint_io, begun = SkopsIO(), path if path.is_file() else None
         seed = None if flags.get("overfit_batches") else settings["seed"]
         rows = Rows(train, steps * batch, trainer, batch, seed)
         settings["steps_per_call"] = len(rows.sizes(batch)) / len(rows)
