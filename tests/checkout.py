@@ -47,8 +47,10 @@ def make(folder: Path) -> Path:
             shutil.copy2(REPOSITORY / name, folder / name)
     shutil.copytree(OWN, folder / "conf", dirs_exist_ok=True)
     config = folder / "conf/config.yaml"
-    text = re.sub(r"(?m)^  - data: .*", "  - data: digits", config.read_text())
-    config.write_text(re.sub(r"(?m)^  - experiment@_global_: .*", "  - experiment@_global_: digits_mlp", text))
+    text = config.read_text()
+    for group, name in {"data": "digits", "model": "mlp", "experiment@_global_": "digits_mlp"}.items():
+        text = re.sub(rf"(?m)^  - {group}: .*", f"  - {group}: {name}", text)
+    config.write_text(text)
     made_up.write(folder / "data")
     (folder / ".venv").symlink_to(REPOSITORY / ".venv")
     return folder

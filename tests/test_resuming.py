@@ -1,10 +1,12 @@
 """`resume=true`: the record that did not end goes on; a finished one is left alone; with none it starts."""
 
 import json
+import re
 from pathlib import Path
 
 import mlflow
 import pytest
+from omegaconf import OmegaConf
 
 from deepmine.commands import evaluate, train
 from deepmine.config import compose
@@ -114,12 +116,22 @@ def test_folds_that_are_done_are_not_fitted_again(tmp_path: Path, monkeypatch) -
 
 def test_a_sweep_is_found_by_its_command(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name, words in (("20260101-1", ["++seed=1,2", "hydra/launcher=joblib"]), ("20260102-1", ["++seed=1,2,3"])):
-        task = [word for word in words if not word.startswith("hydra")]
-        compose.dump(tmp_path / f"multirun/{name}/multirun.yaml", {"hydra": {"overrides": {"task": task}}})
-    assert compose._last_sweep(["seed=1,2", "resume=true", "hydra/launcher=joblib"]) == Path("multirun/20260101-1")
-    assert compose._last_sweep(["seed=1,2,3", "resume=true"]) == Path("multirun/20260102-1")
-    assert compose._last_sweep(["seed=1"]) is None
+    for name, words in (("20260101-1", "seed=1,2"), ("20260102-1", "seed=1,2"), ("20260103-1", "seed=1")):
+        (tmp_path / "multirun" / name).mkdir(parents=True)
+        (tmp_path / "multirun" / name / compose.COMMAND).write_text(words)
+    assert compose._last_sweep("seed=1,2") == Path("multirun/20260102-1")
+    assert compose._last_sweep("seed=1,2,3") is None
+
+
+def test_a_sweep_that_was_killed_while_it_began_is_no_sweep(tmp_path: Path) -> None:
+    whole = OmegaConf.to_yaml(compose.compose("experiment=ferry_tree"))
+    whole = "\n".join(sorted(re.split(r"\n(?=\w)", whole.strip()), key=lambda text: text.startswith("tracking")))
+    (tmp_path / "multirun.yaml").write_text(whole)
+    assert compose._swept(tmp_path / "multirun.yaml").tracking.model
+    for share in range(1, 10):
+        (tmp_path / "multirun.yaml").write_text(whole[: len(whole) * share // 10])
+        assert compose._swept(tmp_path / "multirun.yaml") is None
+    assert compose._swept(tmp_path / "absent.yaml") is None
 
 
 @pytest.mark.slow

@@ -405,7 +405,7 @@ def test_a_renamed_copy_passes_its_checks_and_tests(copy: Path) -> None:
     take_over(copy, "make", "-o", "setup", "check", "test")
 
 
-OWN = {  # what a person writes by hand: a data set, a scikit-learn model, a network, experiments, a page
+OWN = {  # what a person writes by hand: a data set, a scikit-learn model, a network, experiments
     "conf/data/visits.yaml": """# Visits to a clinic, some on the same day.
 kind: table
 task: regression
@@ -459,7 +459,6 @@ net: deepmine.models.patches.Patches
 """,
     "conf/experiment/members_neighbours.yaml": "defaults:\n  - override /data: members\n  - override /model: neighbours\n",
     "conf/experiment/pictures_patches.yaml": "defaults:\n  - override /data: pictures\n  - override /model: patches\n",
-    "docs/guides/ours.md": "# Ours\n\n```sh\n# a comment without a command\n```\n",
 }
 
 
@@ -491,6 +490,7 @@ def test_a_copy_with_files_of_ones_own_alone_passes_its_checks_and_tests(copy: P
         take_over(copy, "deepmine", "new-data", *words)
     write(copy, OWN | {"data/visits/visits.csv": (tmp_path / "visits.csv").read_text()})
     take_over(copy, "deepmine", "contract", "data=visits")
+    take_over(copy, "dvc", "add", "-q", "data")
     take_over(copy, "git", "add", "-A")
     take_over(copy, "git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "saved")
     ours = {"members", "pictures", "shop", "letters", "visits"}

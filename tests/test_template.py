@@ -33,6 +33,11 @@ from test_rules import by_mlxtend, compare
 DATA, CONF = REPOSITORY / "data", REPOSITORY / "conf"
 VERBS = [path.stem.replace("_", "-") for path in Path(commands.__file__).parent.glob("[!_]*.py")]
 COMMAND = re.compile(rf"^#\s+make ({'|'.join(VERBS)})((?: \S+=\S+)*)(?:  |$)", re.MULTILINE)
+MAX_LINES = (
+    6485  # of src, without blank ones; docstrings and comments count; more is a decision, made in a pull request
+)
+MAX_FILE = 215
+SOURCES = [path for path in (REPOSITORY / "src/deepmine").rglob("*") if path.suffix in (".py", ".jinja")]
 FEW = ("mnist_mlp", "mnist_tree", "penguins_kmeans", "titanic_mlp", "titanic_tree")  # what a clone's pipeline runs
 
 
@@ -47,6 +52,22 @@ def ours(monkeypatch: pytest.MonkeyPatch) -> None:
 def prepared(name: str) -> Dataset:
     settings = compose.plain(compose.compose("~experiment", f"data={name}", trains=False))["data"]
     return prepare.prepare(name, settings, DATA / settings["folder"]).dataset
+
+
+# ---- the size of the code that a team takes over
+
+
+def lines(path: Path) -> int:
+    return sum(bool(line.strip()) for line in path.read_text(encoding="utf-8").splitlines())
+
+
+def test_the_code_stays_within_its_budget() -> None:
+    total = sum(map(lines, SOURCES))
+    assert total <= MAX_LINES, f"src has {total} lines: delete {total - MAX_LINES}, or raise MAX_LINES and say why"
+
+
+def test_no_file_is_too_long_to_read() -> None:
+    assert [f"{path.name}: {lines(path)}" for path in SOURCES if lines(path) > MAX_FILE] == []
 
 
 # ---- the starter sets

@@ -29,7 +29,7 @@ from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data import dataset, digests
 from deepmine.data.readers import arrays
-from deepmine.models import pipelines
+from deepmine.models import checkpoint, pipelines
 from deepmine.runs import record
 from deepmine.runs.tracking import publishing, store
 
@@ -155,7 +155,6 @@ def test_a_model(plant: Callable, bomb: Bomb, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("plant", FILES)
 def test_a_checkpoint(plant: Callable, bomb: Bomb, tmp_path: Path) -> None:
-    checkpoint = pytest.importorskip("deepmine.models.checkpoint")
     plant(tmp_path / "checkpoint.skops", bomb)
     with pytest.raises(UserError):
         checkpoint.SkopsIO().load_checkpoint(tmp_path / "checkpoint.skops")
@@ -234,11 +233,10 @@ def test_a_run_of_the_tracker(bomb: Bomb, tmp_path: Path) -> None:
         client.log_artifacts(run_id, str(plants))
         client.log_artifacts(run_id, str(plants), "model")
     all_verbs(out, uri)
-    if hasattr(store, "fetch"):
-        for run_id in (own, other):
-            with suppress(UserError):
-                record.find(store.fetch(uri, run_id, tmp_path / "a/b/c/fetched", record.FILES))
-        assert not (tmp_path / "a/elsewhere").exists(), "what a tracker says named a folder"
+    for run_id in (own, other):
+        with suppress(UserError):
+            record.find(store.fetch(uri, run_id, tmp_path / "a/b/c/fetched", record.FILES))
+    assert not (tmp_path / "a/elsewhere").exists(), "what a tracker says named a folder"
     assert not fired(bomb)
 
 

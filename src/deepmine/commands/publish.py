@@ -48,14 +48,11 @@ def following(run: record.Record, cfg: DictConfig, only_failures: bool = False) 
     follower.follow(run.folder, 0 if cfg.chain else DELAY, **settings)
     try:
         yield
-    except (KeyboardInterrupt, SystemExit):
-        follower.wait(cfg.tracking.uri, 0)  # it sends the rest by itself
-        raise
     finally:
         later = only_failures and run.training["status"] == "FINISHED"
         follower.ended(None if later else run.folder)
-        if later:
-            follower.wait(cfg.tracking.uri, 0)
+        if later or isinstance(sys.exception(), KeyboardInterrupt | SystemExit):
+            follower.wait(cfg.tracking.uri, 0)  # it sends the rest by itself
         elif not cfg.trial or parent_process():  # else `sweep` waits for all trials of this process
             wait(cfg, run.folder)
 
@@ -66,6 +63,6 @@ def wait(cfg: DictConfig, place: Path) -> None:
     try:
         if problem := follower.wait(cfg.tracking.uri or ""):
             print(f"{problem}\n{hint}", file=sys.stderr)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # a signal
         print(hint, file=sys.stderr)
         raise

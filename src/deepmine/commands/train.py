@@ -50,6 +50,7 @@ def train(cfg: DictConfig) -> Path:
         with exits.refusals(), publish.following(run, cfg, only_failures=not cfg.chain):
             if run.training["status"] != "FINISHED":
                 fit(run, pipeline, cfg)
+            (run.folder / record.CHECKPOINT).unlink(missing_ok=True)
             if cfg.chain and not (run.metrics and run.status["status"] == "FINISHED"):
                 evaluate.evaluate(run, cfg.trusted)
                 evaluate.show(run)
@@ -74,4 +75,3 @@ def fit(run: Any, pipeline: Any, cfg: DictConfig) -> None:
         pipelines.fit(pipeline, cfg.task, data.train, data.val, run.log, checkpoint)
         status["fit_seconds"] = round(time.perf_counter() - begin, 3)
         pipelines.save(pipeline, run.folder / "model.skops", cfg.trusted)
-    checkpoint.unlink(missing_ok=True)

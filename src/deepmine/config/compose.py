@@ -4,7 +4,7 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from hashlib import md5
 from pathlib import Path
@@ -15,6 +15,7 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 from threadpoolctl import threadpool_limits
 
 from deepmine import ROOT
@@ -27,6 +28,7 @@ DECISIVE = ("seed", "threads", "task", "data", "steps", "model")  # what a run's
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
 DECIDED = {*DECISIVE, "cv", *GROUPS} - {"tracking"}  # by `config`, all of it
 VERBATIM = ("path", "target", "name", "config", "data.source.query")  # names and SQL are not expressions
+COMMAND = "command.txt"  # of a sweep, in its folder
 ALIASES = 20  # in a YAML file; with more, a few lines can hold billions of values
 Main = Callable[[DictConfig], None]
 
@@ -50,7 +52,8 @@ def run(main: Main, trains: bool = True, after: Callable[[Any, str], None] | Non
 
 
 def _sweep(main: Main, given: list[str], after: Callable[[Any, str], None]) -> None:
-    before = _last_sweep(given) if "resume=true" in map(str.lower, given) else None
+    words = "\n".join(word for word in given if not word.lstrip("+").startswith(("resume=", "hydra")))
+    before = _last_sweep(words) if "resume=true" in map(str.lower, given) else None
     place = before or Path("multirun", _stamp())
 
     def trial(composed: DictConfig) -> None:
@@ -64,24 +67,30 @@ def _sweep(main: Main, given: list[str], after: Callable[[Any, str], None]) -> N
         refuse(given)
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors, instead of printing them its own way
         sys.argv = [sys.argv[0], "--multirun", *map(translated, given), f"hydra.sweep.dir={place}"]
+        if not before:
+            place.mkdir(parents=True)
+            (place / COMMAND).write_text(words)
         try:
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(trial)()
         finally:
-            if (place / "multirun.yaml").is_file():
-                after(OmegaConf.load(place / "multirun.yaml"), place.name)
+            if (cfg := _swept(place / "multirun.yaml")) is not None:
+                after(cfg, place.name)
 
 
-def _last_sweep(given: Sequence[str]) -> Path | None:
+def _swept(path: Path) -> Any:
+    """The config that Hydra writes before the trials; None: it did not, or was killed and has not come to the end."""
+    try:
+        cfg = OmegaConf.load(path)
+        return cfg if OmegaConf.select(cfg, "tracking.model") is not None else None
+    except (OSError, yaml.YAMLError, OmegaConfBaseException):
+        return None
+
+
+def _last_sweep(words: str) -> Path | None:
     """The folder of the last sweep of the same command, but for `resume` and Hydra's own settings."""
-    places = [path.parent for path in sorted(Path("multirun").glob("*/multirun.yaml"), reverse=True)]
-    wanted = _words(map(translated, given))
-    same = [place for place in places if _words(OmegaConf.load(place / "multirun.yaml").hydra.overrides.task) == wanted]
-    print(f"resume: it goes on with sweep {same[0].name}." if same else "resume: no sweep of this command; it starts.")
-    return same[0] if same else None
-
-
-def _words(overrides: Iterable[str]) -> list[str]:
-    return [word for word in overrides if not word.lstrip("+").startswith(("resume=", "hydra"))]
+    same = [path.parent for path in sorted(Path("multirun").glob(f"*/{COMMAND}")) if path.read_text() == words]
+    print(f"resume: it goes on with sweep {same[-1].name}." if same else "resume: no sweep of this command; it starts.")
+    return same[-1] if same else None
 
 
 def compose(*overrides: str, trains: bool = True) -> DictConfig:

@@ -8,7 +8,6 @@ from functools import partial
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import mlflow
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Run
@@ -25,12 +24,11 @@ NAME = "model"
 
 def send(client: mlflow.MlflowClient, record: Record, run: Run, trusted: Sequence[str]) -> LoggedModel:
     """The model of a finished record, READY and linked to its run; any that was begun and never finished is deleted."""
-    run_id, experiment = run.info.run_id, run.info.experiment_id
-    query = f"source_run_id = '{run_id}'"
-    models = client.search_logged_models([experiment], query)
-    ready = next((model for model in models if model.status == LoggedModelStatus.READY), None)
+    run_id = run.info.run_id
+    begun = partial(client.search_logged_models, [run.info.experiment_id], f"source_run_id = '{run_id}'")
+    ready = next((model for model in begun() if model.status == LoggedModelStatus.READY), None)
     ready = ready or _create(client, record, run, trusted)
-    for other in client.search_logged_models([experiment], query):
+    for other in begun():
         if other.model_id != ready.model_id:
             client.delete_logged_model(other.model_id)
     linked = run.outputs.model_outputs if run.outputs else []
@@ -49,8 +47,7 @@ def _create(client: mlflow.MlflowClient, record: Record, run: Run, trusted: Sequ
         described.artifact_path = model.artifact_location
         described.save(files / "MLmodel")
         client.log_model_artifacts(model.model_id, str(files))
-        listed = partial(client.list_logged_model_artifacts, model.model_id)
-        store.require_kept(listed, {path.name: path for path in files.iterdir()})
+        store.require_kept(partial(client.list_logged_model_artifacts, model.model_id), files)
     return client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
 
 
@@ -69,8 +66,7 @@ def _save(record: Record, folder: Path, described: Model, trusted: Sequence[str]
     path = record.folder / "model.skops"
     pipeline = pipelines.load(path, trusted)
     predicts = hasattr(pipeline, "predict")  # components do not: MLflow keeps them as a scikit-learn model alone
-    example: Any = None
-    signature = None
+    example = signature = None
     if (data := prepared(record)) is not None:
         example = dataset.load(data).train.X[:5]
         said = pipeline.predict(example) if predicts else pipeline.transform(example)

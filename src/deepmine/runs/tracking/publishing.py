@@ -7,16 +7,19 @@ and the overrides of the best.
 
 import json
 import re
+import shutil
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow
-from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModel, Metric, Param, Run
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 
 from deepmine.config import compose
 from deepmine.config.errors import UserError, shown
@@ -26,11 +29,14 @@ from deepmine.runs import ranking
 from deepmine.runs.record import Record
 from deepmine.runs.tracking import logged_model, store
 
-PUBLISHED = "record_digest"  # digest of the record's files when all of them were last sent, and whether the model was
+PUBLISHED = (
+    "record_digest"  # digest of the record's files when all were last sent, its status, and whether the model was
+)
 KEPT_HERE = ("model.skops", "model.pickle", "checkpoint.skops")
 LOG = "publish.log"  # in the record: the traceback of a defect in this code
 SHARED = ("dataset", "model", "task", "mlflow.user")  # tags that children take from their parent
 LONGEST = 6000  # characters that MLflow keeps of a parameter's value
+Known = Container[tuple[str, float]]  # scores that MLflow has
 
 
 def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) -> str:
@@ -41,19 +47,20 @@ def publish(record: Record, uri: str, send_model: bool, trusted: Sequence[str]) 
     with _explained(record, uri), store.lock(record.provenance["record_id"]):
         client = store.connect(uri)
         run = _find_or_create(client, record, uri)
-        run_id, finished = run.info.run_id, record.status["status"] == "FINISHED"
-        digest = f"{digests.folder_digest(record.folder)} {send_model}"
+        run_id, status = run.info.run_id, record.status["status"]
+        digest = f"{digests.folder_digest(record.folder)} {status} {send_model}"
         if run.data.tags.get(PUBLISHED) != digest:
             _send_curves(client, run_id, record.curves)
-            _send_scores(client, record, run_id)
+            _send_scores(client, record, run_id, run.data.metrics.items())
             _send_files(client, record, run_id)
             _send_folds(client, record, run)
-        _set_status(client, record, run_id)
-        if (above := run.data.tags.get(store.PARENT)) and record.provenance.get("trial"):
-            _conclude_sweep(client, run.info.experiment_id, above, record.config["task"])
-        if run.data.tags.get(PUBLISHED) != digest:
-            if send_model and finished:
-                _send_scores(client, record, run_id, logged_model.send(client, record, run, trusted))
+            _set_status(client, record, run)
+            if record.provenance.get("trial"):
+                _conclude_sweep(client, run.info.experiment_id, run.data.tags[store.PARENT], record.config["task"])
+            if send_model and status == "FINISHED":
+                model = logged_model.send(client, record, run, trusted)
+                linked = [(metric.key, metric.value) for metric in model.metrics or []]
+                _send_scores(client, record, run_id, linked, model.model_id)
             client.set_tag(run_id, PUBLISHED, digest)
     return run_id
 
@@ -62,11 +69,12 @@ def live(record: Record, uri: str) -> Iterator[None]:
     """Send a record that is being written: the run at the first step, and the new epochs at each."""
     client = store.connect(uri)
     with store.lock(record.provenance["record_id"]):
-        run_id = _find_or_create(client, record, uri).info.run_id
+        run = _find_or_create(client, record, uri)
+        _set_status(client, record, run)
     sent = 0
     while True:
         curves = record.curves
-        _send_curves(client, run_id, curves[sent:])
+        _send_curves(client, run.info.run_id, curves[sent:])
         sent = len(curves)
         yield
 
@@ -83,13 +91,12 @@ def _explained(record: Record, uri: str) -> Iterator[None]:
         raise
     except Exception as error:
         log.write_text(shown(traceback.format_exc()), encoding="utf-8")
-        why = shown(f"{type(error).__name__}: {error}")
-        raise UserError(
-            f"A defect of ours, not of the tracker, in publishing: {why}. The traceback is in {log}"
-        ) from error
+        why = f"{shown(f'{type(error).__name__}: {error}')}. The traceback is in {log}"
+        raise UserError(f"A defect of ours, not of the tracker, in publishing: {why}") from error
 
 
 def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> Run:
+    """The run of a record, with its tags, parameters, and data."""
     settings, provenance = record.config, record.provenance
     git, choices = provenance["git"], settings["choices"]
     experiment = store.experiment(client, choices["data"], uri)
@@ -109,13 +116,12 @@ def _find_or_create(client: mlflow.MlflowClient, record: Record, uri: str) -> Ru
         found = client.search_runs([experiment], f"tags.`{store.RECORD_ID}` = '{first}'", max_results=1)
         tags |= {"reproduces": first, "kind": "rebuilt", **({store.PARENT: found[0].info.run_id} if found else {})}
     run = store.find_or_create_run(client, experiment, provenance["record_id"], tags, _name(record), start)
-    if missing := [Param(key, value) for key, value in _flat(settings) if key not in run.data.params]:
-        client.log_batch(run.info.run_id, params=missing)
-    if not (run.inputs and run.inputs.dataset_inputs):
-        data = provenance["data"]
-        source = json.dumps({"tags": {key: str(data[key]) for key in ("data.dvc", "raw")}})
-        used = Dataset(choices["data"], data["digest"], "code", source)
-        client.log_inputs(run.info.run_id, [DatasetInput(used, [InputTag("mlflow.data.context", "training")])])
+    missing = [Param(key, value) for key, value in _flat(settings) if key not in run.data.params]
+    client.log_batch(run.info.run_id, params=missing)
+    data = provenance["data"]
+    source = json.dumps({"tags": {key: str(data[key]) for key in ("data.dvc", "raw")}})
+    used = Dataset(choices["data"], data["digest"], "code", source)  # MLflow keeps the same one once
+    client.log_inputs(run.info.run_id, [DatasetInput(used, [InputTag("mlflow.data.context", "training")])])
     return run
 
 
@@ -130,11 +136,12 @@ def _conclude_sweep(client: mlflow.MlflowClient, experiment: str, above: str, ta
     """Bring the run above the trials up to date: it is FINISHED once every published trial is."""
     with store.lock(above):  # the last to come has seen all trials
         runs = client.search_runs([experiment], f"tags.`{store.PARENT}` = '{above}'")
-        all_data = [trial.data for trial in runs]
-        trials = [ranking.Trial(int(d.tags["trial"]), d.tags["overrides"].splitlines(), d.metrics) for d in all_data]
+        parts = [(run.data.tags, run.data.metrics) for run in runs]
+        trials = [ranking.Trial(int(tags["trial"]), tags["overrides"].splitlines(), found) for tags, found in parts]
         if best := ranking.best(task, trials):
             scores, now = {key: value for key, value in best.metrics.items() if "/" in key}, int(time.time() * 1000)
-            store.log_new(client, above, scores, now)  # the last best is not always the last to end
+            # the last best is not always the last to end
+            _log_new(client, above, scores, now, client.get_run(above).data.metrics.items())
             client.set_tag(above, "best_trial", str(best.number))
             client.set_tag(above, "overrides", "\n".join(best.overrides))
         found = {trial.info.status for trial in runs}
@@ -151,23 +158,32 @@ def _send_curves(client: mlflow.MlflowClient, run_id: str, curves: Sequence[Mapp
     client.log_batch(run_id, [Metric(key, line[key], int(line["time"] * 1000), line["epoch"]) for line, key in lines])
 
 
-def _send_scores(client: mlflow.MlflowClient, record: Record, run_id: str, model: LoggedModel | None = None) -> None:
+def _send_scores(
+    client: mlflow.MlflowClient, record: Record, run_id: str, known: Known, model: str | None = None
+) -> None:
     """Final scores of the run, or of its model too, at the time at which they were made."""
     scores = record.metrics | {key: x for key, x in record.training.items() if key == "fit_seconds"}
     at = _milliseconds(record.status.get("ended", record.training["started"]))
     data = (record.config["choices"]["data"], record.provenance["data"]["digest"])
-    store.log_new(client, run_id, scores, at, model, data)
+    _log_new(client, run_id, scores, at, known, model, *data)
+
+
+def _log_new(
+    client: mlflow.MlflowClient, run_id: str, scores: Mapping[str, float], at: int, known: Known, *of: str | None
+) -> None:
+    """Send the scores that are not `known`; `of` which model, data and digest."""
+    client.log_batch(run_id, [Metric(key, x, at, 0, *of) for key, x in scores.items() if (key, x) not in known])
 
 
 def _send_files(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
     """Every file but the model, which goes as a model, as an artifact; the data's report."""
-    paths = [path for path in record.folder.rglob("[!.]*") if path.is_file() and path.name not in KEPT_HERE]
-    files = {path.relative_to(record.folder).as_posix(): path for path in paths}
-    if (prepared := logged_model.prepared(record)) and (prepared / report.FILE).is_file():
-        files[f"data/{report.FILE}"] = prepared / report.FILE
-    for name, path in files.items():
-        client.log_artifact(run_id, str(path), name.rpartition("/")[0] or None)
-    store.require_kept(partial(client.list_artifacts, run_id), files)
+    with TemporaryDirectory() as folder:
+        shutil.copytree(record.folder, folder, ignore=shutil.ignore_patterns(".*", *KEPT_HERE), dirs_exist_ok=True)
+        if (prepared := logged_model.prepared(record)) and (prepared / report.FILE).is_file():
+            (data := Path(folder, "data")).mkdir()
+            shutil.copy(prepared / report.FILE, data)
+        client.log_artifacts(run_id, folder)
+        store.require_kept(partial(client.list_artifacts, run_id), Path(folder))
 
 
 def _send_folds(client: mlflow.MlflowClient, record: Record, parent: Run) -> None:
@@ -178,14 +194,16 @@ def _send_folds(client: mlflow.MlflowClient, record: Record, parent: Run) -> Non
         identity, name = f"{record.provenance['record_id']}-fold-{fold['fold']}", f"fold {fold['fold']}"
         child = store.find_or_create_run(client, parent.info.experiment_id, identity, tags, name, begin)
         scores = {f"cv/{key}": value for key, value in fold.items() if key not in ("fold", "rows")}
-        store.log_new(client, child.info.run_id, scores, end)
+        _log_new(client, child.info.run_id, scores, end, child.data.metrics.items())
         client.set_terminated(child.info.run_id, "FINISHED", end)
 
 
-def _set_status(client: mlflow.MlflowClient, record: Record, run_id: str) -> None:
-    status = record.status
+def _set_status(client: mlflow.MlflowClient, record: Record, run: Run) -> None:
+    status, run_id = record.status, run.info.run_id
     if "reason" in status:
         client.set_tag(run_id, "reason", status["reason"][:LONGEST])
+    elif "reason" in run.data.tags:  # it was killed, and has gone on
+        client.delete_tag(run_id, "reason")
     if status["status"] == "RUNNING":
         client.update_run(run_id, "RUNNING")
     else:

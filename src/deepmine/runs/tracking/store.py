@@ -11,7 +11,7 @@ import os
 import re
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import mlflow
-from mlflow.entities import FileInfo, LoggedModel, Metric, Run
+from mlflow.entities import FileInfo, Run
 
 from deepmine import tasks
 from deepmine.config.errors import UserError, shown
@@ -31,8 +31,8 @@ SQLITE = "sqlite:///"
 RECORD_ID = "record_id"
 PARENT = "mlflow.parentRunId"
 VIEW = "mlflow.sharedViewState."
-PROBES = ("health", "api/2.0/mlflow/experiments/search?max_results=1")  # the second needs the server's database
-PATIENCE = 6  # seconds for each of them: what hangs later costs MLflow's own timeout, three times
+PROBE = "api/2.0/mlflow/experiments/search?max_results=1"  # needs the server's database, where `health` does not
+PATIENCE = 6  # seconds for it: what hangs later costs MLflow's own timeout
 PATIENCE_LOCKED = 120  # seconds that another process may take to create a store, or to publish a record
 
 
@@ -41,8 +41,8 @@ def connect(uri: str) -> mlflow.MlflowClient:
     try:
         if uri.startswith(SQLITE):
             _create(Path(uri.removeprefix(SQLITE)))
-        for probe in PROBES if uri.startswith("http") else ():
-            _ask(f"{re.sub('://[^/]*@', '://', uri).rstrip('/')}/{probe}")  # urlopen takes no password in a URI
+        if uri.startswith("http"):
+            _ask(f"{re.sub('://[^/]*@', '://', uri).rstrip('/')}/{PROBE}")  # urlopen takes no password in a URI
     except OSError as error:
         failed = f"store {uri} cannot be created" if uri.startswith(SQLITE) else f"server {shown(uri)} does not answer"
         raise UserError(f"The MLflow {failed}: {getattr(error, 'reason', error.strerror or error)}.") from None
@@ -82,30 +82,12 @@ def find_or_create_run(
     return found[0]
 
 
-def log_new(
-    client: mlflow.MlflowClient,
-    run: str,
-    scores: Mapping[str, float],
-    at: int,
-    model: LoggedModel | None = None,
-    data: Sequence[str | None] = (None, None),
-) -> None:
-    """Send the scores that a run or its model does not have yet; `at` in milliseconds, `data` a name and a digest."""
-    known, model_id = client.get_run(run).data.metrics, model.model_id if model else None
-    linked = {(metric.key, metric.value) for metric in model.metrics or []} if model else set()
-    new = [(k, x) for k, x in scores.items() if known.get(k) != x or (model and (k, x) not in linked)]
-    client.log_batch(run, [Metric(key, value, at, 0, model_id, *data) for key, value in new])
-
-
-def require_kept(listed: Callable[[str | None], list[FileInfo]], files: Mapping[str, Path]) -> None:
-    """A UserError unless all files that were sent are there: a proxy's page also says that all is well."""
-
-    def below(folder: str | None) -> Iterator[tuple[str, int]]:
-        for found in listed(folder):
-            yield from below(found.path) if found.is_dir else [(found.path, found.file_size or 0)]
-
-    kept = dict(below(None))
-    if lost := sorted(name for name, path in files.items() if kept.get(name) != path.stat().st_size):
+def require_kept(listed: Callable[[str | None], list[FileInfo]], folder: Path) -> None:
+    """A UserError unless all files of a folder that was sent are there: a proxy's page also says that all is well."""
+    sent = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+    places = {name.rpartition("/")[0] or None for name in sent}
+    kept = {found.path: found.file_size or 0 for place in places for found in listed(place)}
+    if lost := sorted(name for name, size in sent.items() if kept.get(name) != size):
         raise UserError(f"MLflow said that it has taken these files, but has not kept them: {', '.join(lost)}")
 
 
@@ -115,7 +97,7 @@ def fetch(uri: str, name: str, out: Path, files: Iterable[str]) -> Path | None:
     everywhere = [found.experiment_id for found in client.search_experiments()]
     for query in (f"attributes.run_id = '{name}'", f"tags.`{RECORD_ID}` = '{name}'") if name.isalnum() else ():
         for run in client.search_runs(everywhere, query, max_results=1):
-            folder = out / run.data.tags[RECORD_ID]
+            folder = out / name  # what a tracker says could lead elsewhere
             folder.mkdir(parents=True, exist_ok=True)
             for path in {file.path for file in client.list_artifacts(run.info.run_id)} & {*files}:
                 client.download_artifacts(run.info.run_id, path, str(folder))
