@@ -2,8 +2,8 @@
 
 import pickle
 import signal
+import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 import skops.io
 from pytorch_lightning import callbacks
 
+from deepmine.config import signals
 from deepmine.config.errors import UserError
 from deepmine.models import augment, checkpoint, training
 from deepmine.models.lightning import LightningAutoencoder, LightningClassifier, LightningRegressor
@@ -118,23 +119,46 @@ def test_it_goes_on_to_the_bit(name: str, plans: list, state: Path, monkeypatch:
         assert sum(steps) == lost + len(straight.history_) * 4
 
 
-def test_a_signal_that_cannot_wait_is_answered_soon(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here validation takes long; what was trained before it is trained again."""
-    monkeypatch.setattr(checkpoint, "WAIT", 0.05)
-    measure = training.Training._measure
+VALIDATES_LONG = """
+import sys, time
+import numpy as np
+from pathlib import Path
+from deepmine.config import signals
+from deepmine.models import training
+from deepmine.models.lightning import LightningClassifier
+signals.GRACE = 0.5
+signals.watch()
+measure = training.Training._measure
+def long(self, part, X, y):
+    if part == "val":
+        print("validates", flush=True)
+        time.sleep(60)
+    return measure(self, part, X, y)
+training.Training._measure = long
+X, y = np.eye(20), np.arange(20) % 2
+LightningClassifier().fit(X, y, eval_set=(X, y), checkpoint=Path(sys.argv[1]))
+"""
 
-    def long(self, part, X, y):
-        if part == "val":
-            signal.raise_signal(TERM)
-            time.sleep(20)
-        return measure(self, part, X, y)
 
-    monkeypatch.setattr(training.Training, "_measure", long)
-    begin = time.monotonic()
-    with pytest.raises(SystemExit) as end:
-        net().fit(*rows(), eval_set=rows(1), checkpoint=state)
-    assert end.value.code == 143 and time.monotonic() - begin < 10
-    assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
+@pytest.mark.slow
+def test_a_signal_that_cannot_wait_is_answered_soon(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", VALIDATES_LONG, tmp_path / "state.skops"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "validates\n"
+        process.send_signal(TERM)
+        assert process.wait(timeout=4) == 143
+
+
+@pytest.mark.parametrize("number", [*signals.ENDS])
+def test_a_training_that_fails_hands_signals_back(number: int, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_):
+        raise ConnectionAbortedError
+
+    before = signal.getsignal(number)
+    monkeypatch.setattr(training.Training, "_measure", failing)
+    with pytest.raises(ConnectionAbortedError):
+        net().fit(*rows(), checkpoint=state)
+    assert signal.getsignal(number) is before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, TERM])

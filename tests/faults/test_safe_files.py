@@ -157,7 +157,7 @@ def test_a_model(plant: Callable, bomb: Bomb, tmp_path: Path) -> None:
 def test_a_checkpoint(plant: Callable, bomb: Bomb, tmp_path: Path) -> None:
     plant(tmp_path / "checkpoint.skops", bomb)
     with pytest.raises(UserError):
-        checkpoint.SkopsIO(None).load_checkpoint(tmp_path / "checkpoint.skops")
+        checkpoint.SkopsIO().load_checkpoint(tmp_path / "checkpoint.skops")
     assert not fired(bomb)
 
 

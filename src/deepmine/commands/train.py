@@ -36,16 +36,16 @@ def train(cfg: DictConfig) -> Path:
     from deepmine.runs import provenance, record, resuming
 
     settings, data_folder, place = compose.decisive(cfg), Path(cfg.folders.dataset), Path(cfg.folders.run)
-    info, raw = dataset.require_info(data_folder), Path(cfg.paths.data, cfg.data.folder)
-    pipeline, drafts = pipelines.build(settings["steps"], settings["model"], cfg.trusted), Path(cfg.paths.out, "adhoc")
-    begun = resuming.find(place, drafts, settings, info["digest"], cfg.trial) if cfg.resume else None
-    if begun and begun.provenance["name"] != place.name:
-        place = begun.folder
+    digest, drafts = dataset.require_info(data_folder)["digest"], Path(cfg.paths.out, "adhoc")
+    pipeline = pipelines.build(settings["steps"], settings["model"], cfg.trusted)
+    begun = resuming.find(place, drafts, settings, digest, cfg.trial) if cfg.resume else None
+    place = begun.folder if begun and begun.provenance["name"] != place.name else place
     with record.claimed(place, drafts, begun.folder if begun else None) as folder:
         if begun:
             run = resuming.go_on(begun)
         else:
-            origin = provenance.collect(data_folder, info["digest"], raw, cfg.trial, place.name)
+            raw = Path(cfg.paths.data, cfg.data.folder)
+            origin = provenance.collect(data_folder, digest, raw, cfg.trial, place.name)
             run = record.start(folder, {"choices": dict(cfg.choices), **settings}, *origin)
         with exits.refusals(), publish.following(run, cfg, only_failures=not cfg.chain):
             if run.training["status"] != "FINISHED":

@@ -1,7 +1,6 @@
-"""The state of a training that goes on: when it is saved, to a file without pickle, and what waits for that."""
+"""A training that is interrupted goes on: its state is saved between two calls, to a file without pickle."""
 
 import signal
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -10,90 +9,97 @@ import numpy as np
 import pytorch_lightning as pl
 import skops.io
 import torch
-from lightning_fabric.plugins import CheckpointIO
+from lightning_fabric.plugins import TorchCheckpointIO
+from lightning_fabric.utilities import move_data_to_device
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
+from deepmine.config import signals
 from deepmine.config.errors import UserError
 from deepmine.data import folders
 
 EPOCH, MINUTE = 1, 60  # seconds between checkpoints at the start of an epoch, and within one
 SHARE = 50  # so many times what saving took is trained in between
-WAIT = 3  # seconds from a signal to the end, where a call or a validation takes longer
 
 
-class Saving:
-    """Saves a training between two calls. A signal is answered after that; a second one, or WAIT, at once."""
+class Saving(pl.Callback):
+    """Saves a training, and answers a signal after that. It runs first: of the call to come nothing has run yet."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.last, self.pause = path, time.monotonic(), 0.0
         self.noted = 0  # the first signal
         self.former: dict[int, Any] = {}
+        self.loaded: dict[str, Any] = {}
 
-    def watch(self, trainer: pl.Trainer) -> None:
-        """Note signals, instead of ending at once; with several processes, Lightning ends the others."""
-        trains = threading.current_thread() is threading.main_thread() and trainer.world_size == 1
-        kinds = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGALRM) if trains else ()
-        self.former = {kind: signal.getsignal(kind) for kind in kinds}
-        for kind, handler in self.former.items():
-            if callable(handler) or kind == signal.SIGALRM:  # else it is ignored, as under nohup
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Note signals until Lightning's teardown; with several processes, Lightning ends the others."""
+        if self.loaded:
+            self._restore(trainer, module)
+        for kind in signals.ENDS if trainer.world_size == 1 else ():
+            if callable(handler := signal.getsignal(kind)):  # else it is ignored, as under nohup
+                self.former[kind] = handler
                 signal.signal(kind, self._note)
 
-    def release(self) -> None:
-        """Hand signals back, at the end of a training; one that waits is answered."""
-        for kind, handler in self.former.items():
-            signal.signal(kind, handler)
-        if self.noted:
-            self._end()
-
-    def save_if_due(self, trainer: pl.Trainer, call: int) -> None:
-        """Before a call of an epoch, from 0; not between those whose gradients are added up."""
-        if call % trainer.accumulate_grad_batches or (call and trainer.world_size > 1):
+    def on_train_batch_start(self, trainer: pl.Trainer, module: Any, batch: Any, batch_idx: int) -> None:
+        if batch_idx % trainer.accumulate_grad_batches or (batch_idx and trainer.world_size > 1):
             return
         begin = time.monotonic()
-        due = bool(self.noted) or begin - self.last > max(MINUTE if call else EPOCH, self.pause)
-        if trainer.strategy.broadcast(due) if trainer.world_size > 1 else due:
+        due = bool(self.noted) or begin - self.last > max(MINUTE if batch_idx else EPOCH, self.pause)
+        if trainer.strategy.broadcast(due):
             trainer.save_checkpoint(self.path)
             self.last = time.monotonic()
             self.pause = SHARE * (self.last - begin)
-        if self.noted:
-            self._end()
+        self._answer()
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        for kind, handler in self.former.items():
+            signal.signal(kind, handler)
+        self._answer()
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, module: Any, checkpoint: dict[str, Any]) -> None:
+        """Add what Lightning does not save."""
+        state = {"sums": module.sums, "metrics": dict(trainer.callback_metrics), "stop": trainer.should_stop}
+        random = {"random": torch.get_rng_state(), "random_cuda": torch.cuda.get_rng_state_all()}
+        checkpoint["deepmine"] = state | random
+
+    def on_load_checkpoint(self, trainer: pl.Trainer, module: Any, checkpoint: dict[str, Any]) -> None:
+        self.loaded = checkpoint["deepmine"]
+
+    def _restore(self, trainer: Any, module: Any) -> None:
+        for callback in trainer.callbacks:  # Lightning leaves this out within an epoch, which weight averaging misses
+            callback.on_train_epoch_start(trainer, module)
+        state = move_data_to_device(self.loaded, module.device)
+        module.sums, trainer.should_stop = state["sums"], state["stop"]
+        trainer.callback_metrics.update(state["metrics"])
+        progress = trainer.fit_loop.epoch_loop.batch_progress.total
+        progress.ready = progress.completed  # the call that was saved before it ran
+        torch.set_rng_state(self.loaded["random"])
+        torch.cuda.set_rng_state_all(self.loaded["random_cuda"])
 
     def _note(self, number: int, _: Any) -> None:
-        if self.noted:
-            self._end()
+        self._answer()  # the second one at once
         self.noted = number
-        signal.setitimer(signal.ITIMER_REAL, WAIT)
 
-    def _end(self) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        self.former[self.noted](self.noted, None)
+    def _answer(self) -> None:
+        if self.noted:
+            self.former[self.noted](self.noted, None)
 
 
-class SkopsIO(CheckpointIO):
-    """Reads and writes our checkpoints, as NumPy arrays; those of other callbacks are left to `other`."""
-
-    def __init__(self, other: CheckpointIO) -> None:
-        self.other = other
+class SkopsIO(TorchCheckpointIO):
+    """Our checkpoints, of NumPy arrays; those of other callbacks are Lightning's."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        path = Path(path)
-        if path.suffix != ".skops":
-            return self.other.save_checkpoint(checkpoint, path, storage_options)
-        with folders.written(path) as new:
-            new.write_bytes(skops.io.dumps(apply_to_collection(checkpoint, Tensor, _array)))
+        if Path(path).suffix != ".skops":
+            return super().save_checkpoint(checkpoint, path, storage_options)
+        with folders.written(Path(path)) as new:
+            skops.io.dump(apply_to_collection(checkpoint, Tensor, _array), new)
 
     def load_checkpoint(self, path: Any, *arguments: Any, **more: Any) -> dict[str, Any]:
-        """UserError: the file is damaged, or holds more than numbers and texts."""
-        if Path(path).suffix != ".skops":
-            return self.other.load_checkpoint(path, *arguments, **more)
+        """UserError: the file is damaged, or holds more than numbers and texts. Only `fit` reads, and only ours."""
         try:
             return apply_to_collection(skops.io.load(path, trusted=[]), np.ndarray, torch.from_numpy)
         except Exception as error:  # whatever a damaged file makes zipfile, NumPy or skops raise
             raise UserError(f"{path} is damaged ({error}). Delete it, and the training starts again.") from error
-
-    def remove_checkpoint(self, path: Any) -> None:
-        self.other.remove_checkpoint(path)
 
 
 def _array(tensor: Tensor) -> np.ndarray:

@@ -45,7 +45,7 @@ class LightningEstimator(TransformerMixin, BaseEstimator):
     def fit(self, X: Any, y: Any = None, eval_set: Any = None, on_epoch: Any = None, checkpoint: Any = None) -> Any:
         """Train on `X`, `(n, *input_shape)`, and `y`, `(n,)`; `eval_set`, `(X, y)`, chooses the epoch that is kept.
 
-        `checkpoint`, a path that ends in `.skops`, keeps the state of an unfinished training, and it goes on from there.
+        An unfinished training goes on from `checkpoint`, a path that ends in `.skops`.
         """
         from deepmine.models import training  # seconds of imports that a prediction does not need
 

@@ -146,10 +146,7 @@ def split(n: int, size: int) -> list[int]:
 
 
 def run(net: nn.Module, objective: Any, settings: dict[str, Any], train: Any, val: Any, on_epoch: Any) -> list[dict]:
-    """Train a network in place on arrays `(X, y)`; return its curves.
-
-    `settings` are the estimator's, `seed`, and `checkpoint`: a file to go on from, if it exists, and to keep up to date.
-    """
+    """Train a network in place on arrays `(X, y)`; return its curves. `settings`: the estimator's, `seed`, `checkpoint`."""
     flags, batch, steps = dict(settings["trainer"] or {}), settings["batch_size"], settings["steps_per_execution"]
     given = deepcopy(flags.pop("callbacks", None) or [])  # they keep state: each fit needs new ones
     callbacks = given if isinstance(given, list) else [given]
@@ -168,18 +165,16 @@ def run(net: nn.Module, objective: Any, settings: dict[str, Any], train: Any, va
     if (read := getattr(net, "n_steps", 0)) > LONG:
         say = f"A recurrent network of {read} steps is slow and forgets what it read first."
         print(f"{say} For fewer: model.net_params.stride=16, a convolution in front.", file=sys.stderr)
-    epochs = Epochs(on_epoch)
+    epochs, begun = Epochs(on_epoch), None
     try:
         trainer = pl.Trainer(**{**defaults, **flags}, callbacks=[epochs, *callbacks])
         if (path := settings["checkpoint"]) and isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):
-            epochs.saving, trainer.strategy.checkpoint_io = Saving(path), SkopsIO(trainer.strategy.checkpoint_io)
-        begun = path if epochs.saving and path.is_file() else None
-        seed = None if flags.get("overfit_batches") else settings["seed"]
-        rows = Rows(train, steps * batch, trainer, batch, seed)
+            trainer.callbacks.insert(0, Saving(path))  # type: ignore[attr-defined]
+            trainer.strategy.checkpoint_io, begun = SkopsIO(), path if path.is_file() else None
+        rows = Rows(train, steps * batch, trainer, batch, None if flags.get("overfit_batches") else settings["seed"])
         settings["steps_per_call"] = len(rows.sizes(batch)) / len(rows)
         module = (Training if steps == 1 else FastTraining)(net, objective, settings)
-        val_rows = None if val is None else Rows(val, many * batch, trainer, batch, None)
-        trainer.fit(module, rows, val_rows, ckpt_path=begun)
+        trainer.fit(module, rows, val and Rows(val, many * batch, trainer, batch, None), ckpt_path=begun)
     except SystemExit as end:
         if not isinstance(end.__context__, KeyboardInterrupt):  # which Lightning makes an exit
             raise
