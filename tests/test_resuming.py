@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 
 import mlflow
@@ -140,14 +141,19 @@ def test_mlflow_has_one_run_and_each_point_once(tmp_path: Path, monkeypatch) -> 
     uri = local_store(tmp_path)
     given = ("trainer.max_epochs=3", "tracking=mlflow", f"tracking.uri={uri}", "tracking.model=false")
 
-    def again() -> tuple[str, list[int]]:
-        client = mlflow.MlflowClient(uri)
-        [run] = client.search_runs([each.experiment_id for each in client.search_experiments()])
-        return run.info.status, [point.step for point in client.get_metric_history(run.info.run_id, "train_loss")]
+    def sent(status: str) -> list[int]:
+        """The epochs of the one run, once it has this status: nobody waits for what is sent after a signal."""
+        client, end = mlflow.MlflowClient(uri), time.monotonic() + 120
+        while time.monotonic() < end:
+            runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
+            if [run.info.status for run in runs] == [status]:
+                return [point.step for point in client.get_metric_history(runs[0].info.run_id, "train_loss")]
+            time.sleep(0.2)
+        raise AssertionError([run.info.status for run in runs])
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(pipelines, "save", lost)
         tree(tmp_path, *given, name="ferry_mlp")
-    assert again() == ("KILLED", [1, 2, 3])
+    assert sent("KILLED") == [1, 2, 3]
     tree(tmp_path, *given, name="ferry_mlp")
-    assert again() == ("FINISHED", [1, 2, 3])
+    assert sent("FINISHED") == [1, 2, 3]
