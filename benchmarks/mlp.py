@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from deepmine import ROOT
-from deepmine.config import compose
+from deepmine.config import running
 from deepmine.data.readers import arrays
 from deepmine.models.lightning import LightningClassifier
 
@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch", type=int, default=32)
     options = parser.parse_args()
-    compose.limit_threads(1)
+    running.limit_threads(1)
     X, y = digits()
     seconds: dict[str, list[float]] = {"bare": [], "ours": [], "single": []}
     for program in (bare, ours, single):

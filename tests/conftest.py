@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 from checkout import PROJECT, make  # before anything of the package, whatever its name
 
 # isort: split
-from deepmine.config import compose
+from deepmine.config import compose, running
 from deepmine.data.dataset import Dataset, folder_digest
 from deepmine.data.preparing import prepare
 
@@ -144,4 +144,4 @@ def _in_the_project() -> None:
 def one_thread() -> None:
     """The numbers of a run are those of its thread count; to set it searches all libraries, so once is enough."""
     if os.environ.get("OMP_NUM_THREADS") != "1":
-        compose.limit_threads(1)
+        running.limit_threads(1)

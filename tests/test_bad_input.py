@@ -13,7 +13,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from conftest import CONF, stage
 from deepmine.commands import configure
-from deepmine.config import compose, exits
+from deepmine.config import compose, exits, running
 from deepmine.config.errors import UserError
 
 TITANIC = ("data=ferry", "model=tree")
@@ -130,7 +130,7 @@ def test_right_on_reflection(override: str, key: str, value: object) -> None:
 def test_an_unknown_option_is_one_error(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["deepmine", "train", *arguments])
     with pytest.raises(SystemExit, match=r"^error: `\S+` is not a setting\. Write key=value; `--cfg job` prints all"):
-        compose.run(lambda cfg: None)
+        running.run(lambda cfg: None)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from conftest import local_store
 from deepmine.commands import evaluate, train
-from deepmine.config import compose
+from deepmine.config import compose, running
 from deepmine.config.errors import UserError
 from deepmine.models import pipelines
 from deepmine.runs import cross_validation, record
@@ -120,20 +120,20 @@ def test_a_sweep_is_found_by_its_command(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name, words in (("20260101-1", "seed=1,2"), ("20260102-1", "seed=1,2"), ("20260103-1", "seed=1")):
         (tmp_path / "multirun" / name).mkdir(parents=True)
-        (tmp_path / "multirun" / name / compose.COMMAND).write_text(words)
-    assert compose._last_sweep("seed=1,2") == Path("multirun/20260102-1")
-    assert compose._last_sweep("seed=1,2,3") is None
+        (tmp_path / "multirun" / name / running.COMMAND).write_text(words)
+    assert running._last_sweep("seed=1,2") == Path("multirun/20260102-1")
+    assert running._last_sweep("seed=1,2,3") is None
 
 
 def test_a_sweep_that_was_killed_while_it_began_is_no_sweep(tmp_path: Path) -> None:
     whole = OmegaConf.to_yaml(compose.compose("experiment=ferry_tree"))
     whole = "\n".join(sorted(re.split(r"\n(?=\w)", whole.strip()), key=lambda text: text.startswith("tracking")))
     (tmp_path / "multirun.yaml").write_text(whole)
-    assert compose._swept(tmp_path / "multirun.yaml").tracking.model
+    assert running._swept(tmp_path / "multirun.yaml").tracking.model
     for share in range(1, 10):
         (tmp_path / "multirun.yaml").write_text(whole[: len(whole) * share // 10])
-        assert compose._swept(tmp_path / "multirun.yaml") is None
-    assert compose._swept(tmp_path / "absent.yaml") is None
+        assert running._swept(tmp_path / "multirun.yaml") is None
+    assert running._swept(tmp_path / "absent.yaml") is None
 
 
 @pytest.mark.slow

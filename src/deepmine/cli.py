@@ -41,7 +41,7 @@ def main() -> None:
     elif HELP & set(sys.argv[2:]):
         print(f"{known[verb]}\n\nAll keys and their values: deepmine {verb} --cfg job")
     else:
-        from deepmine.config import compose
+        from deepmine.config import running
 
         command = import_module(f"deepmine.commands.{verb.replace('-', '_')}")
-        compose.run(command.main, verb in TRAINING, getattr(command, "conclude", None))
+        running.run(command.main, verb in TRAINING, getattr(command, "conclude", None))

@@ -164,9 +164,14 @@ def test_the_end_of_a_worker_is_not_ours() -> None:
 
 
 def start(*command: str) -> subprocess.Popen[str]:
-    """Start a process that Ctrl-C reaches: a shell's `&` has it ignored."""
-    own = {"process_group": 0, "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
-    return subprocess.Popen(command, cwd=PROJECT, env=environment(), stdout=-1, stderr=-1, text=True, **own)
+    """Start a process that every signal reaches: a shell's `&` has Ctrl-C ignored, `nohup` a closed terminal."""
+
+    def heard() -> None:
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=PROJECT, env=environment(), process_group=0, preexec_fn=heard, **streams)
 
 
 def test_no_memory_is_a_failure_with_its_reason(hit: Hit, out: Path) -> None:

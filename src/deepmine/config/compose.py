@@ -1,10 +1,8 @@
-"""From a command line to a checked config: Hydra composes, `check` checks, `run` runs a verb, `exits` ends it."""
+"""From a command line to a checked config: Hydra composes, `check` checks."""
 
-import os
 import re
 import secrets
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import md5
 from pathlib import Path
@@ -12,11 +10,8 @@ from typing import Any
 
 import hydra
 import yaml
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
-from threadpoolctl import threadpool_limits
 
 from deepmine import ROOT
 from deepmine.config import check, exits
@@ -28,69 +23,7 @@ DECISIVE = ("seed", "threads", "task", "data", "steps", "model")  # what a run's
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
 DECIDED = {*DECISIVE, "cv", *GROUPS} - {"tracking"}  # by `config`, all of it
 VERBATIM = ("path", "target", "name", "config", "data.source.query")  # names and SQL are not expressions
-COMMAND = "command.txt"  # of a sweep, in its folder
 ALIASES = 20  # in a YAML file; with more, a few lines can hold billions of values
-Main = Callable[[DictConfig], None]
-
-
-def run(main: Main, trains: bool = True, after: Callable[[Any, str], None] | None = None) -> None:
-    """Run a verb with the config of the command line; exit as a program should.
-
-    `trains`: data and model must fit. `after` makes it a sweep, and ends it with the trials' config and its name.
-    """
-    os.chdir(ROOT)
-    given = sys.argv[2:]
-    with exits.of_program():
-        if "--cfg" in given:
-            print(OmegaConf.to_yaml(compose(*(a for a in given if a not in ("--cfg", "job")), trains=trains)), end="")
-        elif after:
-            _sweep(main, given, after)
-        else:
-            cfg = compose(*given, trains=trains)
-            limit_threads(cfg.threads)
-            main(cfg)
-
-
-def _sweep(main: Main, given: list[str], after: Callable[[Any, str], None]) -> None:
-    words = "\n".join(word for word in given if not word.lstrip("+").startswith(("resume=", "hydra")))
-    before = _last_sweep(words) if "resume=true" in map(str.lower, given) else None
-    place = before or Path("multirun", _stamp())
-
-    def trial(composed: DictConfig) -> None:
-        its = HydraConfig.get()
-        with exits.of_trial(its.job.num, [text.lstrip("+").replace("@_global_", "") for text in its.overrides.task]):
-            cfg = _complete(composed, its.runtime.choices, trial={"sweep": place.name, "number": its.job.num})
-            limit_threads(cfg.threads)
-            main(cfg)
-
-    with exits.composing():
-        refuse(given)
-        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors, instead of printing them its own way
-        sys.argv = [sys.argv[0], "--multirun", *map(translated, given), f"hydra.sweep.dir={place}"]
-        if not before:
-            place.mkdir(parents=True)
-            (place / COMMAND).write_text(words)
-        try:
-            hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(trial)()
-        finally:
-            if (cfg := _swept(place / "multirun.yaml")) is not None:
-                after(cfg, place.name)
-
-
-def _swept(path: Path) -> Any:
-    """The config that Hydra writes before the trials; None: it did not, or was killed and has not come to the end."""
-    try:
-        cfg = OmegaConf.load(path)
-        return cfg if OmegaConf.select(cfg, "tracking.model") is not None else None
-    except (OSError, yaml.YAMLError, OmegaConfBaseException):
-        return None
-
-
-def _last_sweep(words: str) -> Path | None:
-    """The folder of the last sweep of the same command, but for `resume` and Hydra's own settings."""
-    same = [path.parent for path in sorted(Path("multirun").glob(f"*/{COMMAND}")) if path.read_text() == words]
-    print(f"resume: it goes on with sweep {same[-1].name}." if same else "resume: no sweep of this command; it starts.")
-    return same[-1] if same else None
 
 
 def compose(*overrides: str, trains: bool = True) -> DictConfig:
@@ -98,7 +31,7 @@ def compose(*overrides: str, trains: bool = True) -> DictConfig:
     with exits.composing():
         refuse(overrides)
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            return _complete(*_compose(*overrides), trains)
+            return complete(*_compose(*overrides), trains)
 
 
 def refuse(arguments: Sequence[str]) -> None:
@@ -190,15 +123,6 @@ def pipeline() -> dict[str, Any]:
         return Pipeline.model_validate(yaml.safe_load((CONF / "pipeline.yaml").read_bytes())).model_dump()
 
 
-def limit_threads(threads: int) -> None:
-    """Give every numerical library its number of threads, those loaded already and those to come."""
-    for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR"):
-        os.environ[f"{library}_NUM_THREADS"] = str(threads)
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(threads)
-    threadpool_limits(threads)
-
-
 def _compose(*overrides: str) -> tuple[DictConfig, Mapping[str, str]]:
     composed = hydra.compose("config", [*map(translated, overrides)], return_hydra_config=True)
     choices = composed.hydra.runtime.choices
@@ -207,7 +131,7 @@ def _compose(*overrides: str) -> tuple[DictConfig, Mapping[str, str]]:
     return composed, choices
 
 
-def _complete(composed: DictConfig, choices: Mapping[str, str], trains: bool = True, trial: Any = None) -> DictConfig:
+def complete(composed: DictConfig, choices: Mapping[str, str], trains: bool = True, trial: Any = None) -> DictConfig:
     """Check a composed config; add what was chosen in each group, the folders of data set and run, and the `trial`."""
     cfg = composed.copy()
     chosen = _chosen(_taken(cfg) if cfg.config else {key.partition("@")[0]: choices[key] for key in choices})
@@ -264,8 +188,9 @@ def _run_folder(cfg: DictConfig) -> str:
     listed = not cfg.trial and name in pipeline()["experiments"]
     if listed and decisive(_compose(f"experiment={name}")[0]) == decisive(cfg):
         return f"{cfg.paths.out}/runs/{name}"
-    return f"{cfg.paths.out}/adhoc/{cfg.choices.data}-{cfg.choices.model}-{_stamp()}"
+    return f"{cfg.paths.out}/adhoc/{cfg.choices.data}-{cfg.choices.model}-{stamp()}"
 
 
-def _stamp() -> str:
+def stamp() -> str:
+    """A name for a run or a sweep: names sort as the times do."""
     return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
