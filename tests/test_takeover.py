@@ -466,14 +466,14 @@ def own_files(folder: Path) -> list[list[str]]:
     """A table, images, baskets, texts and visits by day; what `new-data` is told of the first four."""
     rows = [f"{n},{n * 37 % 50},{'abc'[n % 3]},{'yes' if n % 7 < 3 else 'no'}" for n in range(120)]
     texts = [f"{'fine' if n % 2 else 'bad'} {n} {n * 7 % 31},{'praise' if n % 2 else 'complaint'}" for n in range(60)]
-    visits = [f"{n},2026-01-{1 + n // 9:02},{20 + n * 13 % 17}" for n in range(90)]
+    visits = [f"{n},2026-01-{1 + n // 9:02},{n * 7 % 60},{20 + n * 13 % 17}" for n in range(90)]
     write(
         folder,
         {
             "members.csv": "\n".join(["id,age,plan,churned", *rows]),
             "shop.txt": "\n".join("milk,bread" if n % 3 else "bread,beer,tea" for n in range(60)),
             "letters.csv": "\n".join(["letter,kind", *texts]),
-            "visits.csv": "\n".join(["number,day,minutes", *visits]),
+            "visits.csv": "\n".join(["number,day,age,minutes", *visits]),
         },
     )
     for n in range(40):
