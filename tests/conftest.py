@@ -3,6 +3,7 @@
 import copy
 import gc
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,9 @@ from deepmine.data.preparing import prepare
 
 hypothesis.settings.register_profile("same each time", derandomize=True, database=None, deadline=None, max_examples=40)
 hypothesis.settings.load_profile("same each time")
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell's `&` or nohup has them ignored
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 ROOT = PROJECT
 CONF = PROJECT / "conf"

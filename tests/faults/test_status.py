@@ -164,14 +164,9 @@ def test_the_end_of_a_worker_is_not_ours() -> None:
 
 
 def start(*command: str) -> subprocess.Popen[str]:
-    """Start a process that every signal reaches: a shell's `&` has Ctrl-C ignored, `nohup` a closed terminal."""
-
-    def heard() -> None:
-        for number in (signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
-
+    """Start a process that does not share its signals with the tests."""
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, cwd=PROJECT, env=environment(), process_group=0, preexec_fn=heard, **streams)
+    return subprocess.Popen(command, cwd=PROJECT, env=environment(), process_group=0, **streams)
 
 
 def test_no_memory_is_a_failure_with_its_reason(hit: Hit, out: Path) -> None:
