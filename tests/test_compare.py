@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from deepmine.commands import compare
 from deepmine.config.errors import UserError
-from deepmine.runs import ranking, record
+from deepmine.runs import looks, ranking, record
 
 FOLDS = {"cv/accuracy": 0.81234, "cv/accuracy_std": 0.0119}
 SCORES = ("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "log_loss")
@@ -121,6 +121,44 @@ def test_a_run_that_does_not_beat_its_baseline_is_marked(
     assert "".join(line for line in capsys.readouterr().out.splitlines(keepends=True) if "run:" in line) == said.format(
         score=score, reached=reached
     )
+
+
+def answered(run: record.Record, wrong: int) -> record.Record:
+    (run.folder / "evaluation").mkdir()
+    lines = [f"{n},NA,{'NA' if n >= wrong else 'no'}" for n in range(200)]
+    (run.folder / "evaluation/predictions.csv").write_text("\n".join(["row,actual,predicted", *lines]))
+    return run
+
+
+def test_a_table_says_which_differences_are_noise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = []
+    for n in (70, 20, 24):
+        accuracy = 1 - n / 200
+        run = classified(tmp_path / f"{n}{LONG[2:]}", accuracy, accuracy, FOLDS | {"cv/accuracy": accuracy})
+        runs.append(answered(run, n))
+    table = compare.leaderboard(runs)
+    assert table["verdict"].tolist() == ["best", "not distinguishable", "worse"]
+    assert (table["low"] < table["test_accuracy"]).all() and (table["test_accuracy"] < table["high"]).all()
+    compare.show("ferry", table)
+    printed = capsys.readouterr().out
+    assert "ferry: accuracy (baseline 0.5000)" in printed and f"\nworse: 70{LONG[2:]}\n" in printed
+    assert max(map(len, printed.splitlines())) <= 80 and "scored 3 times" in printed
+    (tmp_path / looks.FILE).write_text("2026-11-25T00:00:00Z,some,x\n" * 10**6)
+    table = compare.leaderboard(runs, tmp_path)
+    assert set(table["looks"]) == {10**6} and table["verdict"].tolist()[1:] == ["not distinguishable", "worse"]
+
+
+def test_a_record_whose_predictions_are_damaged_has_no_verdict_and_stops_no_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [answered(classified(tmp_path / name, val, 0.9), 20) for name, val in (("a", 0.9), ("b", 0.8), ("c", 0.7))]
+    (tmp_path / "b/evaluation/predictions.csv").write_bytes(b"\xff")
+    assert compare.leaderboard(runs)["verdict"].fillna("").tolist() == ["best", "", "not distinguishable"]
+    assert (
+        "without a verdict" in (said := capsys.readouterr().err) and "b/evaluation/predictions.csv is damaged" in said
+    )
+    (tmp_path / "a/evaluation/predictions.csv").write_text("row,actual\n1,2\n")
+    assert "verdict" not in compare.leaderboard(runs)
 
 
 def test_a_pipeline_without_experiments_ends_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

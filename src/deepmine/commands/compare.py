@@ -3,9 +3,12 @@
 make compare
 """
 
+import sys
+import textwrap
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from omegaconf import DictConfig
@@ -15,10 +18,11 @@ from deepmine.commands.evaluate import print_table
 from deepmine.config import compose
 from deepmine.config.errors import UserError
 from deepmine.data import folders
-from deepmine.runs import ranking, record
+from deepmine.runs import looks, ranking, record, significance
 
 FILES = {"compare.md": "# Comparison", "*.csv": ""}  # of out/compare
-RULE = "Ranked by the validation rows, or by the folds where every run has them; test scores rank nothing."
+RULE = """Ranked by the validation rows, or by the folds where every run has them; test scores rank nothing. A verdict
+compares a run with the first one on the same test rows, corrected for the number of looks at them."""
 
 
 def main(cfg: DictConfig, only: str = "") -> None:
@@ -28,13 +32,14 @@ def main(cfg: DictConfig, only: str = "") -> None:
     nothing = f"There is nothing to compare in {cfg.paths.out}/runs yet. Train something: make train"
     if not finished and cfg.chain:  # while a pipeline may hold no experiment yet
         raise UserError(nothing)
-    tables = {name: leaderboard(group) for name, group in comparable(finished).items()}
+    out = Path(cfg.paths.out) if cfg.chain else None  # a pipeline's table is the same on every machine
+    tables = {name: leaderboard(group, out) for name, group in comparable(finished).items()}
     folder = Path(cfg.paths.out) / "compare"
     write(tables, folder)
     for name, table in tables.items():
         if only in ("", name.partition(",")[0]):
             show(name, table)
-    print(f"{RULE} All scores: {folder}/compare.md" if finished else nothing)
+    print(f"{RULE}\nAll scores: {folder}/compare.md" if finished else nothing)
     for run in [run for run in runs if run not in finished]:
         if only in ("", run.config["choices"]["data"]):
             reason = run.status.get("reason", "not evaluated").partition("\n")[0]
@@ -55,24 +60,51 @@ def comparable(runs: Iterable[record.Record]) -> dict[str, list[record.Record]]:
     return names
 
 
-def leaderboard(runs: list[record.Record]) -> pd.DataFrame:
-    """Scores of comparable runs, best first, with a remark where one is no better than its own baseline."""
-    task = runs[0].config["task"]
-    first, *others = tasks.find(task).columns
+def leaderboard(runs: list[record.Record], out: Path | None = None) -> pd.DataFrame:
+    """Scores of comparable runs, best first, with a verdict on each, and a remark where a baseline is as good.
+
+    `looks` counts how often the test rows were scored, by the ledger in `out` or, without it, by these runs.
+    """
+    task = tasks.find(runs[0].config["task"])
+    first, *others = task.columns
+    ranked = ranking.ranked(runs, runs[0].config["task"])
+    times = max(looks.count(out, runs[0].provenance["data"]["digest"]) if out else 0, len(runs))
+    judged = verdicts(ranked, times)
     rows = {}
-    for run in ranking.ranked(runs, task):
-        scores = run.metrics
-        rows[run.folder.name] = {
+    for run in ranked:
+        scores, name = run.metrics, run.folder.name
+        rows[name] = {
             "model": run.config["choices"]["model"],
             f"val_{first}": scores.get(f"val/{first}"),
             f"cv_{first}": ranking.over_folds(scores, first),
-            **{f"test_{key}": scores.get(f"test/{key}") for key in (first, *others)},
+            f"test_{first}": scores.get(f"test/{first}"),
+            **judged.get(name, {}),
+            **{f"test_{key}": scores.get(f"test/{key}") for key in others},
             f"baseline_{first}": scores.get(f"baseline/test/{first}"),
-            "remark": tasks.find(task).no_better(scores) or None,
+            "remark": task.no_better(scores) or None,
             "fit_seconds": run.training.get("fit_seconds"),
             "overrides": " ".join(run.overrides) or None,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run").dropna(axis=1, how="all")
+
+
+def verdicts(ranked: list[record.Record], times: int) -> dict[str, dict[str, Any]]:
+    """`low`, `high`, `verdict` and `looks` by the name of the run; empty where the task or the best run has no rows."""
+    task = tasks.find(ranked[0].config["task"])
+    rows = {}
+    if (by_row := task.by_row) is None:
+        return {}
+    for run in ranked:
+        try:
+            answers = run.predictions
+            rows[run.folder.name] = by_row(*answers[["actual", "predicted"]].to_numpy().T)
+        except UserError as error:
+            print(f"without a verdict: {error}", file=sys.stderr)
+    if ranked[0].folder.name not in rows:
+        return {}
+    first, higher = next(iter(task.directions.items()))
+    found = significance.judged(rows, bool(higher), ranked[0].metrics.get(f"baseline/test/{first}"), times)
+    return {str(name): dict(values) for name, values in found.assign(looks=times).iterrows()}
 
 
 def write(tables: dict[str, pd.DataFrame], folder: Path) -> None:
@@ -90,6 +122,16 @@ def show(name: str, table: pd.DataFrame) -> None:
     first = str(table.columns[1]).removeprefix("val_")
     shown = {f"{part}_{first}": part.replace("cv", "folds") for part in ("val", "cv", "test", "baseline")}
     cells = table[[column for column in shown if column in table]].rename(columns=shown)
-    print_table(f"{name}: {first.replace('_', ' ')}", cells)
+    title, said = f"{name}: {first.replace('_', ' ')}", []
+    if "verdict" in table:
+        cells["95 %"] = [f"{low:#.3g}-{high:#.3g}" for low, high in zip(table["low"], table["high"], strict=True)]
+        title += f" (baseline {cells.pop('baseline').iloc[0]:.4f})" if "baseline" in cells else ""
+        groups = table.groupby("verdict", sort=False).groups.items()
+        said = [textwrap.fill(f"{verdict}: {', '.join(runs)}", 80, subsequent_indent="  ") for verdict, runs in groups]
+        times = table["looks"].iloc[0]
+        said.append(f"(on the test rows, which were scored {times:.0f} times)")
+    print_table(title, cells)
     if "remark" in table:
-        print(*(f"{run}: {remark}" for run, remark in table["remark"].dropna().items()), "", sep="\n")
+        said += [f"{run}: {remark}" for run, remark in table["remark"].dropna().items()]
+    if said:
+        print(*said, "", sep="\n")

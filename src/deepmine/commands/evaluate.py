@@ -15,17 +15,23 @@ from deepmine import tasks
 from deepmine.commands import publish
 from deepmine.config import exits
 from deepmine.data import dataset, folders
-from deepmine.runs import ranking, record
+from deepmine.runs import looks, ranking, record
 
 
 def main(cfg: DictConfig) -> None:
     """Write metrics.json and evaluation/ into the record; in the pipeline also the scores that git keeps."""
     run = record.find(Path(cfg.folders.run))
     with folders.locked(run.folder, patience=0), exits.refusals(), publish.following(run, cfg):
-        evaluate(run, cfg.trusted)
-        show(run)
+        score(run, cfg)
     if not cfg.chain:
         record.write_json(Path(cfg.paths.out, "scores", f"{run.provenance['name']}.json"), lasting(run))
+
+
+def score(run: record.Record, cfg: DictConfig) -> None:
+    """Evaluate a record, note the look at the test rows, and print the scores."""
+    evaluate(run, cfg.trusted)
+    looks.note(Path(cfg.paths.out), run)
+    show(run)
 
 
 def evaluate(run: record.Record, trusted: Sequence[str]) -> None:

@@ -52,8 +52,7 @@ def train(cfg: DictConfig) -> Path:
                 fit(run, pipeline, cfg)
             (run.folder / record.CHECKPOINT).unlink(missing_ok=True)
             if cfg.chain and not (run.metrics and run.status["status"] == "FINISHED"):
-                evaluate.evaluate(run, cfg.trusted)
-                evaluate.show(run)
+                evaluate.score(run, cfg)
             run.move(place)
     return run.folder
 

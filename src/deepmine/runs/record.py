@@ -26,6 +26,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from io import StringIO
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -73,6 +74,16 @@ class Record:
     def metrics(self) -> dict[str, float]:
         """Final scores, `{"test/accuracy": ...}`; empty before `evaluate`."""
         return read(self.folder / "metrics.json") if (self.folder / "metrics.json").exists() else {}
+
+    @property
+    def predictions(self) -> Any:
+        """A table with the text of `row`, `actual` and `predicted`, of test rows; for tasks that have these."""
+        import pandas as pd
+
+        def parse(text: str) -> Any:
+            return pd.read_csv(StringIO(text), usecols=["row", "actual", "predicted"], dtype=str, keep_default_na=False)
+
+        return read(self.folder / "evaluation/predictions.csv", parse)
 
     @property
     def curves(self) -> list[dict[str, Any]]:

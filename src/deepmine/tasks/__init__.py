@@ -65,6 +65,8 @@ class Task(Generic[P]):
         enrich: the predictions of all parts, with what takes long or needs several parts; gets a seed.
         first_models: of conf/model, for new data: a linear one, boosting and a net, where the task has them.
         shown: how many scores, from the first, a table of runs shows.
+        by_row: what each row adds to the first score, which is their mean; of the target and `predicted`, as text in
+            predictions.csv. None where that score is no mean over rows: then nothing says which difference is noise.
         in_transformed_space: scores are measured after the steps before the model, so other steps mean other scores.
     """
 
@@ -76,6 +78,7 @@ class Task(Generic[P]):
     enrich: Callable[[Pipeline, Dataset, dict[str, P], int], dict[str, P]] = lambda pipeline, data, parts, seed: parts
     first_models: tuple[str, ...] = ()
     shown: int = 5
+    by_row: Callable[[NDArray, NDArray], NDArray] | None = None
     in_transformed_space: bool = False
 
     @property

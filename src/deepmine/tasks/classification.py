@@ -171,4 +171,5 @@ SCORES: dict[str, bool | None] = {
     **dict.fromkeys(("average_precision", "f1_weighted", "precision_macro", "recall_macro"), True),
     **dict.fromkeys(("brier", "calibration_error"), False),
 }
-TASK = Task(SCORES, predict, measure, report, baseline, first_models=("logistic", "boosting", "mlp"))
+MODELS = ("logistic", "boosting", "mlp")
+TASK = Task(SCORES, predict, measure, report, baseline, first_models=MODELS, by_row=np.equal)
