@@ -1,5 +1,6 @@
 """The tables of runs: what ranks them, what they show."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,28 @@ def test_a_table_says_which_differences_are_noise(tmp_path: Path, capsys: pytest
     assert set(table["looks"]) == {10**6} and table["verdict"].tolist()[1:] == ["not distinguishable", "worse"]
 
 
+def test_two_runs_in_depth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [tmp_path / kind / "same-name" for kind in ("runs", "adhoc")]
+    for folder, wrong in zip(folders, (10, 40), strict=True):
+        folder.parent.mkdir()
+        answered(classified(folder, 0.9, 1 - wrong / 200), wrong)
+    cfg = OmegaConf.create({"paths": {"out": str(tmp_path)}, "chain": True, "a": str(folders[0]), "b": str(folders[1])})
+    compare.main(cfg)
+    said = capsys.readouterr().out
+    assert re.search(r"test/accuracy +0.9500 0.8000 +-0.1500", said) and "By accuracy, b is worse than a, on" in said
+    assert "a is better on 30 rows. b is better on 0 rows." in said and re.search(r"\n +10 +NA +NA +no +a\n", said)
+    assert f"make why a={folders[0]} b={folders[1]}" in said
+    compare.main(OmegaConf.merge(cfg, {"a": cfg.b, "b": cfg.a}))
+    assert "By accuracy, b is better than a, on" in capsys.readouterr().out
+
+
+def test_two_runs_that_cannot_be_compared_are_named(tmp_path: Path) -> None:
+    one, other = classified(tmp_path / "one", 0.9, 0.9), made(tmp_path / "other", {"test/mae": 1.0}, "regression")
+    for a, b, says in [(one, None, "Name two runs"), (one, one, "Name two runs"), (one, other, "the same test rows")]:
+        with pytest.raises(UserError, match=says):
+            compare.in_depth(str(a.folder), b and str(b.folder), tmp_path)
+
+
 def test_a_record_whose_predictions_are_damaged_has_no_verdict_and_stops_no_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -162,7 +185,7 @@ def test_a_record_whose_predictions_are_damaged_has_no_verdict_and_stops_no_tabl
 
 
 def test_a_pipeline_without_experiments_ends_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    cfg = OmegaConf.create({"paths": {"out": str(tmp_path)}, "chain": False})
+    cfg = OmegaConf.create({"paths": {"out": str(tmp_path)}, "chain": False, "a": None, "b": None})
     compare.main(cfg)
     assert capsys.readouterr().out.startswith("There is nothing to compare in")
     assert (tmp_path / "compare/compare.md").is_file()

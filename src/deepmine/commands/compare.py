@@ -1,6 +1,7 @@
 """One table for each data set: nets, mining and baselines on the same rows, ranked by the validation rows.
 
 make compare
+make compare a=out/runs/titanic_tree b=out/runs/titanic_mlp    # two of them in depth
 """
 
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
 
@@ -21,12 +23,16 @@ from deepmine.data import folders
 from deepmine.runs import looks, ranking, record, significance
 
 FILES = {"compare.md": "# Comparison", "*.csv": ""}  # of out/compare
+SHOWN = 20  # rows on which two runs differ
 RULE = """Ranked by the validation rows, or by the folds where every run has them; test scores rank nothing. A verdict
 compares a run with the first one on the same test rows, corrected for the number of looks at them."""
 
 
 def main(cfg: DictConfig, only: str = "") -> None:
     """Write the tables to out/compare and print them (`only` those of a data set); by hand out/adhoc counts too."""
+    if cfg.a or cfg.b:
+        in_depth(cfg.a, cfg.b, Path(cfg.paths.out))
+        return
     runs = record.find_all(Path(cfg.paths.out), ("runs", "adhoc") if cfg.chain else ("runs",))
     finished = [run for run in runs if run.status["status"] == "FINISHED" and run.metrics]
     nothing = f"There is nothing to compare in {cfg.paths.out}/runs yet. Train something: make train"
@@ -78,18 +84,51 @@ def leaderboard(runs: list[record.Record], out: Path | None = None) -> pd.DataFr
             f"val_{first}": scores.get(f"val/{first}"),
             f"cv_{first}": ranking.over_folds(scores, first),
             f"test_{first}": scores.get(f"test/{first}"),
-            **judged.get(name, {}),
+            **judged.get(str(run.folder), {}),
             **{f"test_{key}": scores.get(f"test/{key}") for key in others},
             f"baseline_{first}": scores.get(f"baseline/test/{first}"),
             "remark": task.no_better(scores) or None,
             "fit_seconds": run.training.get("fit_seconds"),
+            "model_bytes": sum(file.stat().st_size for file in run.folder.glob("model.skops")) or None,
             "overrides": " ".join(run.overrides) or None,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run").dropna(axis=1, how="all")
 
 
+def in_depth(a: str | None, b: str | None, out: Path) -> None:
+    """Print each score of two runs on their test rows, the verdict on the difference, and the rows that decide it."""
+    if not (a and b) or a == b:
+        raise UserError("Name two runs, by the folders of their records: a=out/runs/... b=out/runs/...")
+    runs = [record.find(Path(name)) for name in (a, b)]
+    if len(comparable(runs)) > 1 or not all(run.metrics for run in runs):
+        raise UserError(f"{a} and {b} have no scores on the same test rows, so nothing can be said about them.")
+    task = tasks.find(runs[0].config["task"])
+    scores = pd.DataFrame({name: run.metrics for name, run in zip("ab", runs, strict=True)})
+    scores = scores[scores.index.str.startswith("test/")].assign(difference=lambda table: table["b"] - table["a"])
+    print_table(f"a: {a}\nb: {b}", scores.rename_axis("score"))
+    times = max(looks.count(out, runs[0].provenance["data"]["digest"]), len(runs))
+    if said := verdicts(runs, times).get(str(runs[1].folder)):
+        than = "from" if said["verdict"] == "not distinguishable" else "than"
+        print(f"By {task.columns[0]}, b is {said['verdict']} {than} a, on test rows that were scored {times} times.")
+        rows = decisive(runs, task)
+        print(*(f"{name} is better on {(rows['better'] == name).sum()} rows." for name in "ab"))
+        print(f"\n{rows.head(SHOWN).to_string(index=False)}\n" if len(rows) else "")
+    print(f"What made them differ: make why a={a} b={b}")
+
+
+def decisive(runs: list[record.Record], task: tasks.Task[Any]) -> pd.DataFrame:
+    """The test rows that one of two runs answers better, the largest difference first, and which one is `better`."""
+    assert task.by_row is not None
+    answers = [run.predictions for run in runs]
+    table = answers[0].rename(columns={"predicted": "a"}).assign(b=answers[1]["predicted"])
+    a, b = (task.by_row(table["actual"].to_numpy(), table[name].to_numpy()).astype(float) for name in "ab")
+    gain = a - b if task.directions[task.columns[0]] else b - a
+    order = np.argsort(-np.abs(gain), kind="stable")[: np.count_nonzero(gain)]
+    return table.assign(better=np.where(gain > 0, "a", "b")).iloc[order]
+
+
 def verdicts(ranked: list[record.Record], times: int) -> dict[str, dict[str, Any]]:
-    """`low`, `high`, `verdict` and `looks` by the name of the run; empty where the task or the best run has no rows."""
+    """`low`, `high`, `verdict` and `looks` by the folder of the run; empty where the task or the best run has no rows."""
     task = tasks.find(ranked[0].config["task"])
     rows = {}
     if (by_row := task.by_row) is None:
@@ -97,10 +136,10 @@ def verdicts(ranked: list[record.Record], times: int) -> dict[str, dict[str, Any
     for run in ranked:
         try:
             answers = run.predictions
-            rows[run.folder.name] = by_row(*answers[["actual", "predicted"]].to_numpy().T)
+            rows[str(run.folder)] = by_row(*answers[["actual", "predicted"]].to_numpy().T)
         except UserError as error:
             print(f"without a verdict: {error}", file=sys.stderr)
-    if ranked[0].folder.name not in rows:
+    if str(ranked[0].folder) not in rows:
         return {}
     first, higher = next(iter(task.directions.items()))
     found = significance.judged(rows, bool(higher), ranked[0].metrics.get(f"baseline/test/{first}"), times)
