@@ -20,7 +20,7 @@ DVC := import logging, sys, dvc.cli; \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup train sweep compare ui new-data prepare contract evaluate publish doctor reproduce why configure repro
-.PHONY: rename remove new-project update test check format lock clean
+.PHONY: predict rename remove new-project update test check format lock clean
 
 help: # What there is to do
 	@sed -n 's/^\([a-z-]*\):[^#]*# \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
@@ -53,6 +53,9 @@ prepare: setup # Only prepare a data set (make prepare data=churn)
 	@$(DO)
 
 evaluate: setup # Only evaluate a trained model again (make evaluate experiment=churn_tree)
+	@$(DO)
+
+predict: setup # Predict new rows (make predict run=out/runs/titanic_tree input=new.csv output=scored.csv)
 	@$(DO)
 
 publish: setup # Send MLflow what it lacks, after an outage or a dvc pull

@@ -33,7 +33,7 @@ from test_rules import by_mlxtend, compare
 DATA, CONF = REPOSITORY / "data", REPOSITORY / "conf"
 VERBS = [path.stem.replace("_", "-") for path in Path(commands.__file__).parent.glob("[!_]*.py")]
 COMMAND = re.compile(rf"^#\s+make ({'|'.join(VERBS)})((?: \S+=\S+)*)(?:  |$)", re.MULTILINE)
-MAX_LINES = 6959  # of src, without blank ones; more is a decision, made in a pull request
+MAX_LINES = 7071  # of src, without blank ones; more is a decision, made in a pull request
 MAX_FILE = 215
 SOURCES = [path for path in (REPOSITORY / "src/deepmine").rglob("*") if path.suffix in (".py", ".jinja")]
 FEW = ("mnist_mlp", "mnist_tree", "penguins_kmeans", "titanic_mlp", "titanic_tree")  # what a clone's pipeline runs

@@ -91,6 +91,8 @@ class Config(Strict):
     tolerance: float | None = Field(ge=0)
     env: Literal["here", "exact"]
     yes: bool
+    input: Text | None
+    output: Text | None
     overwrite: bool
     port: int = Field(ge=1, lt=2**16)
     mend: bool
