@@ -74,8 +74,7 @@ def leaderboard(runs: list[record.Record], out: Path | None = None) -> pd.DataFr
     task = tasks.find(runs[0].config["task"])
     first, *others = task.columns
     ranked = ranking.ranked(runs, runs[0].config["task"])
-    times = max(looks.count(out, runs[0].provenance["data"]["digest"]) if out else 0, len(runs))
-    judged = verdicts(ranked, times)
+    judged = verdicts(ranked, out)
     rows = {}
     for run in ranked:
         scores, name = run.metrics, run.folder.name
@@ -106,10 +105,11 @@ def in_depth(a: str | None, b: str | None, out: Path) -> None:
     scores = pd.DataFrame({name: run.metrics for name, run in zip("ab", runs, strict=True)})
     scores = scores[scores.index.str.startswith("test/")].assign(difference=lambda table: table["b"] - table["a"])
     print_table(f"a: {a}\nb: {b}", scores.rename_axis("score"))
-    times = max(looks.count(out, runs[0].provenance["data"]["digest"]), len(runs))
-    if said := verdicts(runs, times).get(str(runs[1].folder)):
+    if said := verdicts(runs, out).get(str(runs[1].folder)):
         than = "from" if said["verdict"] == "not distinguishable" else "than"
-        print(f"By {task.columns[0]}, b is {said['verdict']} {than} a, on test rows that were scored {times} times.")
+        print(
+            f"By {task.columns[0]}, b is {said['verdict']} {than} a, on test rows that were scored {said['looks']} times."
+        )
         rows = decisive(runs, task)
         print(*(f"{name} is better on {(rows['better'] == name).sum()} rows." for name in "ab"))
         print(f"\n{rows.head(SHOWN).to_string(index=False)}\n" if len(rows) else "")
@@ -127,7 +127,7 @@ def decisive(runs: list[record.Record], task: tasks.Task[Any]) -> pd.DataFrame:
     return table.assign(better=np.where(gain > 0, "a", "b")).iloc[order]
 
 
-def verdicts(ranked: list[record.Record], times: int) -> dict[str, dict[str, Any]]:
+def verdicts(ranked: list[record.Record], out: Path | None) -> dict[str, dict[str, Any]]:
     """`low`, `high`, `verdict` and `looks` by the folder of the run; empty where the task or the best run has no rows."""
     task = tasks.find(ranked[0].config["task"])
     rows = {}
@@ -142,6 +142,7 @@ def verdicts(ranked: list[record.Record], times: int) -> dict[str, dict[str, Any
     if str(ranked[0].folder) not in rows:
         return {}
     first, higher = next(iter(task.directions.items()))
+    times = max(looks.count(out, ranked[0].provenance["data"]["digest"]) if out else 0, len(ranked))
     found = significance.judged(rows, bool(higher), ranked[0].metrics.get(f"baseline/test/{first}"), times)
     return {str(name): dict(values) for name, values in found.assign(looks=times).iterrows()}
 

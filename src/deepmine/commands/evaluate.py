@@ -46,8 +46,7 @@ def evaluate(run: record.Record, trusted: Sequence[str]) -> None:
         scores = task.scores(data, parts, seed)
         found = task.report(pipeline, data, parts, scores)
         test = parts["test"]
-        predicted = {"predicted": test.predicted} if test.predicted.ndim == 1 else {}
-        table = pd.DataFrame({"row": data.test.rows, "actual": test.y, **predicted, **test.columns})
+        table = pd.DataFrame({"row": data.test.rows, "actual": test.y, **test.answers})
         table.to_csv(folder / "predictions.csv", index=False, float_format="%.6g", lineterminator="\n")
         figures.draw(folder / "figures", chain(found.figures, figures.learning_curves(run.curves)))
         (folder / "curves").mkdir()

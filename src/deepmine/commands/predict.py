@@ -41,37 +41,40 @@ def main(cfg: DictConfig) -> None:
             f"{cfg.run} predicts data of kind {data.info['kind']}, and predict takes tables. In Python: load."
         )
     answer = partial(answers, pipeline, tasks.find(run.config["task"]))
-    columns, given = data.test.X.dtypes, answer(data.test.X.head(1)).columns
+    columns, numbers = list(data.test.X), list(data.test.X.select_dtypes("number"))
+    given = answer(data.test.X.head(1)).columns
     rows = problems = 0
     with folders.written(target) as new:
-        for piece in pieces(source, columns):
-            table = scored(piece.reset_index(drop=True), columns, given, answer)
+        for piece in pieces(source, columns, numbers):
+            table = scored(piece.reset_index(drop=True), columns, numbers, given, answer)
             table.to_csv(new, mode="a", header=rows == 0, index=False, lineterminator="\n")
             rows, problems = rows + len(table), problems + int((table["problem"] != "").sum())
     print(f"{target}: {rows} rows, {problems} of them without a prediction (column `problem`).")
 
 
-def pieces(source: Path, columns: pd.Series) -> Iterator[pd.DataFrame]:
-    """A CSV file in pieces, its columns that are no numbers as text; UserError: it cannot be read, or lacks some."""
+def pieces(source: Path, columns: list[str], numbers: list[str]) -> Iterator[pd.DataFrame]:
+    """A CSV file in pieces, columns other than `numbers` as text; UserError: it cannot be read, or lacks some."""
     try:
         names = list(map(str, pd.read_csv(source, nrows=0)))
-        if lacking := [name for name in columns.index if name not in names]:
-            raise UserError(f"{source} has no {', '.join(lacking)}. The model was given: {', '.join(columns.index)}.")
-        text = {name: "str" for name in names if not is_number(columns, name)}
+        if lacking := [name for name in columns if name not in names]:
+            raise UserError(f"{source} has no {', '.join(lacking)}. The model was given: {', '.join(columns)}.")
+        text = {name: "str" for name in names if name not in numbers}
         options: dict[str, Any] = {"keep_default_na": False, "na_values": [""]}
         yield from pd.read_csv(source, dtype=text, chunksize=ROWS, low_memory=False, **options)
     except (OSError, ValueError) as error:
         raise UserError(f"{source} is no CSV file that can be read: {error}") from None
 
 
-def scored(piece: pd.DataFrame, columns: pd.Series, given: pd.Index, answer: Callable[..., Any]) -> pd.DataFrame:
+def scored(
+    piece: pd.DataFrame, columns: list[str], numbers: list[str], given: pd.Index, answer: Callable[..., pd.DataFrame]
+) -> pd.DataFrame:
     """The piece with the answers, whose columns are `given`, empty where `problem` says why there is none."""
-    X, problem = piece[list(columns.index)].copy(), np.full(len(piece), "", object)
-    for name in [str(name) for name in X.columns if is_number(columns, str(name))]:
-        numbers = pd.to_numeric(X[name], errors="coerce").astype(float)
-        bad = X[name].notna().to_numpy() & ~(np.abs(numbers.to_numpy()) <= LARGEST)
+    X, problem = piece[columns].copy(), np.full(len(piece), "", object)
+    for name in numbers:
+        values = pd.to_numeric(X[name], errors="coerce").astype(float)
+        bad = X[name].notna().to_numpy() & ~(np.abs(values.to_numpy()) <= LARGEST)
         problem[bad] = [f"{name} is {str(value)!r}: not a number, or too large" for value in X[name][bad]]
-        X[name] = numbers
+        X[name] = values
     good = np.flatnonzero(problem == "")
     found = answer(X.iloc[good].reset_index(drop=True)) if len(good) else pd.DataFrame()
     if X.empty or len(good) < len(X):  # as objects, so that whole numbers beside empty cells stay whole
@@ -81,11 +84,4 @@ def scored(piece: pd.DataFrame, columns: pd.Series, given: pd.Index, answer: Cal
 
 def answers(pipeline: Any, task: tasks.Task[Any], X: pd.DataFrame) -> pd.DataFrame:
     """What the model says about some rows, with the columns of predictions.csv."""
-    found = task.predict(pipeline, Part(X, None, np.arange(len(X))))
-    predicted = {"predicted": found.predicted} if found.predicted.ndim == 1 else {}
-    return pd.DataFrame({**predicted, **found.columns})
-
-
-def is_number(columns: pd.Series, name: str) -> bool:
-    """Whether the model was given numbers in this column."""
-    return name in columns.index and pd.api.types.is_numeric_dtype(columns[name])
+    return pd.DataFrame(task.predict(pipeline, Part(X, None, np.arange(len(X)))).answers)

@@ -23,9 +23,9 @@ def judged(rows: Mapping[str, NDArray], higher: bool, baseline: float | None = N
         baseline: the score of a model that learned nothing; the first one is called best if it is beyond its interval.
         looks: how often these rows were scored, by models that may not be in `rows` any more; Holm corrects for all.
     """
-    table = pd.DataFrame([interval(own) for own in rows.values()], index=list(rows), columns=["low", "high"])
+    intervals = [interval(own) for own in rows.values()]
     first, *others = rows.values()
-    low, high = interval(first)
+    low, high = intervals[0]
     beyond = baseline is None or (low > baseline if higher else high < baseline)
     p_values = holm(np.array([p_value(first, own) for own in others]), max(looks - 1, len(others)))
     less = "worse" if higher else "better"
@@ -34,7 +34,8 @@ def judged(rows: Mapping[str, NDArray], higher: bool, baseline: float | None = N
         "not distinguishable" if p >= LEVEL else more if own.mean() > first.mean() else less
         for p, own in zip(p_values, others, strict=True)
     ]
-    return table.assign(verdict=["best" if beyond else "no better than the baseline", *words])
+    verdict = ["best" if beyond else "no better than the baseline", *words]
+    return pd.DataFrame(intervals, index=list(rows), columns=["low", "high"]).assign(verdict=verdict)
 
 
 def interval(rows: NDArray) -> tuple[float, float]:

@@ -36,6 +36,11 @@ class Predicted:
     predicted: NDArray
     columns: Mapping[str, NDArray] = field(default_factory=dict, kw_only=True)
 
+    @property
+    def answers(self) -> dict[str, NDArray]:
+        """What a table has of each row: a one-dimensional `predicted`, and the `columns`."""
+        return {**({"predicted": self.predicted} if self.predicted.ndim == 1 else {}), **self.columns}
+
 
 @dataclass(frozen=True)
 class Report:
