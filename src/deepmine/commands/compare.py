@@ -106,10 +106,9 @@ def in_depth(a: str | None, b: str | None, out: Path) -> None:
     scores = scores[scores.index.str.startswith("test/")].assign(difference=lambda table: table["b"] - table["a"])
     print_table(f"a: {a}\nb: {b}", scores.rename_axis("score"))
     if said := verdicts(runs, out).get(str(runs[1].folder)):
-        than = "from" if said["verdict"] == "not distinguishable" else "than"
-        print(
-            f"By {task.columns[0]}, b is {said['verdict']} {than} a, on test rows that were scored {said['looks']} times."
-        )
+        word, times = said["verdict"], said["looks"]
+        than = "from" if word == "not distinguishable" else "than"
+        print(f"By {task.columns[0]}, b is {word} {than} a, on test rows that were scored {times} times.")
         rows = decisive(runs, task)
         print(*(f"{name} is better on {(rows['better'] == name).sum()} rows." for name in "ab"))
         print(f"\n{rows.head(SHOWN).to_string(index=False)}\n" if len(rows) else "")

@@ -41,36 +41,33 @@ def main(cfg: DictConfig) -> None:
             f"{cfg.run} predicts data of kind {data.info['kind']}, and predict takes tables. In Python: load."
         )
     answer = partial(answers, pipeline, tasks.find(run.config["task"]))
-    columns, numbers = list(data.test.X), list(data.test.X.select_dtypes("number"))
-    given = answer(data.test.X.head(1)).columns
+    given = answer(like := data.test.X.head(1)).columns
     rows = problems = 0
     with folders.written(target) as new:
-        for piece in pieces(source, columns, numbers):
-            table = scored(piece.reset_index(drop=True), columns, numbers, given, answer)
+        for piece in pieces(source, like):
+            table = scored(piece.reset_index(drop=True), like, given, answer)
             table.to_csv(new, mode="a", header=rows == 0, index=False, lineterminator="\n")
             rows, problems = rows + len(table), problems + int((table["problem"] != "").sum())
     print(f"{target}: {rows} rows, {problems} of them without a prediction (column `problem`).")
 
 
-def pieces(source: Path, columns: list[str], numbers: list[str]) -> Iterator[pd.DataFrame]:
-    """A CSV file in pieces, columns other than `numbers` as text; UserError: it cannot be read, or lacks some."""
+def pieces(source: Path, like: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """A CSV file in pieces, columns that are no numbers in `like` as text; UserError: it cannot be read, or lacks some."""
     try:
         names = list(map(str, pd.read_csv(source, nrows=0)))
-        if lacking := [name for name in columns if name not in names]:
-            raise UserError(f"{source} has no {', '.join(lacking)}. The model was given: {', '.join(columns)}.")
-        text = {name: "str" for name in names if name not in numbers}
+        if lacking := [str(name) for name in like if name not in names]:
+            raise UserError(f"{source} has no {', '.join(lacking)}. The model was given: {', '.join(map(str, like))}.")
+        text = dict.fromkeys(set(names) - set(like.select_dtypes("number")), "str")
         options: dict[str, Any] = {"keep_default_na": False, "na_values": [""]}
         yield from pd.read_csv(source, dtype=text, chunksize=ROWS, low_memory=False, **options)
     except (OSError, ValueError) as error:
         raise UserError(f"{source} is no CSV file that can be read: {error}") from None
 
 
-def scored(
-    piece: pd.DataFrame, columns: list[str], numbers: list[str], given: pd.Index, answer: Callable[..., pd.DataFrame]
-) -> pd.DataFrame:
+def scored(piece: pd.DataFrame, like: pd.DataFrame, given: pd.Index, answer: Callable[..., Any]) -> pd.DataFrame:
     """The piece with the answers, whose columns are `given`, empty where `problem` says why there is none."""
-    X, problem = piece[columns].copy(), np.full(len(piece), "", object)
-    for name in numbers:
+    X, problem = piece[list(like)].copy(), np.full(len(piece), "", object)
+    for name in like.select_dtypes("number"):
         values = pd.to_numeric(X[name], errors="coerce").astype(float)
         bad = X[name].notna().to_numpy() & ~(np.abs(values.to_numpy()) <= LARGEST)
         problem[bad] = [f"{name} is {str(value)!r}: not a number, or too large" for value in X[name][bad]]
